@@ -33,6 +33,11 @@ def noun(kind: str, count: int = 1) -> str:
     return kind if count == 1 else phrases.PLURALS[kind]
 
 
+def article(word: str) -> str:
+    """The word behind its article: "an apple", "a small car"."""
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
 def determiner(count: int) -> str:
     """ "a" for one thing (every canonical adjective begins with a consonant), else its number."""
     return "a" if count == 1 else phrases.NUMBER_WORDS[count]
@@ -50,7 +55,8 @@ def caption(scene: Scene) -> str:
             things = _join_groups(tuple(noun_phrase(g) for g in groups), relation)
             return _clean(f"{things} {phrases.PLACE_PHRASES[place][0]}")
         case Sound(kind, times, pitch):
-            return f"a {kind} {phrases.VERBS[kind]} {phrases.TIMES_WORDS[times]} in a {pitch} pitch"
+            verb, times_word = phrases.VERBS[kind], phrases.TIMES_WORDS[times]
+            return f"{article(kind)} {verb} {times_word} in a {pitch} pitch"
         case Clip(kind, colour, motion, size, place):
             thing = noun_phrase(Group(kind, colour, size))
             moves = phrases.MOTION_WORDS[motion][0][0]
@@ -155,7 +161,7 @@ def _paraphrase_sound(scene: Sound, rng: Random, split: Split) -> str:
     kind, one = scene.kind, scene.times == 1
     return _clean(
         rng.choice(phrases.SOUND_FRAMES[split]).format(
-            thing=f"{rng.choice(('a', 'a', 'one'))} {kind}",
+            thing=rng.choice((article(kind), article(kind), f"one {kind}")),
             verb=phrases.VERBS[kind],
             gerund=phrases.GERUNDS[kind],
             infinitive=phrases.INFINITIVES[kind],
