@@ -1,0 +1,142 @@
+"""What a media file really is, judged by its bytes, and whether all of it is there.
+
+Knows: the first bytes of the usual picture, sound and clip formats, and where their headers
+state a length. Leaves to others: decoding (`media`), and which formats to accept.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: its `name`, the `modality` of what it holds, and how a person calls that."""
+
+    name: str
+    modality: str
+    noun: str
+
+
+def _format(name: str, modality: str) -> Format:
+    noun = {"image": "picture", "audio": "sound", "video": "clip"}.get(modality, "file")
+    return Format(name, modality, noun)
+
+
+_STARTS = (
+    (b"\x89PNG\r\n\x1a\n", _format("PNG", "image")),
+    (b"\xff\xd8\xff", _format("JPEG", "image")),
+    (b"GIF8", _format("GIF", "image")),
+    (b"BM", _format("BMP", "image")),
+    (b"II*\0", _format("TIFF", "image")),
+    (b"MM\0*", _format("TIFF", "image")),
+    (b"fLaC", _format("FLAC", "audio")),
+    (b"OggS", _format("OGG", "audio")),
+    (b"ID3", _format("MP3", "audio")),
+    (b"FORM", _format("AIFF", "audio")),
+    (b"\x1aE\xdf\xa3", _format("WebM", "video")),
+    (b"%PDF", _format("PDF", "document")),
+    (b"PK\x03\x04", _format("ZIP", "archive")),
+    (b"\x1f\x8b", _format("GZIP", "archive")),
+)
+
+
+def sniff(path: Path) -> Format | None:
+    """The format by the file's first bytes; None when they are none that is known here."""
+    with path.open("rb") as file:
+        head = file.read(32)
+    if head[:4] in (b"RIFF", b"RF64"):
+        names = {b"WAVE": ("WAV", "audio"), b"WEBP": ("WebP", "image"), b"AVI ": ("AVI", "video")}
+        return _format(*names[head[8:12]]) if head[8:12] in names else None
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in (b"avif", b"heic", b"heix", b"mif1"):
+            return _format("AVIF or HEIC", "image")
+        return _format("M4A", "audio") if brand == b"M4A " else _format("MP4", "video")
+    for start, form in _STARTS:
+        if head.startswith(start):
+            return form
+    # An MP3 without tags starts with a frame header: 11 sync bits, then a layer that is not 0.
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06:
+        return _format("MP3", "audio")
+    return None
+
+
+def is_cut_off(path: Path, form: Format) -> bool:
+    """True when a header states more bytes than the file has.
+
+    libsndfile returns the part of a WAV or OGG that is there and FFmpeg the part of an MP4, both
+    without a word; the stated lengths tell. Formats whose decoder complains by itself, or that
+    state no length (MP3, streamed files), give False.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        match form.name:
+            case "WAV" | "AVI":
+                return _riff_is_cut_off(file, size)
+            case "MP4" | "M4A":
+                return _boxes_are_cut_off(file, size)
+            case "OGG":
+                return _ogg_is_cut_off(file, size)
+            case "WebM":
+                return _matroska_is_cut_off(file, size)
+    return False
+
+
+def _riff_is_cut_off(file: BinaryIO, size: int) -> bool:
+    riff = file.read(12)
+    while len(header := file.read(8)) == 8:
+        length = int.from_bytes(header[4:], "little")
+        if header[:4] == b"data" and (length >= 0xFFFFFFF0 or riff[:4] == b"RF64"):
+            return False  # written to a pipe, or 64-bit: the length stands elsewhere or nowhere
+        if file.tell() + length > size:
+            return True
+        if header[:4] == b"data":
+            return False
+        file.seek(length + length % 2, os.SEEK_CUR)
+    return riff[8:12] == b"WAVE"  # the file ended before its data chunk
+
+
+def _boxes_are_cut_off(file: BinaryIO, size: int) -> bool:
+    start, seen = 0, set()
+    while start < size:
+        file.seek(start)
+        header = file.read(16)
+        length = int.from_bytes(header[:4], "big")
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        seen.add(header[4:8])
+        if length == 0:
+            break  # this box runs to the end of the file
+        if length < 8 or start + length > size:
+            return True
+        start += length
+    return b"moov" not in seen
+
+
+def _ogg_is_cut_off(file: BinaryIO, size: int) -> bool:
+    file.seek(max(0, size - 2**17))  # a page has at most 65307 bytes
+    tail = file.read()
+    start = tail.rfind(b"OggS")
+    page = tail[start:]
+    if start < 0 or len(page) < 27:
+        return True
+    segments = page[27 : 27 + page[26]]
+    return len(page) < 27 + page[26] + sum(segments) or not page[5] & 4  # 4: last page of stream
+
+
+def _matroska_is_cut_off(file: BinaryIO, size: int) -> bool:
+    for _ in range(2):  # the EBML header, then the segment that holds everything
+        file.seek(4, os.SEEK_CUR)
+        first = file.read(1)
+        if not first or not first[0]:
+            return True
+        width = 9 - first[0].bit_length()
+        value = int.from_bytes(first + file.read(width - 1), "big") & (1 << 7 * width) - 1
+        if value == (1 << 7 * width) - 1:
+            return False  # length unknown, as in a live recording
+        file.seek(value, os.SEEK_CUR)
+    return file.tell() > size
