@@ -1,0 +1,113 @@
+"""From a scene to a picture, a sound or a clip.
+
+Knows: where things stand and how they move. Leaves to others: what a thing looks like
+(`sprites`), what it sounds like (`sounds`), and what a scene may contain (`scene`).
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+from PIL import Image
+
+from nextgpt_lite.media import Audio, Video
+from nextgpt_lite.world.scene import Clip, Picture, Scene, Sound
+from nextgpt_lite.world.sounds import render_sound
+from nextgpt_lite.world.sprites import DIAMETERS, SIDE, background, sprite
+
+FRAMES, FPS = 8, 4.0
+GROWTH = {"small": (7, 14), "large": (11, 22)}  # pixels: diameter at its least and at its most
+
+_GRID = 3
+_JITTER = 1  # pixels; with cells 21 apart and sprites 16 wide, three pixels stay between things
+_STEPS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+_Cell = tuple[int, int]  # column, row
+
+
+def render(scene: Scene, seed: int = 0) -> Image.Image | Audio | Video:
+    """The scene as its medium; equal scene and seed give equal pixels or samples.
+
+    Args:
+        scene: a `Picture`, `Sound` or `Clip`.
+        seed: settles what the scene leaves open, such as the exact places of things.
+    """
+    match scene:
+        case Picture():
+            return render_picture(scene, seed)
+        case Sound():
+            return render_sound(scene, seed)
+        case Clip():
+            return render_clip(scene, seed)
+
+
+def render_picture(picture: Picture, seed: int = 0) -> Image.Image:
+    """A 64 x 64 RGB image with the things on a jittered 3 x 3 grid.
+
+    Raises:
+        ValueError: when the picture holds more than nine things.
+    """
+    rng = Random(seed)
+    canvas = background(picture.place).copy()  # (64, 64, 3)
+    for group, cells in zip(picture.groups, _cells(picture, rng), strict=True):
+        for column, row in cells:
+            x, y = (
+                round((index + 0.5) * SIDE / _GRID) + rng.randint(-_JITTER, _JITTER)
+                for index in (column, row)
+            )
+            _paste(canvas, sprite(group.kind, group.colour, group.size), x, y)
+    return Image.fromarray(canvas)
+
+
+def _cells(picture: Picture, rng: Random) -> list[list[_Cell]]:
+    """For each group the grid cells of its things; related groups share a row or a column."""
+    counts = [group.count for group in picture.groups]
+    if sum(counts) > _GRID * _GRID:
+        raise ValueError(f"Picture.groups has {sum(counts)} things; the grid holds nine at most.")
+    free = [(column, row) for column in range(_GRID) for row in range(_GRID)]
+    rng.shuffle(free)
+    placed: list[list[_Cell]] = []
+    if picture.relation is not None:
+        low, high = sorted(rng.sample(range(_GRID), 2))
+        shared = rng.randrange(_GRID)
+        first, second = (low, high) if picture.relation in ("left of", "above") else (high, low)
+        sideways = picture.relation in ("left of", "right of")
+        placed = [[(i, shared) if sideways else (shared, i)] for i in (first, second)]
+        free = [cell for cell in free if [cell] not in placed]
+        counts = counts[2:]
+    for count in counts:
+        placed.append(free[:count])
+        free = free[count:]
+    return placed
+
+
+def render_clip(clip: Clip, seed: int = 0) -> Video:
+    """Eight 64 x 64 frames (two seconds) of one thing that moves across, grows or shrinks."""
+    rng = Random(seed)
+    frames = np.repeat(background(clip.place)[None], FRAMES, axis=0)  # (8, 64, 64, 3)
+    x, y = (SIDE // 2 + rng.randint(-8, 8) for _ in range(2))
+    step = rng.choice((4, 5))  # pixels a frame: 28 or 35 in all
+    for index, frame in enumerate(frames):
+        if clip.motion in _STEPS:
+            dx, dy = _STEPS[clip.motion]
+            way = round(step * (index - (FRAMES - 1) / 2))
+            middle = SIDE // 2
+            place = (middle + dx * way if dx else x, middle + dy * way if dy else y)
+            diameter = DIAMETERS[clip.size]
+        else:
+            place = (x, y)
+            least, most = GROWTH[clip.size]
+            share = index / (FRAMES - 1)
+            share = 1 - share if clip.motion == "shrinks" else share
+            diameter = round(least + (most - least) * share)
+        thing = sprite(clip.kind, clip.colour, diameter, clip.motion == "left")
+        _paste(frame, thing, *place)
+    return Video(frames, FPS)
+
+
+def _paste(canvas: np.ndarray, thing: np.ndarray, x: int, y: int) -> None:
+    """Lays an RGBA sprite, centred at (x, y), over the canvas in place."""
+    left, top = x - thing.shape[1] // 2, y - thing.shape[0] // 2
+    patch = canvas[top : top + thing.shape[0], left : left + thing.shape[1]]
+    alpha = thing[..., 3:] / np.float32(255)
+    patch[:] = (patch * (1 - alpha) + thing[..., :3] * alpha + 0.5).astype(np.uint8)
