@@ -162,6 +162,19 @@ def load_video(path: str | Path, max_frames: int = 128) -> Video:
     return Video(np.stack(frames), fps)
 
 
+def save(modality: str, media: Any, path: str | Path) -> None:
+    """Writes an "image" (PNG), "audio" (WAV) or "video" (MP4) to a file."""
+    match modality:
+        case "image":
+            save_image(media, path)
+        case "audio":
+            save_audio(media, path)
+        case "video":
+            save_video(media, path)
+        case _:
+            raise ValueError(f'unknown modality "{modality}": use image, audio or video')
+
+
 def save_image(image: Image.Image, path: str | Path) -> None:
     """Writes a PNG."""
     image.save(_made(path), "PNG")

@@ -1,0 +1,207 @@
+"""A turn of conversation: messages and media in, events and a reply out.
+
+Knows: the order of things in one turn. Leaves to others: the token loop (`generation`), the
+diffusion steps (`decoders`), files (`media`).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from nextgpt_lite.conversation import Encoded, content_parts
+from nextgpt_lite.generation import Sampling, SignalBlock, generate
+from nextgpt_lite.media import load
+from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.reply import Event, Made, Reply
+
+if TYPE_CHECKING:
+    from nextgpt_lite.model import NextGPT
+
+
+def events(
+    model: NextGPT,
+    message: str | Sequence[dict[str, Any]],
+    *,
+    images: Sequence[Any] = (),
+    audios: Sequence[Any] = (),
+    videos: Sequence[Any] = (),
+    seed: int = 0,
+    output_modalities: str | Sequence[str] = "auto",
+    num_inference_steps: int = 20,
+    guidance_scale: float | None = None,
+    max_new_tokens: int = 128,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+) -> Iterator[Event]:
+    """Holds one turn. The same messages, options and seed give the same reply, bit for bit.
+
+    Args:
+        message: the user's words, or the whole conversation as messages ending with a user turn.
+        images, audios, videos: files or media objects, put before the words of the last turn.
+        seed: of sampling and of every decoder.
+        output_modalities: "auto" lets the model decide; a list forces each modality it names and
+            forbids the others, so `[]` means words only.
+        num_inference_steps: diffusion steps of each decoder.
+        guidance_scale: None takes each decoder's own.
+        max_new_tokens, temperature, top_p: sampling of words; temperature 0 is greedy.
+
+    Yields:
+        text, step and media events as they happen, and "done" with the `Reply` at last.
+
+    Raises:
+        MediaError: a file cannot be read (before anything is generated).
+        ValueError: naming the field of the messages or option that is wrong.
+    """
+    started = time.perf_counter()
+    given = {"image": images, "audio": audios, "video": videos}
+    messages = _open_media(_as_messages(message, given))
+    allowed, required = _modalities(model, output_modalities)
+    sampling = Sampling(max_new_tokens, temperature=temperature, top_p=top_p)
+    reply = Reply()
+    words: list[int] = []
+    blocks: list[tuple[SignalBlock, dict[str, Any]]] = []
+    for item in generate(
+        model.llm,
+        _prompt(model, model.conversation.encode(messages, reply_follows=True)),
+        allowed=allowed,
+        required=required,
+        sampling=sampling,
+        generator=torch.Generator().manual_seed(seed),
+    ):
+        if isinstance(item, SignalBlock):
+            _close_text(model, reply, words)
+            part: dict[str, Any] = {"type": item.modality}
+            reply.parts.append(part)
+            reply.signal_tokens += model.llm.describe_ids(item.ids)
+            blocks.append((item, part))
+            continue
+        before = model.conversation.decode(words)
+        words.append(item)
+        yield Event("text", text=model.conversation.decode(words)[len(before) :])
+    _close_text(model, reply, words)
+    for index, (block, part) in enumerate(blocks):
+        with torch.inference_mode():
+            condition = model.project(block.modality, block.hidden[None], block.embedding[None])
+        decoding = _decode(
+            model, block.modality, condition, seed + index, num_inference_steps, guidance_scale
+        )
+        for event in decoding:
+            if event.type == "media":
+                part["data"] = event.media
+            yield event
+        reply.made.append(Made(block, condition[0], part["data"]))
+    reply.seconds = time.perf_counter() - started
+    yield Event("done", reply=reply)
+
+
+def _as_messages(
+    message: str | Sequence[dict[str, Any]], media: dict[str, Sequence[Any]]
+) -> list[dict[str, Any]]:
+    """A list of messages whose last user turn begins with the given media."""
+    if isinstance(message, str):
+        messages = [{"role": "user", "content": message}]
+    else:
+        messages = [dict(turn) for turn in message]
+    if not messages or messages[-1].get("role") != "user":
+        raise ValueError("The conversation must end with a message whose role is 'user'.")
+    parts = [
+        {"type": modality, "path" if isinstance(item, str | Path) else "data": item}
+        for modality, items in media.items()
+        for item in items
+    ]
+    messages[-1]["content"] = parts + content_parts(messages[-1])
+    return messages
+
+
+def _open_media(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same messages with every user medium loaded, so that a bad file stops nothing halfway."""
+    return [
+        {**turn, "content": [_opened(part, turn["role"]) for part in content_parts(turn)]}
+        for turn in messages
+    ]
+
+
+def _opened(part: dict[str, Any], role: str) -> dict[str, Any]:
+    if part["type"] == "text" or role == "assistant" or part.get("data") is not None:
+        return part
+    if "path" not in part:
+        raise ValueError(f"Message part of type {part['type']!r} lacks 'path' or 'data'.")
+    return {**part, "data": load(part["type"], part["path"])}
+
+
+def _modalities(model: NextGPT, wanted: str | Sequence[str]) -> tuple[list[str], list[str]]:
+    """(allowed, required) output modalities."""
+    known = list(model.config.conditions)
+    if wanted == "auto":
+        return known, []
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    names = [name for name in names if name not in ("text", "none")]
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(
+            f"Option output_modalities names {unknown[0]!r}: use 'auto' or some of "
+            f"{', '.join(known)}."
+        )
+    return names, names
+
+
+@torch.inference_mode()
+def _prompt(model: NextGPT, encoded: Encoded) -> Tensor:
+    """(1, S, D) embeddings of a conversation, media in their gaps."""
+    ids = torch.tensor([encoded.ids], device=model.device)  # (1, S)
+    embeddings = model.llm.embed(ids)  # (1, S, D)
+    if not encoded.media:
+        return embeddings
+    items = [(slot.part["type"], slot.part["data"]) for slot in encoded.media]
+    features = model.encoder.encode(items).to(model.device)  # (M, E)
+    starts = torch.tensor([slot.start for slot in encoded.media], device=model.device)  # (M,)
+    return model.splice(embeddings, torch.zeros_like(starts), starts, features)
+
+
+def _close_text(model: NextGPT, reply: Reply, words: list[int]) -> None:
+    if text := model.conversation.decode(words).strip():
+        reply.parts.append({"type": "text", "text": text})
+    words.clear()
+
+
+def _decode(
+    model: NextGPT,
+    modality: str,
+    condition: Tensor,
+    seed: int,
+    steps: int,
+    guidance_scale: float | None,
+) -> Iterator[Event]:
+    """Runs a decoder in a thread, so that its callback can become a stream of events."""
+    happenings: queue.Queue[Event | BaseException] = queue.Queue()
+
+    def work() -> None:
+        try:
+            media = model.decoder(modality).generate(
+                condition,
+                num_inference_steps=steps,
+                guidance_scale=guidance_scale,
+                generator=torch.Generator().manual_seed(seed),
+                callback=lambda step, total: happenings.put(
+                    Event("step", modality=modality, step=step, total=total)
+                ),
+            )
+            happenings.put(Event("media", modality=modality, media=media[0]))
+        except BaseException as error:
+            happenings.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    while True:
+        happening = happenings.get()
+        if isinstance(happening, BaseException):
+            raise happening
+        yield happening
+        if happening.type == "media":
+            return

@@ -1,0 +1,127 @@
+"""The token loop: one reply, with signal blocks that are well formed by construction.
+
+Knows: the KV cache, sampling, and that a block is all or nothing: only its first token can be
+chosen, the rest is appended and goes through the LLM in one forward. Leaves to others: where the
+prompt comes from and what a block is turned into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from nextgpt_lite.llm import LanguageModel
+from nextgpt_lite.modality import markers
+
+
+@dataclass
+class SignalBlock:
+    """A complete run of signal tokens and what the output projection needs of it."""
+
+    modality: str
+    ids: list[int]
+    hidden: Tensor  # (N, D) last hidden states at the signal tokens
+    embedding: Tensor  # (N, D) their input embeddings
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen; temperature 0 takes the most likely one."""
+
+    max_new_tokens: int = 128
+    max_blocks: int = 4
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+
+@torch.inference_mode()  # torch leaves the mode at each yield, so that it cannot leak
+def generate(
+    llm: LanguageModel,
+    prompt: Tensor,
+    *,
+    allowed: Sequence[str],
+    required: Sequence[str] = (),
+    sampling: Sampling | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[int | SignalBlock]:
+    """Yields word ids and signal blocks, in order, until the reply ends.
+
+    Args:
+        prompt: (1, S, D) embeddings, media spliced in.
+        allowed: modalities whose blocks may appear.
+        required: modalities that must appear; a missing one is appended where the reply would end.
+        generator: source of randomness when `sampling.temperature` > 0.
+
+    Raises:
+        FloatingPointError: the LLM's logits are not finite.
+    """
+    sampling = sampling or Sampling()
+    missing = [modality for modality in dict.fromkeys(required)]
+    first_ids = {llm.signal_ids[modality][0]: modality for modality in allowed}
+    cache = DynamicCache()
+    hidden = llm.hidden(prompt, cache=cache)[:, -1]  # (1, D)
+    words = blocks = 0
+    while True:
+        open_ids = list(first_ids) if blocks < sampling.max_blocks else []
+        token = _choose(llm, hidden, open_ids, sampling, generator)
+        if words >= sampling.max_new_tokens and token not in first_ids:
+            token = llm.eos_id
+        if token == llm.eos_id:
+            if not missing:
+                return
+            token = llm.signal_ids[missing[0]][0]
+        if token not in first_ids:
+            words += 1
+            yield token
+            hidden = llm.hidden(_embed(llm, [token]), cache=cache)[:, -1]
+            continue
+        modality = first_ids[token]
+        ids = llm.signal_ids[modality]
+        embedding = _embed(llm, ids)  # (1, N, D)
+        states = llm.hidden(embedding, cache=cache)  # (1, N, D), one forward for the whole block
+        blocks += 1
+        if modality in missing:
+            missing.remove(modality)
+        yield SignalBlock(modality, ids, states[0], embedding[0])
+        hidden = states[:, -1]
+
+
+def _embed(llm: LanguageModel, ids: Sequence[int]) -> Tensor:
+    device = llm.causal_lm.get_input_embeddings().weight.device
+    return llm.embed(torch.tensor([list(ids)], device=device))  # (1, S, D)
+
+
+def _choose(
+    llm: LanguageModel,
+    hidden: Tensor,
+    open_ids: Sequence[int],
+    sampling: Sampling,
+    generator: torch.Generator | None,
+) -> int:
+    """The next token among words, the end, and the first tokens of blocks that may open."""
+    logits = llm.logits(hidden)[0].float()  # (V,)
+    if not torch.isfinite(logits).all():
+        raise FloatingPointError(
+            "The language model's logits are not finite: load it in float32 or bfloat16."
+        )
+    logits[_closed_ids(llm, open_ids)] = -torch.inf
+    if sampling.temperature <= 0:
+        return int(logits.argmax())
+    probabilities = torch.softmax(logits / sampling.temperature, -1)  # (V,)
+    ordered, order = probabilities.sort(descending=True)
+    ordered[ordered.cumsum(0) - ordered >= sampling.top_p] = 0.0
+    pick = torch.multinomial(ordered.cpu(), 1, generator=generator)
+    return int(order[pick.to(order.device)])
+
+
+def _closed_ids(llm: LanguageModel, open_ids: Sequence[int]) -> list[int]:
+    """Ids that can never be chosen here: signal tokens, markers of input media, padding."""
+    closed = {token for ids in llm.signal_ids.values() for token in ids} - set(open_ids)
+    closed |= set(llm.tokenizer.convert_tokens_to_ids(markers()))
+    if llm.tokenizer.pad_token_id not in (None, llm.eos_id):
+        closed.add(int(llm.tokenizer.pad_token_id))
+    return sorted(closed)

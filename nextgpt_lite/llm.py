@@ -1,0 +1,161 @@
+"""The language model: any causal LM of transformers, LoRA, and rows for the new tokens only.
+
+Knows: token ids, embeddings, hidden states, the KV cache. Leaves to others: what a signal token
+means (`modality`), how messages become ids (`conversation`).
+
+Letters: B batch, S sequence, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedTokenizerBase as Tokenizer
+
+from nextgpt_lite.config import LoraSettings
+from nextgpt_lite.modality import MODALITIES, markers
+
+
+class LanguageModel(nn.Module):
+    """A frozen causal LM that learns through LoRA and the rows of its new tokens.
+
+    The released code trains the whole embedding and output matrices to make room for a few dozen
+    tokens; here peft trains just the new rows, in both matrices (or the shared one, when tied).
+
+    Attributes:
+        signal_ids: token ids of each modality's signal block, in order.
+        new_ids: ids whose rows learn: the signal tokens, and markers the base did not know.
+        base: name, vocabulary rows and fingerprint of the base model, for checkpoints.
+    """
+
+    def __init__(
+        self,
+        causal_lm: PreTrainedModel,
+        tokenizer: Tokenizer,
+        signal_tokens: dict[str, int],
+        lora: LoraSettings,
+        name: str = "",
+    ) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.base = {"name": name, **_identity(causal_lm)}
+        blocks = {
+            modality: MODALITIES[modality].signal_tokens(count)
+            for modality, count in signal_tokens.items()
+        }
+        vocabulary = tokenizer.get_vocab()
+        new = [marker for marker in markers() if marker not in vocabulary]
+        new += [token for block in blocks.values() for token in block]
+        tokenizer.add_tokens(new, special_tokens=True)
+        self.new_ids: list[int] = tokenizer.convert_tokens_to_ids(new)
+        self.signal_ids: dict[str, list[int]] = {
+            modality: tokenizer.convert_tokens_to_ids(block) for modality, block in blocks.items()
+        }
+        _make_room(causal_lm, self.new_ids)
+        self.peft = _with_adapters(causal_lm, self.new_ids, lora)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, signal_tokens: dict[str, int], lora: LoraSettings, name: str = ""
+    ) -> LanguageModel:
+        """Loads model and tokenizer from a folder in transformers' layout, in float32."""
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        causal_lm = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, dtype=torch.float32
+        )
+        return cls(causal_lm, tokenizer, signal_tokens, lora, name or str(folder))
+
+    @property
+    def causal_lm(self) -> PreTrainedModel:
+        """The model inside the adapters."""
+        return self.peft.get_base_model()
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.causal_lm.config.hidden_size
+
+    @property
+    def eos_id(self) -> int:
+        """The token that ends a reply."""
+        return int(self.tokenizer.eos_token_id)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """(B, S) ids -> (B, S, D) input embeddings, new rows included."""
+        return self.causal_lm.get_input_embeddings()(ids)
+
+    def hidden(
+        self, embeddings: Tensor, attention_mask: Tensor | None = None, cache: Any = None
+    ) -> Tensor:
+        """(B, S, D) -> (B, S, D) last hidden states, the only ones kept.
+
+        Args:
+            embeddings: input embeddings, media already spliced in.
+            attention_mask: (B, S) ones where there is a token; None means everywhere.
+            cache: a transformers `Cache`, extended in place by S positions.
+        """
+        output = self.causal_lm.get_decoder()(
+            inputs_embeds=embeddings,
+            attention_mask=attention_mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        return output.last_hidden_state
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., D) -> (..., V)."""
+        return self.causal_lm.get_output_embeddings()(hidden)
+
+    def describe_ids(self, ids: Sequence[int]) -> list[str]:
+        """The tokens' names, for traces and `reply.signal_tokens`."""
+        return list(self.tokenizer.convert_ids_to_tokens(list(ids)))
+
+
+def _identity(causal_lm: PreTrainedModel) -> dict[str, Any]:
+    weight = causal_lm.get_input_embeddings().weight
+    rows = weight[:: max(1, len(weight) // 64)].detach().float().cpu().contiguous()
+    digest = hashlib.sha256(rows.numpy().tobytes()).hexdigest()[:16]
+    return {"vocabulary": len(weight), "fingerprint": digest}
+
+
+def _make_room(causal_lm: PreTrainedModel, new_ids: Sequence[int]) -> None:
+    """Adds rows where the new ids need them and starts them near the mean of the known ones."""
+    embedding = causal_lm.get_input_embeddings()
+    known = min([len(embedding.weight), *new_ids])
+    if max(new_ids) >= len(embedding.weight):
+        causal_lm.resize_token_embeddings(max(new_ids) + 1, mean_resizing=False)
+    generator = torch.Generator().manual_seed(0)
+    matrices = {id(m): m for m in (causal_lm.get_input_embeddings().weight, _head(causal_lm))}
+    with torch.no_grad():
+        for matrix in matrices.values():
+            old = matrix[:known].float()
+            noise = torch.randn(len(new_ids), old.shape[1], generator=generator).to(old.device)
+            rows = old.mean(0) + 0.5 * old.std() * noise  # told apart from the first step on
+            matrix[list(new_ids)] = rows.to(matrix.dtype)
+
+
+def _head(causal_lm: PreTrainedModel) -> Tensor:
+    return causal_lm.get_output_embeddings().weight
+
+
+def _with_adapters(causal_lm: PreTrainedModel, ids: Sequence[int], lora: LoraSettings) -> PeftModel:
+    names = {id(module): name.split(".")[-1] for name, module in causal_lm.named_modules()}
+    rows = {names[id(causal_lm.get_input_embeddings())]: list(ids)}
+    if _head(causal_lm) is not causal_lm.get_input_embeddings().weight:
+        rows[names[id(causal_lm.get_output_embeddings())]] = list(ids)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets),
+        trainable_token_indices=rows,
+    )
+    return get_peft_model(causal_lm, config)  # type: ignore[return-value]

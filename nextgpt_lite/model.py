@@ -1,0 +1,255 @@
+"""NExT-GPT: encoder, input projection, LLM, output projections, decoders (paper section 3).
+
+Knows: how the parts join in training (`loss`) and in a checkpoint. Leaves to others: the token
+loop (`generation`), conversations (`chat`), what learns when (`training.stages`).
+
+Letters: B batch, S sequence, D LLM width, M media items, E encoder width, K input tokens per item,
+X signal blocks, N signal tokens, L condition length, C condition width.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from nextgpt_lite.batch import Batch
+from nextgpt_lite.config import NextGPTConfig, locate
+from nextgpt_lite.conversation import Conversation
+from nextgpt_lite.decoders import load_decoder
+from nextgpt_lite.decoders.base import Decoder
+from nextgpt_lite.encoders import Encoder
+from nextgpt_lite.llm import LanguageModel
+from nextgpt_lite.losses import IGNORE, Losses, condition_distance, token_losses
+from nextgpt_lite.projections import InputProjection, OutputProjection
+from nextgpt_lite.reply import Event, Reply
+
+CONFIG_FILE = "config.json"
+PROJECTIONS_FILE = "projections.safetensors"
+ADAPTER_FILE = "adapter.safetensors"
+
+
+class NextGPT(nn.Module):
+    """The whole model. Build it with `from_pretrained` or `from_config`.
+
+    Decoders are loaded when first needed: importing their pipelines costs seconds that a stage-1
+    run or a text reply should not pay.
+    """
+
+    def __init__(self, config: NextGPTConfig, encoder: Encoder, llm: LanguageModel) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = encoder.requires_grad_(False).eval()
+        self.llm = llm
+        self.input_projection = InputProjection(encoder.width, llm.width, config.input_tokens)
+        self.output_projections = nn.ModuleDict(
+            {
+                modality: OutputProjection(llm.width, *shape, config.output_projection)
+                for modality, shape in config.conditions.items()
+            }
+        )
+        self.decoders = nn.ModuleDict()
+        self.conversation = Conversation(llm.tokenizer, llm.signal_ids, config.input_tokens)
+
+    @classmethod
+    def from_config(cls, config: NextGPTConfig, seed: int = 0) -> NextGPT:
+        """Pretrained frozen parts with projections, LoRA and token rows still untrained.
+
+        Raises:
+            FileNotFoundError: naming a component that is not on this machine.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder = Encoder.from_pretrained(locate(config.encoder))
+            llm = LanguageModel.from_pretrained(
+                locate(config.llm), config.signal_tokens, config.lora, config.llm
+            )
+            return cls(config, encoder, llm).eval()
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path) -> NextGPT:
+        """Loads a trained model: "lite" ships with the package, anything else is a folder.
+
+        Raises:
+            FileNotFoundError: the folder or a component is missing.
+            ValueError: the checkpoint was trained on another base model or vocabulary.
+        """
+        folder = locate("lite/nextgpt" if name == "lite" else str(name))
+        path = folder / CONFIG_FILE
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: give a folder that a training run wrote.")
+        saved = json.loads(path.read_text())
+        model = cls.from_config(NextGPTConfig.from_dict(saved["config"]))
+        model.load_trained(folder)
+        return model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.input_projection.linear.weight.device
+
+    def decoder(self, modality: str) -> Decoder:
+        """The frozen decoder of a modality, loaded once and kept.
+
+        Raises:
+            ValueError: its condition has another shape than the output projection gives.
+        """
+        if modality not in self.decoders:
+            name = self.config.decoders[modality]
+            decoder = load_decoder(modality, locate(name))
+            shape = [decoder.condition_length, decoder.condition_width]
+            if shape != list(self.config.conditions[modality]):
+                raise ValueError(
+                    f"The {modality} decoder {name!r} reads a condition of {shape}, but the output "
+                    f"projection gives {list(self.config.conditions[modality])}: set "
+                    f"conditions[{modality!r}] in the configuration and train stage 2 again."
+                )
+            self.decoders[modality] = decoder.to(self.device)
+        return self.decoders[modality]  # type: ignore[return-value]
+
+    def splice(self, embeddings: Tensor, rows: Tensor, starts: Tensor, features: Tensor) -> Tensor:
+        """Puts projected media into their gaps.
+
+        Args:
+            embeddings: (B, S, D) of the token ids.
+            rows, starts: (M,) conversation and first position of each gap.
+            features: (M, E) encoder embeddings.
+        """
+        if not len(rows):
+            return embeddings
+        projected = self.input_projection(features)  # (M, K, D)
+        columns = starts[:, None] + torch.arange(projected.shape[1], device=starts.device)  # (M, K)
+        where = (rows[:, None].expand_as(columns), columns)
+        return embeddings.index_put(where, projected.to(embeddings.dtype))
+
+    def project(self, modality: str, hidden: Tensor, embedding: Tensor) -> Tensor:
+        """Signal tokens (X, N, D), twice, to a decoder's condition (X, L, C)."""
+        return self.output_projections[modality](hidden, embedding)
+
+    def loss(self, batch: Batch) -> Losses:
+        """Cross-entropy on words and signal tokens, distance of projected blocks to conditions."""
+        token_embeddings = self.llm.embed(batch.ids)  # (B, S, D)
+        embeddings = self.splice(
+            token_embeddings, batch.media_rows, batch.media_starts, batch.media_features
+        )
+        hidden = self.llm.hidden(embeddings, batch.attention_mask)  # (B, S, D)
+        targets = batch.labels[:, 1:]  # (B, S-1), position p predicts the token at p + 1
+        trained = targets != IGNORE
+        signal_ids = torch.tensor(sum(self.llm.signal_ids.values(), []), device=targets.device)
+        logits = self.llm.logits(hidden[:, :-1][trained])  # (P, V), never for untrained positions
+        text, signal = token_losses(logits, targets[trained], signal_ids)
+        condition = hidden.new_zeros(())
+        blocks = sum(len(target.rows) for target in batch.signals.values())
+        for modality, target in batch.signals.items():
+            offsets = torch.arange(len(self.llm.signal_ids[modality]), device=hidden.device)
+            where = (target.rows[:, None], target.starts[:, None] + offsets)  # (X, N)
+            projected = self.project(modality, hidden[where], token_embeddings[where])
+            distance = condition_distance(projected.float(), target.conditions.float())
+            condition = condition + distance * len(target.rows) / blocks
+        return Losses(text + signal + condition, text, signal, condition)
+
+    def forward(self, batch: Batch) -> Losses:
+        """`loss`, under the name that accelerate and DDP call."""
+        return self.loss(batch)
+
+    def chat(
+        self,
+        message: str | Sequence[dict[str, Any]],
+        *,
+        stream: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Messages in, a `Reply` out; with `stream=True` an iterator of `Event`s.
+
+        See `nextgpt_lite.chat.events` for the options (`images`, `audios`, `videos`, `seed`,
+        `output_modalities`, `num_inference_steps`, `guidance_scale`, sampling).
+        """
+        from nextgpt_lite.chat import events  # `chat` needs this class, for its types
+
+        happenings: Iterator[Event] = events(self, message, **options)
+        if stream:
+            return happenings
+        reply: Reply | None = None
+        for event in happenings:
+            reply = event.reply
+        return reply
+
+    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> None:
+        """Writes what was trained: configuration, projections, LoRA and token rows.
+
+        Frozen parts are named, with the base LLM's fingerprint, not copied.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        values = {
+            "config": self.config.to_dict(),
+            "base": self.llm.base,
+            "signal_ids": self.llm.signal_ids,
+            "new_ids": self.llm.new_ids,
+        }
+        (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
+        adapter, projections = self._trained_state()
+        save_file(_plain(projections, dtype), folder / PROJECTIONS_FILE)
+        save_file(_plain(adapter, dtype), folder / ADAPTER_FILE)
+
+    def load_trained(self, folder: str | Path) -> None:
+        """Loads what `save_pretrained` wrote into this model.
+
+        Raises:
+            ValueError: naming what differs, when it was trained on another base model.
+        """
+        folder = Path(folder)
+        saved = json.loads((folder / CONFIG_FILE).read_text())
+        ours = {"base": self.llm.base, "signal_ids": self.llm.signal_ids}
+        for name, mine in ours.items():
+            theirs = saved.get(name)
+            if name == "base":  # the same base may lie in another folder
+                mine, theirs = ({k: v for k, v in d.items() if k != "name"} for d in (mine, theirs))
+            if mine != theirs:
+                raise ValueError(
+                    f"{folder / CONFIG_FILE}: field {name!r} is {theirs}, this model has {mine}; "
+                    f"load it with the base model {saved['base']['name']!r} it was trained on."
+                )
+        adapter, projections = self._trained_state()
+        given = {
+            **_check(folder / PROJECTIONS_FILE, projections),
+            **_check(folder / ADAPTER_FILE, adapter),
+        }
+        projection_state = {k: v for k, v in given.items() if k in projections}
+        self.load_state_dict(projection_state, strict=False)
+        set_peft_model_state_dict(self.llm.peft, {k: v for k, v in given.items() if k in adapter})
+
+    def _trained_state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(LoRA and token rows, both projections), by name."""
+        adapter = get_peft_model_state_dict(self.llm.peft, save_embedding_layers=False)
+        projections = {
+            name: value
+            for name, value in self.state_dict().items()
+            if name.startswith(("input_projection.", "output_projections."))
+        }
+        return adapter, projections
+
+
+def _plain(state: dict[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().to(dtype).contiguous() for name, value in state.items()}
+
+
+def _check(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file, refused in one sentence unless names and shapes fit."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: give a folder that a training run wrote.")
+    given = {name: value.float() for name, value in load_file(path).items()}
+    for name in sorted(set(expected) | set(given)):
+        shapes = [list(d[name].shape) if name in d else None for d in (given, expected)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{path}: tensor {name!r} has shape {shapes[0]}, expected {shapes[1]}; "
+                "the checkpoint and its config.json do not belong together."
+            )
+    return given

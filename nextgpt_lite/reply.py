@@ -1,0 +1,120 @@
+"""What a conversation gives back: a reply, and the events on the way to it.
+
+Knows: the order of words and media, their files. Leaves to others: how any of it was made, and how
+it looks in a notebook (`notebook.display`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL.Image import Image
+from torch import Tensor
+
+from nextgpt_lite.generation import SignalBlock
+from nextgpt_lite.media import Audio, Video, save
+from nextgpt_lite.modality import MODALITIES
+
+
+@dataclass
+class Made:
+    """One medium of a reply with its inner life, for traces."""
+
+    block: SignalBlock
+    condition: Tensor  # (L, C) the projected signal tokens
+    media: Any
+
+
+@dataclass
+class Reply:
+    """Text and media in the order in which the model gave them.
+
+    Attributes:
+        parts: message parts; `{"role": "assistant", "content": parts}` is `message`.
+        signal_tokens: names of the signal tokens in the reply, in order.
+        made: each medium with its signal block and condition.
+        seconds: wall time from messages to the last medium.
+    """
+
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    signal_tokens: list[str] = field(default_factory=list)
+    made: list[Made] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The words alone."""
+        return " ".join(part["text"] for part in self.parts if part["type"] == "text")
+
+    @property
+    def images(self) -> list[Image]:
+        """PIL images."""
+        return self._media("image")
+
+    @property
+    def audios(self) -> list[Audio]:
+        """Sounds."""
+        return self._media("audio")
+
+    @property
+    def videos(self) -> list[Video]:
+        """Clips."""
+        return self._media("video")
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The reply as a turn, to be appended to the messages of the next call."""
+        return {"role": "assistant", "content": self.parts}
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `reply.json` and one file for each medium; returns the path of `reply.json`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        listed: list[dict[str, str]] = []
+        for part in self.parts:
+            if part["type"] == "text":
+                continue
+            row = MODALITIES[part["type"]]
+            number = sum(entry["modality"] == row.name for entry in listed)
+            name = f"{row.name}_{number}{row.suffix}"
+            save(row.name, part["data"], folder / name)
+            listed.append({"modality": row.name, "path": name})
+        path = folder / "reply.json"
+        values = {
+            "text": self.text,
+            "media": listed,
+            "signal_tokens": self.signal_tokens,
+            "seconds": round(self.seconds, 3),
+        }
+        path.write_text(json.dumps(values, indent=1) + "\n")
+        return path
+
+    def _media(self, modality: str) -> list[Any]:
+        return [part["data"] for part in self.parts if part["type"] == modality]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        # Only Jupyter calls this, so the notebook package is not needed anywhere else.
+        from nextgpt_lite.notebook.display import reply_bundle
+
+        return reply_bundle(self)
+
+
+@dataclass
+class Event:
+    """Something that happened while a reply was made.
+
+    Attributes:
+        type: "text" (a piece of words), "step" (a decoder step is done), "media" (a medium is
+            finished), "done" (the reply is complete).
+    """
+
+    type: Literal["text", "step", "media", "done"]
+    text: str = ""
+    modality: str = ""
+    step: int = 0
+    total: int = 0
+    media: Any = None
+    reply: Reply | None = None

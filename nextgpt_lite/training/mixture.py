@@ -1,0 +1,89 @@
+"""Which conversation comes next: endless from the lite world, or from a folder of files.
+
+Knows: the kinds of a stage and their weights; record i depends on (seed, i) alone, so a run can be
+stopped and go on anywhere. Leaves to others: how dialogues are written (`world.dialogue`), file
+formats (`data.released`), tokens and features.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+from nextgpt_lite.data.records import Record
+from nextgpt_lite.data.released import read_folder
+from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.training.stages import Stage
+from nextgpt_lite.world import dialogue
+
+VARIANTS = 8  # renders of one scene: enough to learn from, few enough to be met again in a cache
+
+
+class Mixture(Protocol):
+    """Records by number."""
+
+    def __call__(self, index: int) -> Record:
+        """Record number `index`; the same number gives the same record."""
+
+
+class WorldMixture:
+    """Conversations made as they are needed; nothing held out is ever among them.
+
+    Args:
+        stage: gives kinds and weights.
+        seed: another seed gives other conversations.
+    """
+
+    def __init__(self, stage: Stage, seed: int = 0) -> None:
+        self.kinds = list(stage.mixture)
+        self.weights = list(stage.mixture.values())
+        self.seed = seed
+
+    def __call__(self, index: int) -> Record:
+        rng = Random(f"{self.seed}/{index}")
+        kind = rng.choices(self.kinds, self.weights)[0]
+        if kind == "pair":
+            record = dialogue.pair(rng, rng.choice(list(MODALITIES)))
+        elif kind == "caption":
+            record = dialogue.caption_record(rng, rng.choice(list(MODALITIES)))
+        else:
+            make = {
+                "understand": dialogue.understand,
+                "t2m": dialogue.t2m,
+                "mosit": dialogue.mosit,
+                "text": dialogue.text,
+            }[kind]
+            record = make(rng)
+        for message in record.messages:
+            for part in message["content"]:
+                if isinstance(part, dict) and "scene" in part:
+                    part["variant"] = rng.randrange(VARIANTS)
+        return record
+
+
+class FolderMixture:
+    """Conversations of a folder in the released formats, kinds weighted as the stage says.
+
+    Raises:
+        ValueError: the folder has no record of any kind the stage needs.
+    """
+
+    def __init__(self, stage: Stage, folder: Path, seed: int = 0) -> None:
+        by_kind: dict[str, list[Record]] = {}
+        for record in read_folder(folder):
+            if record.kind in stage.mixture:
+                by_kind.setdefault(record.kind, []).append(record)
+        if not by_kind:
+            needed = ", ".join(stage.mixture)
+            raise ValueError(
+                f"{folder}: no record for stage {stage.number}; it needs one of {needed}."
+            )
+        self.records = by_kind
+        self.weights = [stage.mixture[kind] for kind in by_kind]
+        self.seed = seed
+
+    def __call__(self, index: int) -> Record:
+        rng = Random(f"{self.seed}/{index}")
+        kind = rng.choices(list(self.records), self.weights)[0]
+        return rng.choice(self.records[kind])

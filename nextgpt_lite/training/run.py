@@ -1,0 +1,63 @@
+"""One stage from the command line or a notebook: builds the model, picks the data, trains.
+
+Knows: how a stage starts from nothing or from an earlier stage's folder. Leaves to others:
+everything that `Trainer` does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nextgpt_lite.config import NextGPTConfig
+from nextgpt_lite.model import NextGPT
+from nextgpt_lite.training.loop import Schedule, Trainer
+from nextgpt_lite.training.mixture import FolderMixture, Mixture, WorldMixture
+from nextgpt_lite.training.stages import STAGES
+
+
+def train(
+    stage: int,
+    output: str | Path,
+    *,
+    profile: str = "lite",
+    data: str | Path | None = None,
+    init: str | Path | None = None,
+    resume: bool = False,
+    **schedule: Any,
+) -> Trainer:
+    """Trains one stage and saves the model into `output`.
+
+    Args:
+        stage: 1, 2 or 3.
+        output: folder of the run; stage n + 1 takes it as `init`.
+        profile: preset to start from when there is no `init`.
+        data: folder in the released formats; None draws from the lite world without end.
+        init: folder of an earlier stage (or "lite"); nothing it learned is lost.
+        resume: go on from the checkpoint in `output`.
+        schedule: changes to the stage's numbers: steps, batch_size, learning_rate, seed, ...
+
+    Returns:
+        the trainer, with `.model` trained.
+
+    Raises:
+        ValueError: the stage or a field is unknown, or `data` lacks what the stage needs.
+        FileNotFoundError: `init` or `data` is missing.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"Unknown stage {stage!r}: choose 1, 2 or 3.")
+    plan = STAGES[stage]
+    numbers = Schedule.of(plan, **schedule)
+    folder = None if data is None else Path(data)
+    mixture: Mixture
+    if folder is None:
+        mixture = WorldMixture(plan, numbers.seed)
+    else:
+        mixture = FolderMixture(plan, folder, numbers.seed)
+    if init is None:
+        model = NextGPT.from_config(NextGPTConfig.from_profile(profile), numbers.seed)
+    else:
+        model = NextGPT.from_pretrained(init)
+    trainer = Trainer(model, plan, mixture, Path(output), numbers, folder)
+    trainer.run(resume)
+    return trainer

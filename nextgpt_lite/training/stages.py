@@ -1,0 +1,152 @@
+"""The three stages: what learns, from which conversations, and the ledger that shows it.
+
+Knows: which parameters belong to which part, what each stage may change (paper section 4 and 5).
+Leaves to others: drawing conversations (`mixture`), taking steps (`loop`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import nn
+
+from nextgpt_lite.model import NextGPT
+
+PARTS = (
+    "encoder",
+    "input_projection",
+    "llm",
+    "token_rows",
+    "lora",
+    "output_projections",
+    "decoders",
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training.
+
+    Attributes:
+        learns: the parts that change; everything else stays bit-identical.
+        reaches: for each learning part, the losses that send it a gradient.
+        mixture: kinds of conversation and their weights.
+        steps, batch_size, learning_rate: defaults at lite size.
+    """
+
+    number: int
+    title: str
+    reaches: dict[str, tuple[str, ...]]
+    mixture: dict[str, float]
+    steps: int
+    batch_size: int
+    learning_rate: float
+
+    @property
+    def learns(self) -> tuple[str, ...]:
+        return tuple(self.reaches)
+
+
+STAGES = {
+    stage.number: stage
+    for stage in (
+        Stage(
+            1,
+            "encoding-side alignment",
+            {"input_projection": ("text",)},
+            {"pair": 1.0},
+            steps=2000,
+            batch_size=32,
+            learning_rate=2e-3,
+        ),
+        Stage(
+            2,
+            "decoding-side alignment",
+            {
+                "token_rows": ("text", "signal", "condition"),
+                "output_projections": ("condition",),
+            },
+            {"caption": 1.0},
+            steps=3000,
+            batch_size=32,
+            learning_rate=1e-3,
+        ),
+        Stage(
+            3,
+            "instruction tuning",
+            {
+                "input_projection": ("text", "signal", "condition"),
+                "token_rows": ("text", "signal", "condition"),
+                "lora": ("text", "signal", "condition"),
+                "output_projections": ("condition",),
+            },
+            {"understand": 0.25, "t2m": 0.3, "mosit": 0.3, "text": 0.05, "pair": 0.1},
+            steps=3000,
+            batch_size=16,
+            learning_rate=5e-4,
+        ),
+    )
+}
+
+
+def part_of(name: str) -> str:
+    """The part a parameter of `NextGPT` belongs to, by its name."""
+    if "lora_" in name:
+        return "lora"
+    if "trainable_tokens" in name:
+        return "token_rows"
+    return name.split(".")[0]
+
+
+def open_for(model: NextGPT, stage: Stage) -> list[nn.Parameter]:
+    """Lets what the stage learns learn, and freezes all else; returns the learning parameters.
+
+    Raises:
+        RuntimeError: nothing would learn, or a part the stage names has no parameters.
+    """
+    learning: list[nn.Parameter] = []
+    found = set()
+    for name, parameter in model.named_parameters():
+        part = part_of(name)
+        parameter.requires_grad_(part in stage.learns)
+        if parameter.requires_grad:
+            found.add(part)
+            learning.append(parameter)
+    if missing := [part for part in stage.learns if part not in found]:
+        raise RuntimeError(
+            f"Stage {stage.number} should train {missing[0]!r}, but the model has no such "
+            "parameters: build it with NextGPT.from_config."
+        )
+    return learning
+
+
+class LedgerRow(NamedTuple):
+    """One part in the ledger of a stage."""
+
+    part: str
+    parameters: int
+    learns: bool
+    losses: tuple[str, ...]
+
+
+def ledger(model: NextGPT, stage: Stage) -> list[LedgerRow]:
+    """What learns and what is frozen, with the losses that reach each part.
+
+    Decoders count once they are loaded.
+    """
+    counts = dict.fromkeys(PARTS, 0)
+    for name, parameter in model.named_parameters():
+        counts[part_of(name)] += parameter.numel()
+    return [
+        LedgerRow(part, count, part in stage.learns, stage.reaches.get(part, ()))
+        for part, count in counts.items()
+    ]
+
+
+def frozen_state(model: NextGPT, stage: Stage) -> Iterator[tuple[str, nn.Parameter]]:
+    """Every parameter that must be the same, bit for bit, after the stage as before it."""
+    for name, parameter in model.named_parameters():
+        if part_of(name) not in stage.learns:
+            yield name, parameter
