@@ -47,16 +47,21 @@ def render_picture(picture: Picture, seed: int = 0) -> Image.Image:
     Raises:
         ValueError: when the picture holds more than nine things.
     """
-    rng = Random(seed)
     canvas = background(picture.place).copy()  # (64, 64, 3)
-    for group, cells in zip(picture.groups, _cells(picture, rng), strict=True):
-        for column, row in cells:
-            x, y = (
-                round((index + 0.5) * SIDE / _GRID) + rng.randint(-_JITTER, _JITTER)
-                for index in (column, row)
-            )
+    for group, centres in zip(picture.groups, layout(picture, seed), strict=True):
+        for x, y in centres:
             _paste(canvas, sprite(group.kind, group.colour, group.size), x, y)
     return Image.fromarray(canvas)
+
+
+def layout(picture: Picture, seed: int = 0) -> list[list[tuple[int, int]]]:
+    """For each group the pixel (x, y) at the centre of each of its things."""
+    rng = Random(seed)
+
+    def pixel(index: int) -> int:
+        return round((index + 0.5) * SIDE / _GRID) + rng.randint(-_JITTER, _JITTER)
+
+    return [[(pixel(c), pixel(r)) for c, r in cells] for cells in _cells(picture, rng)]
 
 
 def _cells(picture: Picture, rng: Random) -> list[list[_Cell]]:

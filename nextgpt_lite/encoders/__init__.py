@@ -1,0 +1,8 @@
+"""Encoders: media in, one vector an item out (ImageBind, frozen)."""
+
+from nextgpt_lite.encoders.config import ImageBindConfig
+from nextgpt_lite.encoders.encoder import Encoder, load_imagebind
+from nextgpt_lite.encoders.imagebind import ImageBind
+from nextgpt_lite.encoders.preprocess import PreprocessConfig
+
+__all__ = ["Encoder", "ImageBind", "ImageBindConfig", "PreprocessConfig", "load_imagebind"]

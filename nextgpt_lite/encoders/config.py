@@ -1,0 +1,142 @@
+"""The numbers of an ImageBind encoder: one dataclass a trunk, and the sizes used here.
+
+Knows: widths, depths, patch sizes. Leaves to others: modules (`imagebind`), pixels and samples
+(`preprocess`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrunkConfig:
+    """What every trunk has: a pre-norm transformer of `blocks` blocks at `width`.
+
+    `scale` multiplies the unit-length output; None leaves it at length one.
+    """
+
+    width: int
+    blocks: int
+    heads: int
+    scale: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisionConfig(TrunkConfig):
+    """Pictures and clips (3, T, image_size, image_size), cut into `kernel` = (T, H, W) patches."""
+
+    image_size: int = 224
+    kernel: tuple[int, int, int] = (2, 14, 14)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrumConfig(TrunkConfig):
+    """One-channel maps (1, height, width_in): filter banks, depth or thermal pictures."""
+
+    height: int
+    length: int
+    kernel: int = 16
+    stride: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImuConfig(TrunkConfig):
+    """Six motion channels of `length` samples, in steps of `kernel`."""
+
+    channels: int = 6
+    length: int = 2000
+    kernel: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig(TrunkConfig):
+    """Token ids (context,); `scale` is learned.
+
+    The state at the first `eos_token_id` stands for the text; None takes the position of the
+    highest id, which in CLIP's vocabulary is the end token.
+    """
+
+    context: int = 77
+    vocab_size: int = 49408
+    eos_token_id: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageBindConfig:
+    """One trunk a modality, None for those left out, and the `out`put width E they share."""
+
+    TRUNKS: ClassVar[tuple[str, ...]] = ("vision", "text", "audio", "depth", "thermal", "imu")
+
+    out: int = 1024
+    vision: VisionConfig | None = None
+    text: TextConfig | None = None
+    audio: SpectrumConfig | None = None
+    depth: SpectrumConfig | None = None
+    thermal: SpectrumConfig | None = None
+    imu: ImuConfig | None = None
+
+    def trunks(self) -> dict[str, Any]:
+        """The configured trunks by name."""
+        return {name: t for name in self.TRUNKS if (t := getattr(self, name)) is not None}
+
+    def only(self, names: Sequence[str]) -> ImageBindConfig:
+        """The same numbers with these trunks alone; raises ValueError for one it has not."""
+        if missing := [name for name in names if name not in self.trunks()]:
+            raise ValueError(f"encoder: no {missing[0]} trunk here, only {[*self.trunks()]}")
+        dropped: dict[str, Any] = {name: None for name in self.trunks() if name not in names}
+        return replace(self, **dropped)
+
+    @classmethod
+    def huge(cls, trunks: Sequence[str] = TRUNKS) -> ImageBindConfig:
+        """The released `imagebind_huge` (1.2 B parameters), or only some of its trunks."""
+        square = {"height": 224, "length": 224}
+        every: dict[str, TrunkConfig] = {
+            "vision": VisionConfig(width=1280, blocks=32, heads=16),
+            "text": TextConfig(width=1024, blocks=24, heads=16, scale=1 / 0.07),
+            "audio": SpectrumConfig(
+                width=768, blocks=12, heads=12, scale=20.0, height=128, length=204, stride=10
+            ),
+            "depth": SpectrumConfig(width=384, blocks=12, heads=8, scale=5.0, **square),
+            "thermal": SpectrumConfig(width=768, blocks=12, heads=12, scale=10.0, **square),
+            "imu": ImuConfig(width=512, blocks=6, heads=8, scale=5.0),
+        }
+        return cls(**{name: every[name] for name in trunks})  # type: ignore[arg-type]
+
+    @classmethod
+    def lite(cls, vocab_size: int, eos_token_id: int) -> ImageBindConfig:
+        """The shipped small encoder: 64x64 pictures and clips, two-second sounds, captions."""
+        return cls(
+            out=256,
+            vision=VisionConfig(width=160, blocks=5, heads=5, image_size=64, kernel=(2, 8, 8)),
+            text=TextConfig(
+                width=128, blocks=3, heads=4, scale=1 / 0.07,
+                context=28, vocab_size=vocab_size, eos_token_id=eos_token_id,
+            ),
+            audio=SpectrumConfig(width=128, blocks=3, heads=4, height=128, length=204),
+        )  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers for `config.json`."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ImageBindConfig:
+        """The inverse of `to_dict`; raises ValueError for an unknown trunk."""
+        kinds = {
+            "vision": VisionConfig, "text": TextConfig, "audio": SpectrumConfig,
+            "depth": SpectrumConfig, "thermal": SpectrumConfig, "imu": ImuConfig,
+        }  # fmt: skip
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"encoder config: unknown {sorted(unknown)}, use {cls.TRUNKS}")
+        built: dict[str, Any] = dict(values)
+        for name, kind in kinds.items():
+            if built.get(name) is not None:
+                trunk = dict(built[name])
+                if "kernel" in trunk and isinstance(trunk["kernel"], list):
+                    trunk["kernel"] = tuple(trunk["kernel"])
+                built[name] = kind(**trunk)
+        return cls(**built)
