@@ -52,15 +52,15 @@ def caption(scene: Scene) -> str:
     """The one canonical caption: names every attribute, in one fixed order, in at most 22 words."""
     match scene:
         case Picture(groups, relation, place):
-            things = _join_groups(tuple(noun_phrase(g) for g in groups), relation)
-            return _clean(f"{things} {phrases.PLACE_PHRASES[place][0]}")
+            things = join_groups(tuple(noun_phrase(g) for g in groups), relation)
+            return tidy(f"{things} {phrases.PLACE_PHRASES[place][0]}")
         case Sound(kind, times, pitch):
             verb, times_word = phrases.VERBS[kind], phrases.TIMES_WORDS[times]
             return f"{article(kind)} {verb} {times_word} in a {pitch} pitch"
         case Clip(kind, colour, motion, size, place):
             thing = noun_phrase(Group(kind, colour, size))
             moves = phrases.MOTION_WORDS[motion][0][0]
-            return _clean(f"{thing} {moves} {phrases.PLACE_PHRASES[place][0]}")
+            return tidy(f"{thing} {moves} {phrases.PLACE_PHRASES[place][0]}")
 
 
 def paraphrase(scene: Scene, rng: Random, split: Split = "train") -> str:
@@ -108,12 +108,13 @@ def vocabulary() -> list[str]:
     return sorted(words)
 
 
-def _clean(text: str) -> str:
+def tidy(text: str) -> str:
     """One blank between words, none before a comma, none at the ends."""
     return re.sub(r"\s+", " ", text).replace(" ,", ",").strip(" ,")
 
 
-def _join_groups(things: tuple[str, ...], relation: str | None) -> str:
+def join_groups(things: tuple[str, ...], relation: str | None) -> str:
+    """The groups of a picture as one phrase, the third one behind a comma."""
     if relation is None:
         return " and ".join(things)
     related = f"{things[0]} {relation} {things[1]}"
@@ -144,9 +145,9 @@ def _paraphrase_picture(scene: Picture, rng: Random, split: Split) -> str:
     if relation:
         frames += phrases.RELATED_FRAMES[split] * 2
     third = f", and {things[2]}" if len(things) == 3 else ""
-    return _clean(
+    return tidy(
         rng.choice(frames).format(
-            things=_join_groups(things, relation),
+            things=join_groups(things, relation),
             be="is" if scene.groups[0].count == 1 else "are",
             place=rng.choice(phrases.PLACE_PHRASES[scene.place]),
             relation=relation,
@@ -159,7 +160,7 @@ def _paraphrase_picture(scene: Picture, rng: Random, split: Split) -> str:
 
 def _paraphrase_sound(scene: Sound, rng: Random, split: Split) -> str:
     kind, one = scene.kind, scene.times == 1
-    return _clean(
+    return tidy(
         rng.choice(phrases.SOUND_FRAMES[split]).format(
             thing=rng.choice((article(kind), article(kind), f"one {kind}")),
             verb=phrases.VERBS[kind],
@@ -177,7 +178,7 @@ def _paraphrase_sound(scene: Sound, rng: Random, split: Split) -> str:
 
 def _paraphrase_clip(scene: Clip, rng: Random, split: Split) -> str:
     moves, move, moving = rng.choice(phrases.MOTION_WORDS[scene.motion])
-    return _clean(
+    return tidy(
         rng.choice(phrases.CLIP_FRAMES[split]).format(
             thing=_loose_phrase(Group(scene.kind, scene.colour, scene.size), rng),
             moves=moves,

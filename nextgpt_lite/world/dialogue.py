@@ -1,0 +1,301 @@
+"""Conversations about the lite world whose truth is known, in every form the stages learn from.
+
+Knows: how turns, questions and requests become `Record`s (paper section 5: the T+X to T, T to T+X
+and MosIT data), and the text on which the lite LLM is pretrained.
+Leaves to others: rendering the media of a part from its scene, tokens, batches.
+
+All functions are deterministic in their `rng`. With `split="train"` no scene contains a held-out
+pair and no wording is a held-out one; with "held_out" the wordings are held out, and one scene at
+least contains a held-out pair wherever a picture or a clip occurs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any, Final
+
+from nextgpt_lite.data.records import Kind, Record
+from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.world import dialogue_chat as chat
+from nextgpt_lite.world import dialogue_requests as requests
+from nextgpt_lite.world import dialogue_turns as turns
+from nextgpt_lite.world import dialogue_wordings as wordings
+from nextgpt_lite.world import phrases
+from nextgpt_lite.world.describe import caption, noun, paraphrase
+from nextgpt_lite.world.dialogue_parts import (
+    DEFAULTS,
+    Message,
+    assistant,
+    present,
+    sentence,
+    telling,
+    user,
+)
+from nextgpt_lite.world.dialogue_questions import ask, ask_of_two
+from nextgpt_lite.world.dialogue_wordings import say
+from nextgpt_lite.world.scene import (
+    Clip,
+    Group,
+    Picture,
+    Scene,
+    Sound,
+    Split,
+    is_held_out,
+    sample_clip,
+    sample_picture,
+    sample_sound,
+)
+
+__all__ = [
+    "DEFAULTS", "SKILLS", "caption_record", "llm_corpus", "mosit", "pair", "sample_scene",
+    "skill_record", "t2m", "text", "understand",
+]  # fmt: skip
+
+TELLS: Final = 0.5  # share of conversations whose replies tell in words what they show
+
+
+def sample_scene(rng: Random, modality: str, split: Split) -> Scene:
+    """A scene that an item of the modality shows."""
+    if modality == "image":
+        return sample_picture(rng, split)
+    return sample_clip(rng, split) if modality == "video" else sample_sound(rng)
+
+
+def pair(rng: Random, modality: str, split: Split = "train") -> Record:
+    """Stage 1: a medium and the wish to have it described, then its caption as a sentence."""
+    scene = sample_scene(rng, modality, split)
+    asked = say(wordings.DESCRIBE[modality], split, rng)
+    messages = [_give(asked, rng, scene), assistant(sentence(caption(scene)))]
+    return _record("pair", messages, rng)
+
+
+def caption_record(rng: Random, modality: str, split: Split = "train") -> Record:
+    """Stage 2: nothing from the user; a description (of three kinds), then the medium itself."""
+    scene = sample_scene(rng, modality, split)
+    words = rng.choice((caption(scene), paraphrase(scene, rng, split), telling(scene)))
+    return _record("caption", [user(""), assistant(sentence(words), scene)], rng)
+
+
+def understand(rng: Random, split: Split = "train") -> Record:
+    """T+X to T: one or two questions about one medium, or one about two media."""
+    if rng.random() < 0.2:
+        first, second = _two_scenes(rng, split)
+        asked = ask_of_two(first, second, rng, split)
+        messages = [_give(asked.text, rng, first, second), assistant(asked.answer)]
+        return _record("understand", messages, rng)
+    scene = sample_scene(rng, rng.choice(("image", "image", "image", "audio", "video")), split)
+    asked = ask(scene, rng, split)
+    messages = [_give(asked.text, rng, scene), assistant(asked.answer)]
+    if rng.random() < 0.3:
+        asked = ask(scene, rng, split)
+        messages += [user(asked.text), assistant(asked.answer)]
+    return _record("understand", messages, rng)
+
+
+def t2m(rng: Random, split: Split = "train", tells: float = TELLS) -> Record:
+    """T to T+X: one request in words; one medium or several come back.
+
+    Args:
+        rng: the only source of randomness.
+        split: which wordings and pairs may occur.
+        tells: chance that the reply tells in words what it shows ("Here is a large red car."),
+            otherwise it is brief ("Here is the picture.").
+    """
+    make = rng.choices(
+        (requests.draw, requests.hear, requests.film, requests.several), (45, 20, 22, 13)
+    )[0]
+    request = make(rng, split)
+    messages = [user(request.text), present(request.scenes, rng, rng.random() < tells)]
+    return _record("t2m", messages, rng)
+
+
+def mosit(rng: Random, split: Split = "train", tells: float = TELLS) -> Record:
+    """MosIT: three to seven turns that change modality, count, reword, refer back and chat.
+
+    `tells` as in `t2m`, chosen once for the whole conversation.
+    """
+    while True:
+        told = _talk(rng, split, rng.randint(3, 7))
+        scenes = [s for turn in told for s in (*turn.given, *turn.shown)]
+        if not any(turn.shown for turn in told):
+            continue
+        visible = [s for s in scenes if not isinstance(s, Sound)]
+        if split == "train" or not visible or any(is_held_out(s) for s in visible):
+            return _record("mosit", _messages(told, rng, rng.random() < tells), rng)
+
+
+def text(rng: Random, split: Split = "train") -> Record:
+    """Words alone: chat, knowledge and sums, in one to three turns."""
+    said = [chat.knowledge(rng, split) for _ in range(rng.randint(1, 2))]
+    if rng.random() < 0.25:
+        said.insert(0, chat.greeting(rng, split))
+    if rng.random() < 0.25:
+        said.append(rng.choice((chat.aside, chat.farewell))(rng, split))
+    messages = [m for each in said for m in (user(each.text), assistant(each.answer))]
+    return _record("text", messages, rng)
+
+
+_OPENINGS_OF: Final[dict[str, tuple[turns.TurnMaker, ...]]] = {
+    "arithmetic": (turns.open_arithmetic,),
+    "rewording": (turns.open_reworded,),
+    "swap": (turns.open_pair,),
+    "recolour": (turns.open_request, turns.open_pair),
+    "reference": turns.OPENINGS,
+}
+_FOLLOWING_OF: Final[dict[str, tuple[turns.TurnMaker, ...]]] = {
+    "arithmetic": (),
+    "rewording": (),
+    "swap": (turns.swap_places, turns.swap_colours),
+    "recolour": (turns.recolour,),
+    "reference": (turns.hear_it, turns.move_it, turns.draw_it, turns.add_thing, turns.recount),
+}
+SKILLS: Final = tuple(_OPENINGS_OF)
+
+
+def skill_record(skill: str, rng: Random, split: Split = "train", tells: float = TELLS) -> Record:
+    """A conversation whose last turn needs one skill of `SKILLS` and shows one medium."""
+    while True:
+        state = turns.State(rng, split)
+        told = []
+        for makers in (_OPENINGS_OF[skill], _FOLLOWING_OF[skill]):
+            turn = rng.choice(makers)(state) if makers else None
+            if turn is not None:
+                told.append(turn)
+                state = state.after(turn)
+        if len(told) == 1 + bool(_FOLLOWING_OF[skill]) and told[-1].shown:
+            return _record("mosit", _messages(told, rng, rng.random() < tells), rng)
+
+
+def llm_corpus(rng: Random) -> Iterator[list[Message]]:
+    """Endless text conversations to pretrain the lite LLM, as messages whose content is a string.
+
+    Media that the user gives stand as alt text between their markers. Media that the assistant
+    would give are left out of its reply, or the turn becomes a wish to say what to make, answered
+    with the canonical caption.
+    """
+    forms: tuple[Callable[[Random], Record], ...] = (
+        lambda r: pair(r, r.choice(tuple(MODALITIES))),
+        understand,
+        t2m,
+        mosit,
+        text,
+        lambda r: skill_record(r.choice(SKILLS), r),
+    )
+    while True:
+        record = rng.choices(forms, (8, 25, 15, 25, 10, 17))[0](rng)
+        yield _in_words(record, rng, restated=rng.random() < 0.5)
+
+
+# ---- records
+
+
+def _record(kind: Kind, messages: list[Message], rng: Random) -> Record:
+    return Record(f"{kind}_{rng.getrandbits(40):010x}", messages, kind)
+
+
+def _give(words: str, rng: Random, *scenes: Scene) -> Message:
+    """Media first as a rule, now and then behind the words."""
+    return user(words, *scenes, text_first=rng.random() < 0.2)
+
+
+def _two_scenes(rng: Random, split: Split) -> tuple[Scene, Scene]:
+    if rng.random() < 0.6:
+        return sample_picture(rng, split), sample_picture(rng, split)
+    picture = sample_picture(rng, split, groups=1)
+    picture = Picture((requests.one_of(picture.groups[0]),), None, picture.place)
+    if split == "held_out" and not is_held_out(picture):
+        return _two_scenes(rng, split)
+    kind = picture.groups[0].kind
+    other: Sound | Clip = sample_sound(rng) if rng.random() < 0.6 else sample_clip(rng, split)
+    if rng.random() < 0.5 and isinstance(other, Sound):
+        other = Sound(kind, other.times, other.pitch)
+    scenes: tuple[Scene, Scene] = (picture, other) if rng.random() < 0.5 else (other, picture)
+    return scenes
+
+
+def _talk(rng: Random, split: Split, length: int) -> list[turns.Turn]:
+    state = turns.State(rng, split)
+    told = [turns.greet(state)] if rng.random() < 0.12 else []
+    makers: tuple[turns.TurnMaker, ...] = turns.OPENINGS
+    while len(told) < length:
+        if len(told) == length - 1 and rng.random() < 0.08:
+            told.append(turns.part(state))
+            break
+        turn = rng.choice(makers)(state)
+        if turn is None or (told and turn.text == told[-1].text):
+            continue
+        told.append(turn)
+        state = state.after(turn)
+        makers = turns.FOLLOWING if state.latest else turns.OPENINGS
+    return told
+
+
+def _messages(told: list[turns.Turn], rng: Random, tells: bool) -> list[Message]:
+    messages = []
+    for turn in told:
+        messages.append(_give(turn.text, rng, *turn.given) if turn.given else user(turn.text))
+        messages.append(present(turn.shown, rng, tells) if turn.shown else assistant(turn.reply))
+    return messages
+
+
+# ---- the corpus of the LLM
+
+
+RESTATE: Final = "Say what to make: "
+
+
+def _in_words(record: Record, rng: Random, restated: bool) -> list[Message]:
+    messages: list[Message] = []
+    for asked, answer in zip(record.messages[::2], record.messages[1::2], strict=True):
+        words = " ".join(_spell(p, rng) for p in asked["content"])
+        reply = " ".join(p["text"] for p in answer["content"] if p["type"] == "text")
+        captions = [sentence(p["caption"]) for p in answer["content"] if p["type"] != "text"]
+        if captions and restated:
+            words, reply = RESTATE + words, " ".join(captions)
+        messages += [{"role": "user", "content": words}, {"role": "assistant", "content": reply}]
+    return messages
+
+
+def _spell(part: dict[str, Any], rng: Random) -> str:
+    """A part of a user's message in words: media as alt text between their markers."""
+    if part["type"] == "text":
+        return str(part["text"])
+    row = MODALITIES[part["type"]]
+    return f"{row.open} {_alt_text(part['scene'], rng)} {row.close}"
+
+
+def _alt_text(scene: Scene, rng: Random) -> str:
+    """Mostly the caption; else the words of the attributes alone, in order or loosened.
+
+    Words are loosened only within a group, so that every question keeps its answer.
+    """
+    form = rng.choices(("caption", "attributes", "loose"), (60, 20, 20))[0]
+    if form == "caption":
+        return caption(scene)
+    chunks = _attribute_words(scene)
+    if form == "loose":
+        for chunk in chunks:
+            rng.shuffle(chunk)
+    return " ".join(word for chunk in chunks for word in chunk)
+
+
+def _attribute_words(scene: Scene) -> list[list[str]]:
+    match scene:
+        case Picture(groups, relation, place):
+            chunks = [_group_words(g) for g in groups]
+            if relation:
+                chunks.insert(1, [relation])
+            return [*chunks, [] if place == "plain" else [place]]
+        case Sound(kind, times, pitch):
+            return [[kind, phrases.TIMES_WORDS[times], pitch]]
+        case Clip(kind, colour, motion, size, place):
+            moves = phrases.MOTION_WORDS[motion][0][0]
+            chunks = [_group_words(Group(kind, colour, size)), [moves]]
+            return [*chunks, [] if place == "plain" else [place]]
+
+
+def _group_words(group: Group) -> list[str]:
+    """A group's own words; one thing goes without its number."""
+    number = [] if group.count == 1 else [phrases.NUMBER_WORDS[group.count]]
+    return [*number, group.size, group.colour, noun(group.kind, group.count)]
