@@ -43,6 +43,12 @@ def determiner(count: int) -> str:
     return "a" if count == 1 else phrases.NUMBER_WORDS[count]
 
 
+def place_words(place: str, moving: bool = False) -> tuple[str, ...]:
+    """The wordings of a place; a moving thing is never "up in the sky", for up is a motion."""
+    ways = phrases.PLACE_PHRASES[place]
+    return ways[:1] if moving and place == "sky" else ways
+
+
 def noun_phrase(group: Group) -> str:
     """The canonical words of a group: "two small cats" with its colour."""
     return f"{determiner(group.count)} {group.size} {group.colour} {noun(group.kind, group.count)}"
@@ -184,7 +190,7 @@ def _paraphrase_clip(scene: Clip, rng: Random, split: Split) -> str:
             moves=moves,
             move=move,
             moving=moving,
-            place=rng.choice(phrases.PLACE_PHRASES[scene.place]),
+            place=rng.choice(place_words(scene.place, moving=True)),
         )
     )
 

@@ -21,8 +21,8 @@ from nextgpt_lite.world import dialogue_chat as chat
 from nextgpt_lite.world import dialogue_requests as requests
 from nextgpt_lite.world import dialogue_turns as turns
 from nextgpt_lite.world import dialogue_wordings as wordings
-from nextgpt_lite.world import phrases
-from nextgpt_lite.world.describe import caption, noun, paraphrase
+from nextgpt_lite.world.describe import caption, paraphrase
+from nextgpt_lite.world.dialogue_corpus import in_words
 from nextgpt_lite.world.dialogue_parts import (
     DEFAULTS,
     Message,
@@ -30,13 +30,13 @@ from nextgpt_lite.world.dialogue_parts import (
     present,
     sentence,
     telling,
+    text_part,
     user,
 )
 from nextgpt_lite.world.dialogue_questions import ask, ask_of_two
 from nextgpt_lite.world.dialogue_wordings import say
 from nextgpt_lite.world.scene import (
     Clip,
-    Group,
     Picture,
     Scene,
     Sound,
@@ -53,6 +53,7 @@ __all__ = [
 ]  # fmt: skip
 
 TELLS: Final = 0.5  # share of conversations whose replies tell in words what they show
+CASUAL: Final = 0.1  # share of the user's messages typed without capital and final mark
 
 
 def sample_scene(rng: Random, modality: str, split: Split) -> Scene:
@@ -87,9 +88,9 @@ def understand(rng: Random, split: Split = "train") -> Record:
     scene = sample_scene(rng, rng.choice(("image", "image", "image", "audio", "video")), split)
     asked = ask(scene, rng, split)
     messages = [_give(asked.text, rng, scene), assistant(asked.answer)]
-    if rng.random() < 0.3:
-        asked = ask(scene, rng, split)
-        messages += [user(asked.text), assistant(asked.answer)]
+    again = ask(scene, rng, split)
+    if rng.random() < 0.35 and again.text != asked.text:
+        messages += [user(again.text), assistant(again.answer)]
     return _record("understand", messages, rng)
 
 
@@ -184,14 +185,27 @@ def llm_corpus(rng: Random) -> Iterator[list[Message]]:
     )
     while True:
         record = rng.choices(forms, (8, 25, 15, 25, 10, 17))[0](rng)
-        yield _in_words(record, rng, restated=rng.random() < 0.5)
+        yield in_words(record, rng, restated=rng.random() < 0.5)
 
 
 # ---- records
 
 
 def _record(kind: Kind, messages: list[Message], rng: Random) -> Record:
+    for message in messages[::2]:
+        if rng.random() < CASUAL:
+            message["content"] = [_casual(part) for part in message["content"]]
     return Record(f"{kind}_{rng.getrandbits(40):010x}", messages, kind)
+
+
+def _casual(part: dict[str, Any]) -> dict[str, Any]:
+    """As people type: no capital at the beginning, no mark at the end."""
+    if part["type"] != "text" or not part["text"]:
+        return part
+    words = part["text"]
+    if not words.startswith(("I ", "I'")):
+        words = words[0].lower() + words[1:]
+    return text_part(words.rstrip(".?!"))
 
 
 def _give(words: str, rng: Random, *scenes: Scene) -> Message:
@@ -237,65 +251,3 @@ def _messages(told: list[turns.Turn], rng: Random, tells: bool) -> list[Message]
         messages.append(_give(turn.text, rng, *turn.given) if turn.given else user(turn.text))
         messages.append(present(turn.shown, rng, tells) if turn.shown else assistant(turn.reply))
     return messages
-
-
-# ---- the corpus of the LLM
-
-
-RESTATE: Final = "Say what to make: "
-
-
-def _in_words(record: Record, rng: Random, restated: bool) -> list[Message]:
-    messages: list[Message] = []
-    for asked, answer in zip(record.messages[::2], record.messages[1::2], strict=True):
-        words = " ".join(_spell(p, rng) for p in asked["content"])
-        reply = " ".join(p["text"] for p in answer["content"] if p["type"] == "text")
-        captions = [sentence(p["caption"]) for p in answer["content"] if p["type"] != "text"]
-        if captions and restated:
-            words, reply = RESTATE + words, " ".join(captions)
-        messages += [{"role": "user", "content": words}, {"role": "assistant", "content": reply}]
-    return messages
-
-
-def _spell(part: dict[str, Any], rng: Random) -> str:
-    """A part of a user's message in words: media as alt text between their markers."""
-    if part["type"] == "text":
-        return str(part["text"])
-    row = MODALITIES[part["type"]]
-    return f"{row.open} {_alt_text(part['scene'], rng)} {row.close}"
-
-
-def _alt_text(scene: Scene, rng: Random) -> str:
-    """Mostly the caption; else the words of the attributes alone, in order or loosened.
-
-    Words are loosened only within a group, so that every question keeps its answer.
-    """
-    form = rng.choices(("caption", "attributes", "loose"), (60, 20, 20))[0]
-    if form == "caption":
-        return caption(scene)
-    chunks = _attribute_words(scene)
-    if form == "loose":
-        for chunk in chunks:
-            rng.shuffle(chunk)
-    return " ".join(word for chunk in chunks for word in chunk)
-
-
-def _attribute_words(scene: Scene) -> list[list[str]]:
-    match scene:
-        case Picture(groups, relation, place):
-            chunks = [_group_words(g) for g in groups]
-            if relation:
-                chunks.insert(1, [relation])
-            return [*chunks, [] if place == "plain" else [place]]
-        case Sound(kind, times, pitch):
-            return [[kind, phrases.TIMES_WORDS[times], pitch]]
-        case Clip(kind, colour, motion, size, place):
-            moves = phrases.MOTION_WORDS[motion][0][0]
-            chunks = [_group_words(Group(kind, colour, size)), [moves]]
-            return [*chunks, [] if place == "plain" else [place]]
-
-
-def _group_words(group: Group) -> list[str]:
-    """A group's own words; one thing goes without its number."""
-    number = [] if group.count == 1 else [phrases.NUMBER_WORDS[group.count]]
-    return [*number, group.size, group.colour, noun(group.kind, group.count)]

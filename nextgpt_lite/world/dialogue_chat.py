@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from nextgpt_lite.world import dialogue_wordings as wordings
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import article, noun
+from nextgpt_lite.world.dialogue_looks import NUMBERS
 from nextgpt_lite.world.dialogue_parts import DEFAULTS, free, sentence
-from nextgpt_lite.world.dialogue_questions import NUMBERS
 from nextgpt_lite.world.dialogue_requests import story
 from nextgpt_lite.world.dialogue_wordings import Frames, say
 from nextgpt_lite.world.scene import (
@@ -118,7 +118,7 @@ def _story(rng: Random, split: Split) -> Exchange:
 def _noise(rng: Random, split: Split) -> Exchange:
     kind = rng.choice(KINDS)
     frames: Frames = {
-        "train": ("Which sound does {thing} make?", "What does {thing} do to be heard?",
+        "train": ("Which sound does {thing} make?", "What sound does {thing} make?",
                   "Tell me what sound {thing} makes."),
         "held_out": ("Can you tell me what sound {thing} makes?",),
     }  # fmt: skip

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from nextgpt_lite.world import dialogue_wordings as wordings
 from nextgpt_lite.world import phrases
-from nextgpt_lite.world.describe import article, join_groups, noun, tidy
+from nextgpt_lite.world.describe import article, join_groups, noun, place_words, tidy
 from nextgpt_lite.world.dialogue_parts import (
     DEFAULTS,
     clip_of,
@@ -78,9 +78,9 @@ def number(value: int, rng: Random) -> str:
     return str(value) if rng.random() < 0.3 else phrases.NUMBER_WORDS[value]
 
 
-def somewhere(place: str, rng: Random) -> str:
+def somewhere(place: str, rng: Random, moving: bool = False) -> str:
     """Words for a place; empty for the plain one."""
-    return rng.choice(phrases.PLACE_PHRASES[place])
+    return rng.choice(place_words(place, moving))
 
 
 def draw(rng: Random, split: Split, groups: int | None = None) -> Request:
@@ -130,7 +130,11 @@ def film(rng: Random, split: Split) -> Request:
         group, words = some_group(Group(clip.kind, clip.colour, clip.size), rng)
         bare = rng.random() < 0.15
         motion = DEFAULTS.motion if bare else clip.motion
-        return clip_of(group, clip.place, motion), (words, somewhere(clip.place, rng), bare)
+        return clip_of(group, clip.place, motion), (
+            words,
+            somewhere(clip.place, rng, moving=True),
+            bare,
+        )
 
     clip, (words, place, bare) = _until_split(some_clip, split)
     if bare:
@@ -197,12 +201,14 @@ def _tell_story(
     words: str, sign: str, before: Group, change: int, rng: Random, split: Split
 ) -> str:
     alive = before.kind in ALIVE
-    losses = ("lose", "give away", "sell", *(("eat", "eat") if before.kind == "apple" else ()))
+    losses = wordings.LOSSES + wordings.EATING * 2 * (before.kind == "apple")
+    lose, lost = rng.choice(losses)
+    gain, gained = rng.choice(wordings.GAINS)
     one = change == 1
     return say(
         wordings.STORY["alive" if alive else "owned", sign], split, rng,
         many=words, n=number(change, rng), be="is" if before.count == 1 else "are",
-        lose=rng.choice(losses), gain=rng.choice(("get", "buy", "find")),
+        lose=lose, lost=lost, gain=gain, gained=gained,
         leave=rng.choice(("leaves", "goes away") if one else ("leave", "go away")),
         come=rng.choice(("comes", "arrives") if one else ("come", "arrive")),
     )  # fmt: skip

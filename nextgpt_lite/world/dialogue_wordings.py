@@ -175,8 +175,8 @@ ADD_MORE: Final[Frames] = {
     "held_out": ("Please add {number} more.", "Now {number} more."),
 }
 TAKE_AWAY: Final[Frames] = {
-    "train": ("Take {number} away.", "Draw {number} less.", "Now take away {number}."),
-    "held_out": ("Please take {number} away.", "Now draw {number} less."),
+    "train": ("Take {number} away.", "Draw {number} fewer.", "Now take away {number}."),
+    "held_out": ("Please take {number} away.", "Now draw {number} fewer."),
 }
 PLACE_IT: Final[Frames] = {
     "train": ("Put {it} {place}.", "Now {place}.", "The same {place}."),
@@ -236,6 +236,10 @@ DRAW_IT: Final[Frames] = {
     ),
     "held_out": ("Please draw it.", "Give me a picture of it."),
 }  # fmt: skip
+DRAW_IT_IN: Final[Frames] = {
+    "train": ("Draw it in {colour}.", "Show me a picture of it in {colour}."),
+    "held_out": ("Please draw it in {colour}.",),
+}
 FILM_IT: Final[Frames] = {
     "train": ("Show me a clip of it.", "Animate it.", "Make a video of it."),
     "held_out": ("Please animate it.", "Give me a clip of it."),
@@ -246,13 +250,24 @@ ALL_OF_IT: Final[Frames] = {
 }
 
 # Sums as stories. {many}: "7 red apples"; {n}: a number; {lose}, {gain}, {leave}, {come}: verbs.
+LOSSES: Final = (("lose", "lost"), ("give away", "gave away"), ("sell", "sold"))
+EATING: Final = (("eat", "ate"),)
+GAINS: Final = (("get", "got"), ("buy", "bought"), ("find", "found"))
 STORY: Final[dict[tuple[str, str], Frames]] = {
     ("owned", "minus"): {
-        "train": ("I have {many} and {lose} {n}.", "I have {many}. I {lose} {n} of them."),
+        "train": (
+            "I have {many} and {lose} {n}.",
+            "I have {many}. I {lose} {n} of them.",
+            "I had {many} and {lost} {n}.",
+        ),
         "held_out": ("I own {many}, but I {lose} {n}.", "I have {many}. Now I {lose} {n}."),
     },
     ("owned", "plus"): {
-        "train": ("I have {many} and {gain} {n} more.", "I have {many}. Then I {gain} {n} more."),
+        "train": (
+            "I have {many} and {gain} {n} more.",
+            "I have {many}. Then I {gain} {n} more.",
+            "I had {many} and {gained} {n} more.",
+        ),
         "held_out": (
             "I own {many}, and I {gain} {n} more.",
             "I have {many}. Now I {gain} {n} more.",
@@ -280,6 +295,14 @@ STORY_DRAW: Final[dict[str, Frames]] = {
         "held_out": ("Show me them all.", "Please draw all of them."),
     },
 }
+WHAT_IF: Final[Frames] = {
+    "train": ("How many are left if {n} {go} away?", "How many are left when {n} {go} away?"),
+    "held_out": ("If {n} {go} away, how many are left?",),
+}
+VOICE: Final[Frames] = {
+    "train": ("What sound {does} {it} make?", "Which sound {does} {it} make?"),
+    "held_out": ("Tell me what sound {it} {make}.",),
+}
 STORY_ASK: Final[Frames] = {
     "train": ("How many are there now?", "How many does that make?"),
     "held_out": ("So how many are there now?",),
@@ -293,7 +316,7 @@ REWORD: Final[Frames] = {
     ),
     "held_out": (
         "{First} is {relation} {second}. Please draw it, the {kind} first.",
-        "{First} is {relation} {second}. Begin with the {kind}, please.",
+        "{First} is {relation} {second}. Now draw it and begin with the {kind}.",
     ),
 }
 
