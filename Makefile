@@ -1,0 +1,66 @@
+# Everything a reader or a CI machine needs; the first target that needs it creates .venv.
+#
+#   make tour       set up, run the tour notebook, print where it and its HTML page are
+#   make lab        set up, open JupyterLab on the notebooks (this machine only)
+#   make check      set up, lint, types, unit tests
+#   make test       the same, and every notebook
+#   make notebooks  write notebooks/*.ipynb anew from notebooks/src/*.py
+#   make clean      remove .venv and everything made
+#
+# On a machine without a GPU, TORCH_INDEX=https://download.pytorch.org/whl/cpu saves a large download.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH_INDEX ?=
+THREADS ?= 2
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+OUT := out
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+
+export OMP_NUM_THREADS := $(THREADS)
+export MKL_NUM_THREADS := $(THREADS)
+# The kernel "python3" is the one in .venv, also where a user has installed another of that name.
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.DEFAULT_GOAL := tour
+.PHONY: env tour check test lint lab notebooks clean
+
+env: $(STAMP)
+
+# torch goes first, so that TORCH_INDEX is asked for torch only.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(TORCH)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+tour: $(STAMP)
+	mkdir -p $(OUT)
+	$(PY) -m papermill notebooks/00_tour.ipynb $(OUT)/00_tour.ipynb -k python3 --cwd notebooks
+	$(PY) -m nbconvert --to html --log-level ERROR $(OUT)/00_tour.ipynb
+	@echo "executed notebook: $(abspath $(OUT))/00_tour.ipynb"
+	@echo "as a page:         $(abspath $(OUT))/00_tour.html"
+
+lint: $(STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+check: lint
+	$(PY) -m pytest -m "not notebook"
+
+test: lint
+	$(PY) -m pytest
+
+lab: $(STAMP)
+	$(PY) -m jupyterlab --ip 127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
+		--notebook-dir notebooks
+
+notebooks: $(STAMP)
+	$(PY) -m nextgpt_lite.notebook.build
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -1,0 +1,185 @@
+"""Makes notebooks/NN_name.ipynb from notebooks/src/NN_name.py: cells, outputs, nothing else.
+
+    python -m nextgpt_lite.notebook.build [NAME ...]    write and run all, or those named
+    python -m nextgpt_lite.notebook.build --check       say where notebooks and sources differ
+
+A source is a Python file in percent format, which editors open as a notebook too. Tags with a
+meaning: "parameters" (papermill sets these), "hide-input" (folded in JupyterLab), "solution" (a
+code cell that becomes a folded text cell; tests run it as code, see `with_solutions`).
+Knows: formats, and what does not belong into a committed notebook. Leaves to others: what a
+notebook must contain (tests/test_notebooks.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+OUT = ROOT / "out" / "build"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+SOLUTION = "<details>\n<summary>Solution</summary>\n\n```python\n{}\n```\n\n</details>"
+SOLUTION_CODE = re.compile(r"```python\n(.*)\n```", re.DOTALL)
+ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
+
+
+def read_source(source: Path) -> NotebookNode:
+    """The notebook that a percent-format file describes, without outputs."""
+    import jupytext  # a tool of those who write notebooks, not needed to read or run them
+
+    notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
+    for index, cell in enumerate(notebook.cells):
+        cell.id = f"{source.stem}-{index:02d}"
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = NotebookNode({"tags": tags} if tags else {})
+        if "solution" in tags:
+            notebook.cells[index] = nbformat.v4.new_markdown_cell(
+                SOLUTION.format(cell.source), id=cell.id, metadata=cell.metadata
+            )
+        elif "hide-input" in tags:
+            cell.metadata["jupyter"] = {"source_hidden": True}
+    notebook.metadata = NotebookNode(
+        kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"},
+        language_info={"name": "python"},
+    )
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def with_solutions(notebook: NotebookNode) -> NotebookNode:
+    """A copy in which every folded solution is a code cell again, so that running it tests it."""
+    solved = copy.deepcopy(notebook)
+    for index, cell in enumerate(solved.cells):
+        if "solution" in cell.metadata.get("tags", []):
+            code = SOLUTION_CODE.search(cell.source)
+            if code is None:
+                raise ValueError(f"cell {cell.id} is tagged as a solution but holds no code")
+            solved.cells[index] = nbformat.v4.new_code_cell(
+                code[1], id=cell.id, metadata=cell.metadata
+            )
+    return solved
+
+
+def clean(notebook: NotebookNode) -> NotebookNode:
+    """The notebook without what only its run explains: progress bars, widgets, times, paths."""
+    for cell in notebook.cells:
+        cell.metadata = NotebookNode(
+            {key: cell.metadata[key] for key in ("tags", "jupyter") if cell.metadata.get(key)}
+        )
+        cell.metadata.get("jupyter", {}).pop("outputs_hidden", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in map(_clean_output, cell.outputs) if output]
+    notebook.metadata = NotebookNode(
+        kernelspec=notebook.metadata.kernelspec, language_info={"name": "python"}
+    )
+    return notebook
+
+
+def differences(source: Path, target: Path) -> list[str]:
+    """Where the notebook is not what its source says, a line each; empty when all is well."""
+    if not target.exists():
+        return [f"{target.name} is missing: run `make notebooks`"]
+    wanted, found = read_source(source).cells, nbformat.read(target, as_version=4).cells
+    lines = []
+    if len(wanted) != len(found):
+        lines.append(f"{target.name} has {len(found)} cells, its source {len(wanted)}")
+    for want, have in zip(wanted, found, strict=False):
+        if any(want.get(key) != have.get(key) for key in ("cell_type", "source", "metadata")):
+            lines.append(f"{target.name}: cell {want.id} differs from its source")
+    return lines
+
+
+def build(source: Path, target: Path) -> float:
+    """Runs the source's notebook in the target's folder and writes it cleaned; returns seconds.
+
+    Raises:
+        papermill.PapermillExecutionError: a cell failed; the run lies in out/build.
+    """
+    import papermill
+
+    OUT.mkdir(parents=True, exist_ok=True)
+    executed = OUT / target.name
+    nbformat.write(read_source(source), executed)
+    begin = time.perf_counter()
+    papermill.execute_notebook(
+        executed, executed, cwd=target.parent, kernel_name="python3", progress_bar=False
+    )
+    seconds = time.perf_counter() - begin
+    nbformat.write(clean(nbformat.read(executed, as_version=4)), target)
+    return seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m nextgpt_lite.notebook.build")
+    parser.add_argument("names", nargs="*", help="notebooks, for instance 00_tour; default all")
+    parser.add_argument("--check", action="store_true", help="compare only, run nothing")
+    options = parser.parse_args(arguments)
+    sources = [NOTEBOOKS / "src" / f"{Path(name).stem}.py" for name in options.names]
+    failed = 0
+    for source in sources or sorted((NOTEBOOKS / "src").glob("[0-9]*.py")):
+        target = NOTEBOOKS / f"{source.stem}.ipynb"
+        if options.check:
+            lines = differences(source, target)
+            print("\n".join(lines) or f"{target.name}: as its source")
+            failed += bool(lines)
+        else:
+            failed += not _report(source, target)
+    return 1 if failed else 0
+
+
+def _report(source: Path, target: Path) -> bool:
+    """Builds one notebook and prints how it went, so that one failure does not hide the next."""
+    from papermill import PapermillExecutionError
+
+    try:
+        seconds = build(source, target)
+    except PapermillExecutionError as error:
+        print(f"{target.name}: FAILED, see {OUT / target.name}\n{error}", file=sys.stderr)
+        return False
+    kib = target.stat().st_size / 1024
+    print(f"{target.name}: {seconds:.0f} s, {kib:.0f} KiB", flush=True)
+    return True
+
+
+def _clean_output(output: NotebookNode) -> NotebookNode | None:
+    """The output as it should be kept, or None."""
+    if output.output_type == "stream":
+        if output.name == "stderr":  # progress bars and warnings
+            return None
+        lines = output.text.split("\n")
+        output.text = _plain("\n".join(line.rsplit("\r", 1)[-1] for line in lines))
+    elif "data" in output:
+        if output.data.pop(WIDGET_VIEW, None) is not None and set(output.data) <= {"text/plain"}:
+            return None
+        output.metadata = NotebookNode(
+            {key: value for key, value in output.metadata.items() if key in output.data}
+        )
+        for kind, value in output.data.items():
+            if kind.startswith("text/") and isinstance(value, str):
+                output.data[kind] = _plain(value)
+    return output
+
+
+def _plain(text: str) -> str:
+    """The text without this machine's folders and memory addresses."""
+    for folder, short in _folders().items():
+        text = text.replace(folder, short)
+    return ADDRESS.sub("at 0x...", text)
+
+
+def _folders() -> dict[str, str]:
+    return {f"{ROOT}{os.sep}": "", str(ROOT): ".", str(Path.home()) + os.sep: f"~{os.sep}"}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

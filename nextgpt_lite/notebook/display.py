@@ -1,0 +1,200 @@
+"""How pictures, sounds, clips and replies show themselves in a notebook.
+
+Every object becomes one MIME bundle: HTML or PNG for the reader, plain text for a terminal, and
+a small JSON description under `MIME` for tests, which thus read the very object the reader sees.
+Knows: browsers' formats and how to keep them small. Leaves to others: figures with axes (`plots`).
+"""
+
+from __future__ import annotations
+
+import html
+import io
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from PIL import Image
+
+from nextgpt_lite.media import Audio, Media, Video
+
+if TYPE_CHECKING:
+    from nextgpt_lite.reply import Reply
+
+MIME = "application/vnd.nextgpt-lite+json"
+SHOWN_SIDE = 192  # pixels on the page of a picture's or clip's longer side
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Something ready to be shown: `data` maps MIME types to what each of them shows."""
+
+    data: dict[str, Any]
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return self.data
+
+    def __repr__(self) -> str:
+        return str(self.data["text/plain"])
+
+
+def media_bundle(media: Media) -> Bundle:
+    """One picture as PNG, one sound as a player, one clip as an animation."""
+    data: dict[str, Any] = {"text/plain": describe(media), MIME: facts(media)}
+    if isinstance(media, Image.Image):
+        data["image/png"] = b64encode(png(upscale(media))).decode()
+    else:
+        data["text/html"] = media_html(media)
+    return Bundle(data)
+
+
+def reply_bundle(reply: Reply) -> dict[str, Any]:
+    """A reply as MIME types to contents: its words and media in their order."""
+    plain = [p["text"] if p["type"] == "text" else part_text(p) for p in reply.parts]
+    return {
+        "text/plain": "\n".join(plain),
+        "text/html": parts_html(reply.parts),
+        MIME: {
+            "kind": "reply",
+            "text": reply.text,
+            "media": [facts(part["data"]) for part in reply.parts if part["type"] != "text"],
+            "signal_tokens": len(reply.signal_tokens),
+            "seconds": round(reply.seconds, 3),
+        },
+    }
+
+
+def parts_html(parts: Iterable[Mapping[str, Any]]) -> str:
+    """The parts of one message as a piece of HTML; text is escaped."""
+    pieces = []
+    for part in parts:
+        if part["type"] == "text":
+            if part["text"].strip():
+                pieces.append(f"<p>{html.escape(part['text'].strip())}</p>")
+        elif part.get("data") is not None:
+            pieces.append(f"<div>{media_html(part['data'])}</div>")
+        else:
+            pieces.append(f"<p><em>{html.escape(part_text(part))}</em></p>")
+    return "\n".join(pieces)
+
+
+def media_html(media: Media) -> str:
+    """One HTML element that shows or plays `media`, its bytes included."""
+    label = html.escape(describe(media), quote=True)
+    if isinstance(media, Audio):
+        kind, data = _sound_file(media)
+        return f'<audio controls title="{label}" src="{_data_uri(kind, data)}"></audio>'
+    if isinstance(media, Video):
+        height, width = media.frames.shape[1:3]
+        uri = _data_uri("image/webp", webp(media))
+    else:
+        width, height = media.size
+        uri = _data_uri("image/png", png(media))
+    scale = SHOWN_SIDE / max(width, height)
+    style = f"width:{round(width * scale)}px;image-rendering:pixelated"
+    return f'<img alt="{label}" title="{label}" style="{style}" src="{uri}">'
+
+
+def describe(media: Media) -> str:
+    """The text fallback, for instance `<sound, 2.0 s, 16000 Hz>`."""
+    if isinstance(media, Audio):
+        return f"<sound, {media.duration:.1f} s, {media.rate} Hz>"
+    if isinstance(media, Video):
+        count, height, width, _ = media.frames.shape
+        return f"<clip, {count} frames, {width} x {height}, {media.duration:.1f} s>"
+    return f"<picture, {media.width} x {media.height}>"
+
+
+def part_text(part: Mapping[str, Any]) -> str:
+    """A media part as text: what it is, or where it lies when it is not loaded."""
+    if part.get("data") is not None:
+        return describe(part["data"])
+    where = part.get("path") or part.get("caption") or "no data"
+    return f"<{part['type']}: {where}>"
+
+
+def facts(media: Media) -> dict[str, Any]:
+    """What a test may want to know of a shown medium, as plain JSON."""
+    if isinstance(media, Audio):
+        loudness = float(np.sqrt(np.mean(np.square(media.samples, dtype=np.float64))))
+        return {
+            "kind": "audio",
+            "seconds": round(media.duration, 3),
+            "rate": media.rate,
+            "loudness": round(loudness, 5),
+        }
+    if isinstance(media, Video):
+        count, height, width, _ = media.frames.shape
+        return {"kind": "video", "frames": count, "width": width, "height": height}
+    return {"kind": "image", "width": media.width, "height": media.height}
+
+
+def upscale(image: Image.Image) -> Image.Image:
+    """The picture enlarged by whole pixels (nearest neighbour) to about SHOWN_SIDE."""
+    factor = SHOWN_SIDE // max(image.size)
+    if factor > 1:
+        return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    if factor == 0:
+        image = image.copy()
+        image.thumbnail((2 * SHOWN_SIDE, 2 * SHOWN_SIDE))
+    return image
+
+
+def png(image: Image.Image) -> bytes:
+    """The picture as PNG, first scaled down to twice SHOWN_SIDE where it is larger."""
+    if max(image.size) > 2 * SHOWN_SIDE:
+        image = image.copy()
+        image.thumbnail((2 * SHOWN_SIDE, 2 * SHOWN_SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def webp(video: Video) -> bytes:
+    """The clip as an endless animated WebP; every browser shows one in an <img>."""
+    frames = [Image.fromarray(frame) for frame in video.frames]
+    for frame in frames:
+        frame.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+    buffer = io.BytesIO()
+    frames[0].save(
+        buffer,
+        "WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        duration=round(1000 / video.fps),
+        loop=0,
+        quality=90,
+    )
+    return buffer.getvalue()
+
+
+def register() -> None:
+    """Lets sounds and clips show themselves as the last line of a cell."""
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    if shell is None or shell.display_formatter is None:
+        return
+    formatter = cast("Any", shell.display_formatter).mimebundle_formatter
+    for media_class in (Audio, Video):
+        formatter.for_type(media_class, lambda media: media_bundle(media).data)
+
+
+def _sound_file(audio: Audio) -> tuple[str, bytes]:
+    """A mono MP3, a sixth of the WAV's size; WAV for a rate that MP3 does not know."""
+    import soundfile
+
+    samples = np.clip(audio.samples.mean(axis=0), -1, 1)
+    buffer = io.BytesIO()
+    try:
+        soundfile.write(buffer, samples, audio.rate, format="MP3", compression_level=0.3)
+    except soundfile.LibsndfileError:
+        buffer = io.BytesIO()
+        soundfile.write(buffer, samples, audio.rate, format="WAV", subtype="PCM_16")
+        return "audio/wav", buffer.getvalue()
+    return "audio/mpeg", buffer.getvalue()
+
+
+def _data_uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{b64encode(data).decode()}"

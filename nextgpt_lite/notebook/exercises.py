@@ -1,0 +1,80 @@
+"""Checks of a reader's answers that say what is wrong, not only that something is.
+
+An exercise is a function in `nextgpt_lite/notebook/answers/NOTEBOOK.py` that takes the answer
+and returns None when it is right, or one sentence that leads on. Notebooks call
+`check("NOTEBOOK.exercise", answer)`. An open or wrong answer never stops a notebook.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from IPython.display import display
+
+from nextgpt_lite.notebook.display import MIME, Bundle
+
+Exercise = Callable[[Any], str | None]
+
+
+def check(name: str, answer: Any) -> None:
+    """Judges the answer to exercise `name`, for instance "stage1.weights", and says why.
+
+    `...` stands for "not answered yet". An exception inside the answer is reported, not raised.
+
+    Raises:
+        LookupError: there is no exercise of that name (a mistake of the notebook's author).
+    """
+    exercise = _find(name)
+    if answer is ...:
+        state, message = "open", "not answered yet: replace the ... above and run this cell again"
+    else:
+        try:
+            diagnosis = exercise(answer)
+        except Exception as error:
+            diagnosis = f"your answer raised {type(error).__name__}: {error}"
+        state, message = ("right", "right") if diagnosis is None else ("wrong", diagnosis)
+    display(
+        Bundle(
+            {
+                "text/plain": f"{name}: {message}",
+                MIME: {"kind": "check", "name": name, "state": state},
+            }
+        )
+    )
+
+
+def check_shape(x: Any, shape: tuple[int, ...]) -> None:
+    """Asserts the shape of an array or tensor, naming both when they differ."""
+    actual = tuple(x.shape)
+    assert actual == shape, f"expected shape {shape}, found {actual}"
+
+
+def expect(
+    answer: float, truth: float, hints: Mapping[float, str] | None = None, tolerance: float = 1e-6
+) -> str | None:
+    """The diagnosis of a numeric answer: None when it is within relative `tolerance` of `truth`.
+
+    Args:
+        hints: a sentence for each wrong value that a known misconception leads to.
+    """
+    if not isinstance(answer, int | float) and not hasattr(answer, "item"):
+        return f"a number is asked for, not {type(answer).__name__}"
+    value = float(answer)
+    if math.isclose(value, truth, rel_tol=tolerance, abs_tol=1e-12):
+        return None
+    for wrong, hint in (hints or {}).items():
+        if math.isclose(value, wrong, rel_tol=tolerance, abs_tol=1e-12):
+            return hint
+    return f"{value:g} is too {'small' if value < truth else 'large'}"
+
+
+def _find(name: str) -> Exercise:
+    notebook, _, exercise = name.partition(".")
+    module = import_module(f"nextgpt_lite.notebook.answers.{notebook}")
+    found = getattr(module, exercise, None)
+    if found is None:
+        raise LookupError(f'no exercise "{name}": define {exercise}() in {module.__name__}')
+    return found

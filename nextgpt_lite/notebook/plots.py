@@ -1,0 +1,202 @@
+"""Figures of the notebooks: pictures, sounds, clips, losses; each at most 60 KiB as shown.
+
+Knows: how to draw small and legible. Leaves to others: players and replies (`display`).
+Every `show_...` and `plot_...` function displays at once and returns nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from IPython.display import display
+from PIL import Image, ImageDraw, ImageFont
+
+from nextgpt_lite.media import Audio, Video
+from nextgpt_lite.notebook.display import MIME, Bundle, facts, media_bundle
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_BYTES = 60 * 1024
+TILE = 128  # pixels on the page of one picture in a sheet
+NOT_LOSSES = {"step", "epoch", "stage", "lr", "learning_rate", "seconds", "samples", "time"}
+
+
+def show_pictures(
+    images: Sequence[Image.Image], titles: Sequence[str] | None = None, columns: int | None = None
+) -> None:
+    """Shows the pictures in rows of at most `columns` (by default up to six), titles below."""
+    sheet = contact_sheet(images, titles, columns)
+    _show_image(sheet, f"<{len(images)} pictures>", [facts(image) for image in images])
+
+
+def show_clip(video: Video, title: str = "", frames: int = 8) -> None:
+    """Shows the clip as a film strip of at most `frames` frames, and below it moving."""
+    count = len(video.frames)
+    chosen = np.linspace(0, count - 1, min(frames, count)).round().astype(int)
+    pictures = [Image.fromarray(video.frames[index]) for index in chosen]
+    times = [f"{index / video.fps:.2f} s" for index in chosen]
+    times[0] = f"{title} {times[0]}".strip()
+    sheet = contact_sheet(pictures, times, columns=len(pictures), tile=96)
+    _show_image(sheet, f"<film strip of {len(pictures)} frames>", [facts(video)])
+    display(media_bundle(video))
+
+
+def show_sound(audio: Audio, title: str = "") -> None:
+    """Shows waveform and log spectrogram of the sound, and below them its player."""
+    from matplotlib.figure import Figure
+    from scipy.signal import spectrogram
+
+    samples = audio.samples.mean(axis=0)  # (length,)
+    window = min(512, len(samples))
+    hertz, seconds, power = spectrogram(
+        samples, audio.rate, nperseg=window, noverlap=window * 3 // 4
+    )
+    decibels = 10 * np.log10(power + 1e-10)
+    figure = Figure(figsize=(5, 2.6), dpi=90, layout="constrained")
+    wave, spectrum = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
+    wave.plot(np.arange(len(samples)) / audio.rate, samples, linewidth=0.4)
+    wave.set(ylim=(-1, 1), ylabel="amplitude", title=title)
+    top = decibels.max()
+    spectrum.pcolormesh(
+        seconds, hertz / 1000, decibels, vmin=top - 70, vmax=top, cmap="magma", rasterized=True
+    )
+    spectrum.set(xlabel="seconds", ylabel="kHz")
+    _show_figure(figure, f"<waveform and spectrogram of {audio.duration:.1f} s>", [facts(audio)])
+    display(media_bundle(audio))
+
+
+def plot_losses(
+    metrics: Sequence[Mapping[str, Any]] | str | Path,
+    parts: Sequence[str] | None = None,
+    title: str = "",
+) -> None:
+    """Plots every named part of the loss over the steps, thin as measured and thick smoothed.
+
+    Args:
+        metrics: one mapping a step with "step" and the named parts, or a metrics.jsonl file.
+        parts: names to plot; by default every number that is no bookkeeping.
+    """
+    from matplotlib.figure import Figure
+
+    if isinstance(metrics, str | Path):
+        with Path(metrics).open(encoding="utf-8") as lines:
+            metrics = [json.loads(line) for line in lines if line.strip()]
+    if not metrics:
+        raise ValueError("no metrics to plot: train for at least one step first")
+    names = list(parts) if parts is not None else _numeric_names(metrics)
+    figure = Figure(figsize=(5, 2.8), dpi=90, layout="constrained")
+    axes = figure.subplots()
+    for name in names:
+        rows = [(row.get("step", i), row[name]) for i, row in enumerate(metrics) if name in row]
+        steps, values = np.array(rows, dtype=float).T
+        (line,) = axes.plot(steps, values, linewidth=0.6, alpha=0.4)
+        axes.plot(steps, _smooth(values), color=line.get_color(), linewidth=1.6, label=name)
+    axes.set(xlabel="step", ylabel="loss", title=title)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    _show_figure(figure, f"<losses: {', '.join(names)}>", [])
+
+
+def contact_sheet(
+    images: Sequence[Image.Image],
+    titles: Sequence[str] | None = None,
+    columns: int | None = None,
+    tile: int = TILE,
+) -> Image.Image:
+    """One picture of all pictures, each `tile` pixels wide and high, titles wrapped below.
+
+    Raises:
+        ValueError: there are no pictures, or not as many titles as pictures.
+    """
+    if not images:
+        raise ValueError("no pictures to show")
+    if titles is not None and len(titles) != len(images):
+        raise ValueError(f"{len(images)} pictures but {len(titles)} titles: give one each")
+    columns = columns or min(6, len(images))
+    font = ImageFont.load_default(11)
+    wrapped = [_wrap(title, tile, font) for title in titles or [""] * len(images)]
+    lines = max(len(text) for text in wrapped)
+    gap, height = 4, tile + 13 * lines + (4 if lines else 0)
+    rows = -(-len(images) // columns)
+    size = columns * (tile + gap) - gap, rows * (height + gap) - gap
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for index, (image, text) in enumerate(zip(images, wrapped, strict=True)):
+        left, top = index % columns * (tile + gap), index // columns * (height + gap)
+        sheet.paste(_fit(image, tile), (left, top))
+        for number, line in enumerate(text):
+            middle = left + (tile - font.getlength(line)) / 2
+            draw.text((middle, top + tile + 1 + 13 * number), line, fill="black", font=font)
+    return sheet
+
+
+def _fit(image: Image.Image, tile: int) -> Image.Image:
+    """The picture within tile x tile: enlarged by whole pixels where that fits, else smoothed."""
+    scale = tile / max(image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    method = Image.Resampling.NEAREST if scale.is_integer() else Image.Resampling.LANCZOS
+    return image.convert("RGB").resize(size, method)
+
+
+def _wrap(text: str, width: int, font: Any) -> list[str]:
+    """The words of `text` in lines of at most `width` pixels."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """Moving mean over a tenth of the run, shorter at both ends."""
+    width = max(1, len(values) // 10)
+    kernel = np.ones(width)
+    total = np.convolve(values, kernel, "same")
+    return total / np.convolve(np.ones(len(values)), kernel, "same")
+
+
+def _numeric_names(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        name
+        for name, value in metrics[0].items()
+        if isinstance(value, int | float) and name not in NOT_LOSSES
+    ]
+
+
+def _show_figure(figure: Figure, text: str, shown: list[dict[str, Any]]) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    _show_image(Image.open(buffer).convert("RGB"), text, shown)
+
+
+def _show_image(image: Image.Image, text: str, shown: list[dict[str, Any]]) -> None:
+    display(
+        Bundle(
+            {
+                "text/plain": text,
+                "image/png": b64encode(_small_png(image)).decode(),
+                MIME: {"kind": "plot", "media": shown},
+            }
+        )
+    )
+
+
+def _small_png(image: Image.Image) -> bytes:
+    """A palette PNG with fewer colours, then fewer pixels, until it fits into MAX_BYTES."""
+    while True:
+        for colours in (256, 128, 64, 32):
+            buffer = io.BytesIO()
+            image.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+            if buffer.tell() <= MAX_BYTES:
+                return buffer.getvalue()
+        image = image.resize((image.width * 3 // 4, image.height * 3 // 4))

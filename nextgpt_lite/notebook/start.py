@@ -1,0 +1,85 @@
+"""The first lines of every notebook: seeds, threads, versions, device, where the data lies."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from nextgpt_lite.config import PROFILES
+from nextgpt_lite.notebook.display import register
+
+SHOWN_VERSIONS = ("torch", "transformers", "diffusers", "peft")
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a notebook goes on with: `data` is the folder data_samples, `device` a torch name."""
+
+    profile: str
+    seed: int
+    device: str
+    data: Path
+
+
+def start(profile: str = "lite", seed: int = 0, threads: int | None = None) -> Session:
+    """Seeds everything, sets torch's threads, prints what the notebook runs on.
+
+    Args:
+        profile: "lite" (shipped weights, CPU), "colab" or "paper" (public checkpoints, GPU).
+        threads: torch threads; by default OMP_NUM_THREADS, else every core.
+
+    Raises:
+        ValueError: the profile is none of the three.
+        FileNotFoundError: data_samples is neither above this folder nor beside the package.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f'profile "{profile}" is unknown: use one of {", ".join(PROFILES)}')
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (libraries below still draw from the global generator)
+    torch.manual_seed(seed)
+    torch.set_num_threads(
+        threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
+    )
+    register()
+    session = Session(profile, seed, _device(), find_data())
+    versions = ", ".join(f"{name} {version(name)}" for name in SHOWN_VERSIONS)
+    print(f"nextgpt_lite {version('nextgpt-lite')}, Python {platform.python_version()}, {versions}")
+    print(
+        f"profile {profile}, seed {seed}, device {session.device}, "
+        f"{torch.get_num_threads()} threads, data in {_short(session.data)}"
+    )
+    return session
+
+
+def find_data() -> Path:
+    """The folder data_samples: in this folder, in one above it, or beside the package."""
+    here = Path.cwd()
+    beside_package = Path(__file__).resolve().parents[2]
+    for folder in (here, *here.parents, beside_package):
+        if (folder / "data_samples").is_dir():
+            return folder / "data_samples"
+    raise FileNotFoundError(
+        f"data_samples is neither in {here} nor above it: "
+        "make it with `nextgpt-lite data samples --output data_samples`"
+    )
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _short(path: Path) -> str:
+    """The path as seen from here, so that a committed notebook names nobody's home."""
+    return os.path.relpath(path)

@@ -1,0 +1,187 @@
+"""Every notebook: well kept, runs as the reader runs it, and shows what it promises.
+
+The first tests only read the committed files. Those marked "notebook" run each notebook once
+with papermill in a process of its own (folded solutions run too) and leave it in out/notebooks;
+a failing notebook does not keep the others from running.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from nextgpt_lite.notebook import build
+from nextgpt_lite.notebook.results import objects, recorded
+from tests.test_environment import declared_imports, imported
+
+OUT = build.ROOT / "out" / "notebooks"
+NAMES = sorted(path.stem for path in build.NOTEBOOKS.glob("*.ipynb"))
+SOURCES = sorted(path.stem for path in (build.NOTEBOOKS / "src").glob("*.py"))
+OUTPUT_LIMIT = 300 * 1024  # bytes of all outputs of one notebook
+ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(home|root|Users|tmp|var|usr|opt|mnt|content)/|[A-Z]:\\")
+
+MINUTES = {"00_tour": 4.0}  # on two cores; every other notebook has DEFAULT_MINUTES
+DEFAULT_MINUTES = 2.0
+BUSY = 2  # a machine with other work may take this many times as long
+
+# What the executed notebooks must show: notebook -> recorded figure -> (least, most).
+# A recorded truth value must be true without a row here.
+CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {}
+
+each_notebook = pytest.mark.parametrize("name", NAMES)
+
+
+@cache
+def committed(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(build.NOTEBOOKS / f"{name}.ipynb", as_version=4)
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_every_notebook_has_a_source():
+    assert set(NAMES) <= set(SOURCES)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_is_in_step_with_its_source(name):
+    source = build.NOTEBOOKS / "src" / f"{name}.py"
+    lines = build.differences(source, build.NOTEBOOKS / f"{name}.ipynb")
+    assert not lines, "\n".join([*lines, "run `make notebooks`"])
+
+
+@each_notebook
+def test_begins_with_title_aims_and_cost(name):
+    first = committed(name).cells[0]
+    assert first.cell_type == "markdown"
+    assert first.source.startswith("# ")
+    assert "what you will learn" in first.source.lower()
+    assert re.search(r"\bminutes?\b", first.source), "say how many minutes it takes"
+    assert re.search(r"\b[MG]i?B\b", first.source), "say how much memory it takes"
+
+
+@each_notebook
+def test_has_one_parameters_cell_of_plain_values(name):
+    cells = [c for c in code_cells(committed(name)) if "parameters" in c.metadata.get("tags", [])]
+    assert len(cells) == 1, 'tag exactly one cell as "parameters"'
+    values = {}
+    for line in ast.parse(cells[0].source).body:
+        # papermill sets parameters below this cell, so nothing may be derived in it
+        assert isinstance(line, ast.Assign), f"only assignments belong here: {ast.unparse(line)}"
+        values[ast.unparse(line.targets[0])] = ast.literal_eval(line.value)
+    assert {"profile", "seed"} <= set(values)
+    assert values["profile"] == "lite"
+
+
+@each_notebook
+def test_imports_only_what_is_declared(name):
+    code = [c.source for c in code_cells(build.with_solutions(committed(name)))]
+    plain = [re.sub(r"^\s*[%!].*$", "", source, flags=re.MULTILINE) for source in code]
+    unknown = imported("\n".join(plain)) - declared_imports() - set(sys.stdlib_module_names)
+    assert unknown <= {"nextgpt_lite"}
+
+
+@each_notebook
+def test_outputs_are_whole_light_and_without_errors(name):
+    notebook = committed(name)
+    assert "widgets" not in notebook.metadata
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    assert all(cell.execution_count for cell in code_cells(notebook) if cell.source.strip())
+    assert not [output.ename for output in outputs if output.output_type == "error"]
+    assert not [output for output in outputs if build.WIDGET_VIEW in output.get("data", {})]
+    assert len(json.dumps(outputs)) <= OUTPUT_LIMIT
+
+
+@each_notebook
+def test_names_no_folder_of_the_machine_it_was_made_on(name):
+    for cell in committed(name).cells:
+        texts = [cell.source]
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            texts += [output.get("text", ""), *(data[k] for k in data if k.startswith("text/"))]
+        for text in texts:
+            found = ABSOLUTE_PATH.search(re.sub(r"data:[\w/]+;base64,[\w+/=]+", "", text))
+            assert not found, f"cell {cell.id} names {found and found[0]}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One executed notebook; `failure` is papermill's last lines, or empty."""
+
+    path: Path
+    minutes: float
+    failure: str
+
+
+@cache
+def run(name: str) -> Run:
+    """Executes the notebook with its solutions, once a session; never raises."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    path = OUT / f"{name}.ipynb"
+    nbformat.write(build.with_solutions(committed(name)), path)
+    command = [sys.executable, "-m", "papermill", "--cwd", str(build.NOTEBOOKS), "-k", "python3"]
+    environment = {"OMP_NUM_THREADS": "2", "JUPYTER_PREFER_ENV_PATH": "1", **os.environ}
+    limit = BUSY * MINUTES.get(name, DEFAULT_MINUTES)
+    begin = time.perf_counter()
+    try:
+        done = subprocess.run(
+            [*command, "--no-progress-bar", str(path), str(path)],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=60 * limit,
+        )
+        failure = done.stderr[-6000:].split("Exception encountered")[-1] if done.returncode else ""
+    except subprocess.TimeoutExpired:
+        failure = f"not finished after {limit:g} minutes"
+    minutes = (time.perf_counter() - begin) / 60
+    return Run(path, minutes, failure)
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(900)
+@each_notebook
+def test_runs(name, record_property):
+    result = run(name)
+    budget = MINUTES.get(name, DEFAULT_MINUTES)
+    record_property("notebook", f"{name}: {result.minutes:.1f} of {budget:g} minutes")
+    if result.failure:
+        pytest.fail(f"{name}.ipynb failed, see {result.path}\n{result.failure}", pytrace=False)
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(900)
+@each_notebook
+def test_shows_what_it_promises(name):
+    result = run(name)
+    if result.failure:
+        pytest.fail(f"{name}.ipynb did not run to its end", pytrace=False)
+    notebook = nbformat.read(result.path, as_version=4)
+    figures = recorded(notebook)
+    wrong = [f'"{figure}" is false' for figure, value in figures.items() if value is False]
+    for figure, (least, most) in CONTRACTS.get(name, {}).items():
+        if figure not in figures:
+            wrong.append(f'"{figure}" was not recorded')
+        elif not least <= figures[figure] <= most:
+            wrong.append(f'"{figure}" is {figures[figure]}, not within [{least}, {most}]')
+    checks = {shown["name"]: shown for shown in objects(notebook) if shown["kind"] == "check"}
+    for shown in checks.values():  # the last check of a name follows the solution
+        if shown["state"] != "right":
+            wrong.append(f"exercise {shown['name']} ends {shown['state']}")
+    assert not wrong, f"{name}: " + "; ".join(wrong)
+
+
+def test_contracts_name_notebooks_that_exist():
+    assert set(CONTRACTS) <= set(NAMES)
