@@ -1,0 +1,290 @@
+"""Batches for the encoder: pictures, clips and sounds, their captions, and captions that are off.
+
+Knows: what of a scene an embedding must tell (`ATTRIBUTES`), which thing covers which patch, and
+how to change one attribute of a scene. Leaves to others: losses and scores (`encoder`).
+
+Letters: B items of a batch, A attributes, G patches along a side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nextgpt_lite.encoders import PreprocessConfig
+from nextgpt_lite.encoders.preprocess import (
+    normalised_filter_bank,
+    preprocess_image,
+    preprocess_video,
+)
+from nextgpt_lite.world.describe import caption, paraphrase
+from nextgpt_lite.world.render import layout, render_clip, render_picture
+from nextgpt_lite.world.scene import (
+    COLOURS,
+    KINDS,
+    MAX_COUNT,
+    MAX_TIMES,
+    MOTIONS,
+    OPPOSITE,
+    PITCHES,
+    PLACES,
+    RELATIONS,
+    SIZES,
+    Clip,
+    Group,
+    Picture,
+    Scene,
+    Sound,
+    is_held_out,
+    sample_clip,
+    sample_picture,
+    sample_sound,
+)
+from nextgpt_lite.world.sounds import render_sound
+
+IGNORE = -100  # no such attribute here; torch's cross-entropy skips it
+SLOTS = 3
+RELATED = (None, *RELATIONS)
+
+ATTRIBUTES: dict[str, int] = {
+    f"{name} {slot}": classes
+    for slot in range(1, SLOTS + 1)
+    for name, classes in (
+        ("kind", len(KINDS) + 1),  # the last class: there is no such group
+        ("colour", len(COLOURS)),
+        ("size", len(SIZES)),
+        ("count", MAX_COUNT),
+    )
+} | {
+    "relation": len(RELATED),
+    "place": len(PLACES),
+    "motion": len(MOTIONS),
+    "times": MAX_TIMES,
+    "pitch": len(PITCHES),
+}
+
+PATCH_LABELS = {"kind": len(KINDS) + 1, "colour": len(COLOURS), "size": len(SIZES), "centre": 2}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of one step; items are pictures, then clips, then sounds.
+
+    Attributes:
+        pictures: (pictures, 3, 64, 64); clips: (clips, 3, 2, 64, 64); sounds: (sounds, 1, M, F).
+        tokens: (2B, context): a caption of each item, then one with an attribute changed.
+        targets: (2B, A) attributes of the scenes behind `tokens`.
+        patches: (pictures, labels, G * G) what lies under each patch.
+        scenes: B scenes, to tell equal ones.
+    """
+
+    pictures: Tensor
+    clips: Tensor
+    sounds: Tensor
+    tokens: Tensor
+    targets: Tensor
+    patches: Tensor
+    scenes: tuple[Scene, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch with its tensors on the device."""
+        tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **tensors)
+
+
+@dataclass(frozen=True)
+class EncoderData:
+    """Makes the batch of a generator: `data(generator) -> Batch`, as `Pretrainer` asks for it."""
+
+    tokenize: Callable[[Sequence[str]], Tensor]
+    config: PreprocessConfig
+    pictures: int = 64
+    clips: int = 16
+    sounds: int = 16
+    patch: int = 8
+
+    def __call__(self, generator: torch.Generator) -> Batch:
+        rng = Random(int(torch.randint(2**62, (1,), generator=generator)))
+        groups = rng.choices((1, 2, 3), (55, 37, 8), k=self.pictures)
+        pictures = [sample_picture(rng, groups=number) for number in groups]
+        clips = [sample_clip(rng) for _ in range(self.clips)]
+        sounds = [sample_sound(rng) for _ in range(self.sounds)]
+        scenes: list[Scene] = [*pictures, *clips, *sounds]
+        altered = [alter(scene, rng) for scene in scenes]
+        texts = [wording(scene, rng) for scene in (*scenes, *altered)]
+        seeds = [rng.randrange(2**31) for _ in scenes]
+        tokens = self.tokenize(texts)
+        longest = int((tokens != 0).sum(dim=1).max())
+        return Batch(
+            self._roughen(picture_inputs(pictures, seeds, self.config), rng),
+            self._roughen(clip_inputs(clips, seeds[self.pictures :], self.config), rng),
+            sound_inputs(sounds, seeds[self.pictures + self.clips :], self.config, rng),
+            tokens[:, :longest].cpu(),
+            torch.tensor([attributes(scene) for scene in (*scenes, *altered)]),
+            torch.stack(
+                [
+                    patch_labels(picture, seed, self.config.image_size, self.patch)
+                    for picture, seed in zip(pictures, seeds, strict=False)
+                ]
+            ),
+            tuple(scenes),
+        )
+
+    @staticmethod
+    def _roughen(pixels: Tensor, rng: Random) -> Tensor:
+        """Slight noise, contrast and brightness, as drawn or compressed pictures have them."""
+        numbers = np.random.default_rng(rng.randrange(2**63))
+        shape = (len(pixels), *[1] * (pixels.ndim - 1))
+        noise = torch.from_numpy(numbers.standard_normal(pixels.shape, dtype=np.float32))
+        gain, shift, strength = (
+            torch.from_numpy(numbers.uniform(low, high, shape).astype(np.float32))
+            for low, high in ((0.9, 1.1), (-0.1, 0.1), (0.0, 0.12))
+        )
+        return pixels * gain + shift + noise * strength
+
+
+def picture_inputs(
+    scenes: Sequence[Picture], seeds: Sequence[int], config: PreprocessConfig
+) -> Tensor:
+    """Rendered pictures as the vision trunk reads them: (B, 3, H, W)."""
+    return torch.stack(
+        [
+            preprocess_image(render_picture(s, i), config)
+            for s, i in zip(scenes, seeds, strict=False)
+        ]
+    )
+
+
+def clip_inputs(scenes: Sequence[Clip], seeds: Sequence[int], config: PreprocessConfig) -> Tensor:
+    """Rendered clips as the vision trunk reads them: (B, 3, T, H, W)."""
+    return torch.stack(
+        [
+            preprocess_video(render_clip(s, i), config)[0]
+            for s, i in zip(scenes, seeds, strict=False)
+        ]
+    )
+
+
+def sound_inputs(
+    scenes: Sequence[Sound],
+    seeds: Sequence[int],
+    config: PreprocessConfig,
+    rng: Random | None = None,
+) -> Tensor:
+    """Rendered sounds as the audio trunk reads them (B, 1, M, F); `rng` varies their loudness."""
+    waves = [render_sound(s, i).samples[0] for s, i in zip(scenes, seeds, strict=False)]
+    gains = [10 ** rng.uniform(-0.6, 0.1) if rng else 1.0 for _ in waves]
+    batch = torch.from_numpy(np.stack([w * g for w, g in zip(waves, gains, strict=True)]))
+    return normalised_filter_bank((batch - batch.mean(dim=1, keepdim=True)).float(), config)
+
+
+def wording(scene: Scene, rng: Random) -> str:
+    """The canonical caption or, as often, another wording."""
+    return caption(scene) if rng.random() < 0.5 else paraphrase(scene, rng)
+
+
+def attributes(scene: Scene) -> list[int]:
+    """The class of each of `ATTRIBUTES`, IGNORE where the scene says nothing.
+
+    Two things beside each other look the same whichever is named first, so the groups of a
+    picture are put in the order of KINDS and the relation is read in that order.
+    """
+    found = dict.fromkeys(ATTRIBUTES, IGNORE)
+    match scene:
+        case Picture(groups, relation, place):
+            pair = sorted(groups[:2], key=lambda group: KINDS.index(group.kind))
+            if relation is not None and pair[0] != groups[0]:
+                relation = OPPOSITE[relation]
+            for slot in range(1, SLOTS + 1):
+                found[f"kind {slot}"] = len(KINDS)
+            for slot, group in enumerate((*pair, *groups[2:]), 1):
+                found[f"kind {slot}"] = KINDS.index(group.kind)
+                found[f"colour {slot}"] = COLOURS.index(group.colour)
+                found[f"size {slot}"] = SIZES.index(group.size)
+                found[f"count {slot}"] = group.count - 1
+            found["relation"] = RELATED.index(relation)
+            found["place"] = PLACES.index(place)
+        case Clip():
+            found["kind 1"] = KINDS.index(scene.kind)
+            found["colour 1"] = COLOURS.index(scene.colour)
+            found["size 1"] = SIZES.index(scene.size)
+            found["place"] = PLACES.index(scene.place)
+            found["motion"] = MOTIONS.index(scene.motion)
+        case Sound():
+            found["kind 1"] = KINDS.index(scene.kind)
+            found["times"] = scene.times - 1
+            found["pitch"] = PITCHES.index(scene.pitch)
+    return list(found.values())
+
+
+def patch_labels(picture: Picture, seed: int, size: int, patch: int) -> Tensor:
+    """Kind, colour, size and "a centre is here" of the thing under each patch: (labels, G * G)."""
+    side = size // patch
+    labels = torch.full((len(PATCH_LABELS), side, side), IGNORE)
+    labels[0], labels[3] = len(KINDS), 0
+    middles = (np.arange(side) + 0.5) * patch
+    for group, centres in zip(picture.groups, layout(picture, seed), strict=True):
+        values = (KINDS.index(group.kind), COLOURS.index(group.colour), SIZES.index(group.size))
+        radius = 4 if group.size == "small" else 7
+        for x, y in centres:
+            near = (middles[:, None] - y) ** 2 + (middles[None] - x) ** 2 < radius**2
+            near[y // patch, x // patch] = True
+            for label, value in enumerate(values):
+                labels[label][torch.from_numpy(near)] = value
+            labels[3, y // patch, x // patch] = 1
+    return labels.flatten(1)
+
+
+def alter(scene: Scene, rng: Random) -> Scene:
+    """The scene with one attribute changed, or two groups' attributes exchanged; never held out."""
+    while True:
+        changed = _alter(scene, rng)
+        if not is_held_out(changed) and attributes(changed) != attributes(scene):
+            return changed
+
+
+def _alter(scene: Scene, rng: Random) -> Scene:
+    match scene:
+        case Picture(groups, relation, _):
+            ways = ["group"] * 4 + ["place"] + ["relation", "exchange"] * 2 * (relation is not None)
+            match rng.choice(ways):
+                case "place":
+                    return replace(scene, place=rng.choice(PLACES))
+                case "relation":
+                    return replace(scene, relation=rng.choice(RELATIONS))
+                case "exchange":
+                    first, second = groups[:2]
+                    name = rng.choice(("kind", "colour", "size"))
+                    swapped = (
+                        replace(first, **{name: getattr(second, name)}),
+                        replace(second, **{name: getattr(first, name)}),
+                    )
+                    return replace(scene, groups=(*swapped, *groups[2:]))
+            index = rng.randrange(len(groups))
+            changed = _alter_group(groups[index], rng, single=relation is not None)
+            kinds = {g.kind for i, g in enumerate(groups) if i != index}
+            if changed.kind in kinds:
+                return scene
+            return replace(scene, groups=(*groups[:index], changed, *groups[index + 1 :]))
+        case Sound():
+            name, values = rng.choice(
+                (("kind", KINDS), ("times", range(1, MAX_TIMES + 1)), ("pitch", PITCHES))
+            )
+            return replace(scene, **{name: rng.choice(values)})
+        case Clip():
+            name, values = rng.choice(
+                (("kind", KINDS), ("colour", COLOURS), ("size", SIZES), ("motion", MOTIONS),
+                 ("place", PLACES))
+            )  # fmt: skip
+            return replace(scene, **{name: rng.choice(values)})
+
+
+def _alter_group(group: Group, rng: Random, single: bool) -> Group:
+    options = [("kind", KINDS), ("colour", COLOURS), ("size", SIZES)]
+    name, values = rng.choice(options if single else [*options, ("count", range(1, 8))])  # type: ignore[list-item]
+    return replace(group, **{name: rng.choice(values)})
