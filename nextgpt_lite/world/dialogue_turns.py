@@ -110,6 +110,11 @@ def open_clip(state: State) -> Turn:
     return _given(state, sample_clip(state.rng, state.split))
 
 
+def open_input(state: State) -> Turn:
+    """The user gives a medium of any kind and asks about it."""
+    return state.rng.choice((open_image, open_sound, open_clip))(state)
+
+
 def _given(state: State, scene: Scene) -> Turn:
     if state.rng.random() < 0.3:
         key = {Picture: "image", Sound: "audio", Clip: "video"}[type(scene)]
@@ -281,5 +286,5 @@ FOLLOWING: Final[tuple[TurnMaker, ...]] = (
     recolour, recolour, resize, replace_kind, recount, recount, move_place, swap_places,
     swap_colours, swap_colours, add_thing, remove_thing, remove_thing, hear_it, hear_it,
     hear_again, move_it, turn_round, draw_it, draw_it, draw_it_in, film_it, all_of_it, question,
-    question, voice_question, what_if, small_talk,
+    question, voice_question, what_if, small_talk, open_input, open_request, open_arithmetic,
 )  # fmt: skip

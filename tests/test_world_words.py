@@ -1,0 +1,324 @@
+"""Captions, paraphrases and conversations of the lite world: exact, grammatical, deterministic."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import islice
+from random import Random
+from typing import Any
+
+import pytest
+
+from nextgpt_lite.data.records import Record
+from nextgpt_lite.world import dialogue, dialogue_wordings, phrases
+from nextgpt_lite.world.describe import caption, paraphrase, parse, vocabulary
+from nextgpt_lite.world.dialogue_parts import DEFAULTS, modality_of
+from nextgpt_lite.world.scene import (
+    COLOURS,
+    HELD_OUT_COLOURS,
+    HELD_OUT_COUNTS,
+    KINDS,
+    OPPOSITE,
+    Clip,
+    Group,
+    Picture,
+    Scene,
+    Sound,
+    Split,
+    is_held_out,
+    sample_clip,
+    sample_picture,
+    sample_sound,
+)
+
+SPLITS: tuple[Split, ...] = ("train", "held_out")
+NOUNS = {**{k: k for k in KINDS}, **{v: k for k, v in phrases.PLURALS.items()}}
+NUMBERS = {word: n for n, word in enumerate(phrases.NUMBER_WORDS)} | {str(n): n for n in range(8)}
+FORMS = {
+    "pair": lambda r, s: dialogue.pair(r, r.choice(("image", "audio", "video")), s),
+    "caption": lambda r, s: dialogue.caption_record(r, r.choice(("image", "audio", "video")), s),
+    "understand": dialogue.understand,
+    "t2m": dialogue.t2m,
+    "mosit": dialogue.mosit,
+    "text": dialogue.text,
+}
+
+
+def scenes(rng: Random, count: int) -> Iterator[Scene]:
+    for _ in range(count):
+        split = rng.choice(SPLITS)
+        yield sample_picture(rng, split)
+        yield sample_sound(rng)
+        yield sample_clip(rng, split)
+
+
+def records(form: str, split: Split, count: int = 150) -> list[Record]:
+    rng = Random(f"{form} {split}")
+    return [FORMS[form](rng, split) for _ in range(count)]
+
+
+def parts(record: Record, role: str | None = None) -> Iterator[dict[str, Any]]:
+    for message in record.messages:
+        if role in (None, message["role"]):
+            yield from message["content"]
+
+
+def words_of(record: Record, role: str | None = None) -> str:
+    return " ".join(p["text"] for p in parts(record, role) if p["type"] == "text")
+
+
+def test_parse_inverts_caption() -> None:
+    for scene in scenes(Random(0), 2000):
+        said = caption(scene)
+        assert parse(said) == scene, said
+        assert len(said.split()) <= 22
+
+
+def test_canonical_captions_stay_as_they_are() -> None:
+    two = (Group("woman", "red"), Group("man", "blue"))
+    dog = Group("dog", "black", "small")
+    expected: dict[str, Scene] = {
+        "a large red car in the garden": Picture((Group("car", "red"),), None, "garden"),
+        "three small blue birds in the sky": Picture(
+            (Group("bird", "blue", "small", 3),), None, "sky"
+        ),
+        "a large red woman right of a large blue man, and a small black dog in the garden": Picture(
+            (*two, dog), "right of", "garden"
+        ),
+        "a dog barks three times in a high pitch": Sound("dog", 3, "high"),
+        "a large red car moves left on the street": Clip("car", "red", "left", "large", "street"),
+    }
+    for words, scene in expected.items():
+        assert caption(scene) == words
+
+
+def test_parse_is_tolerant_of_form_but_not_of_meaning() -> None:
+    cars = Picture((Group("car", "red", "large", 2),), None, "garden")
+    assert parse("2 large red cars in the garden.") == cars
+    assert parse("An apple crunches once in a low pitch.") == Sound("apple", 1, "low")
+    assert parse("one large red car") == Picture((Group("car", "red"),))
+    for wrong in (
+        "", "two large red car", "a red car", "a large red car and", "a dog meows once in a low "
+        "pitch", "two large red cars left of a large blue dog", "a large red car in the kitchen",
+    ):  # fmt: skip
+        assert parse(wrong) is None, wrong
+
+
+def test_paraphrases_of_the_splits_never_meet_and_share_their_words() -> None:
+    rng = Random(1)
+    said: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for scene in scenes(rng, 1500):
+        for split in SPLITS:
+            said[split].add(paraphrase(scene, rng, split))
+    assert not said["train"] & said["held_out"]
+    words = {s: set(re.findall(r"\w+", " ".join(said[s]))) for s in SPLITS}
+    assert words["held_out"] <= words["train"]
+
+
+def test_vocabulary_covers_captions_and_paraphrases() -> None:
+    known, rng = set(vocabulary()), Random(2)
+    assert vocabulary() == sorted(known)
+    for scene in scenes(rng, 500):
+        texts = (caption(scene), *(paraphrase(scene, rng, s) for s in SPLITS))
+        for text in texts:
+            assert text == text.lower()
+            assert set(re.findall(r"\w+|[^\w\s]", text)) <= known, text
+
+
+def test_frames_of_the_splits_are_disjoint() -> None:
+    def tables(value: object) -> Iterator[dict[str, tuple[str, ...]]]:
+        if isinstance(value, dict):
+            if set(value) == set(SPLITS):
+                yield value
+            for inner in value.values():
+                yield from tables(inner)
+
+    found = 0
+    for module in (dialogue_wordings, phrases):
+        for frames in tables({k: v for k, v in vars(module).items() if k.isupper()}):
+            found += 1
+            assert not set(frames["train"]) & set(frames["held_out"]), frames
+    assert found > 30
+
+
+def test_defaults_cover_every_kind_and_are_not_held_out() -> None:
+    assert set(DEFAULTS.colours) == set(KINDS)
+    assert not set(DEFAULTS.colours.items()) & HELD_OUT_COLOURS
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("form", FORMS)
+def test_records_are_well_formed_and_deterministic(form: str, split: Split) -> None:
+    made = records(form, split)
+    assert made == records(form, split)
+    for record in made:
+        assert record.kind == form
+        roles = [m["role"] for m in record.messages]
+        assert roles == ["user", "assistant"] * (len(roles) // 2) and roles
+        for part in parts(record):
+            if part["type"] == "text":
+                continue
+            assert part["type"] == modality_of(part["scene"])
+            assert part["caption"] == caption(part["scene"])
+        for message in record.messages[1::2]:
+            assert any(p["type"] == "text" and p["text"] for p in message["content"])
+        plain = json.loads(json.dumps(record.to_dict()))
+        assert Record.from_dict(plain) == record
+    shown = {p["type"] for r in made for p in parts(r, "assistant")}
+    given = {p["type"] for r in made for p in parts(r, "user")}
+    every = {"text", "image", "audio", "video"}
+    assert shown == (every if form in ("caption", "t2m", "mosit") else {"text"})
+    assert given == (every if form in ("pair", "understand", "mosit") else {"text"})
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_held_out_pairs_stay_out_of_training(form: str) -> None:
+    pattern = re.compile(
+        rf"\b(?:({'|'.join(NUMBERS)}) )?(?:\w+ )??(?:({'|'.join(COLOURS)}) )?"
+        rf"({'|'.join(sorted(NOUNS, key=len, reverse=True))})\b"
+    )
+    for record in records(form, "train", 300):
+        assert not any(is_held_out(p["scene"]) for p in parts(record) if "scene" in p)
+        for number, colour, noun in pattern.findall(words_of(record).lower()):
+            assert (NOUNS[noun], colour) not in HELD_OUT_COLOURS, words_of(record)
+            assert (NOUNS[noun], NUMBERS.get(number)) not in HELD_OUT_COUNTS, words_of(record)
+    for record in records(form, "held_out"):
+        visible = [p["scene"] for p in parts(record) if p["type"] in ("image", "video")]
+        assert not visible or any(is_held_out(s) for s in visible)
+
+
+def test_a_conversation_has_three_to_seven_turns_and_changes_modality() -> None:
+    made = records("mosit", "train", 400)
+    assert {len(r.messages) // 2 for r in made} == {3, 4, 5, 6, 7}
+    kinds = [{p["type"] for p in parts(r)} - {"text"} for r in made]
+    assert sum(len(k) > 1 for k in kinds) > len(made) / 2
+    silent = [
+        all(p["type"] == "text" for p in m["content"]) for r in made for m in r.messages[1::2]
+    ]
+    assert 0.2 < sum(silent) / len(silent) < 0.6
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_arithmetic_is_right(split: Split) -> None:
+    rng = Random(3)
+    for _ in range(300):
+        record = dialogue.skill_record("arithmetic", rng, split, tells=rng.random())
+        asked = words_of(record, "user").lower()
+        tokens = re.findall(r"\w+", re.sub(r"\b(one|\d|\w+) of them\b", r"\1", asked))
+        before, change = [NUMBERS[t] for t in tokens if t in NUMBERS and t != "zero"]
+        sign = 1 if "more" in tokens else -1
+        (picture,) = [p["scene"] for p in parts(record, "assistant") if p["type"] == "image"]
+        assert picture.groups[0].count == before + sign * change, asked
+        assert picture.groups[0].kind in {NOUNS[t] for t in tokens if t in NOUNS}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_reworded_relation_shows_the_same_picture(split: Split) -> None:
+    sides = {way: rel for rel, ways in phrases.RELATION_WORDS.items() for way in ways}
+    side = "|".join(sorted(sides, key=len, reverse=True))
+    rng = Random(4)
+    for _ in range(200):
+        record = dialogue.skill_record("rewording", rng, split)
+        asked = words_of(record, "user").lower()
+        told = re.match(rf".*?({'|'.join(KINDS)}) is ({side}) .*?({'|'.join(KINDS)})\.", asked)
+        assert told, asked
+        first, relation, second = told[1], sides[told[2]], told[3]
+        (picture,) = [p["scene"] for p in parts(record, "assistant") if p["type"] == "image"]
+        begin = re.findall("|".join(KINDS), asked)[-1]
+        shown = [g.kind for g in picture.groups]
+        assert shown[0] == begin
+        straight = shown == [first, second] and picture.relation == relation
+        turned = shown == [second, first] and picture.relation == OPPOSITE[relation]
+        assert straight or turned, asked
+
+
+def test_answers_agree_with_the_captions() -> None:
+    checked = 0
+    for record in records("understand", "train", 1500):
+        media = [p for p in parts(record, "user") if p["type"] != "text"]
+        if len(media) != 1:
+            continue
+        seen = media[0]["caption"]
+        for asked, reply in zip(record.messages[::2], record.messages[1::2], strict=True):
+            question = next(p["text"] for p in asked["content"] if p["type"] == "text").lower()
+            answer = reply["content"][0]["text"].lower()
+            if many := re.match(r"how many (\w+) (?:are|do)", question):
+                if many[1] not in NOUNS:  # "things"
+                    continue
+                kind = NOUNS[many[1]]
+                found = re.search(rf"(\w+) \w+ \w+ (?:{kind}|{phrases.PLURALS[kind]})\b", seen)
+                number = "no" if found is None else "one" if found[1] == "a" else found[1]
+                assert re.search(rf"there (?:is|are) {number} ", answer), (seen, question, answer)
+                checked += 1
+            if colour := re.match(r"what colour (?:is|are) the (\w+)", question):
+                found = re.search(rf"(\w+) {colour[1]}\b", seen)
+                assert found and answer.endswith(f" {found[1]}."), (seen, question, answer)
+                checked += 1
+    assert checked > 80
+
+
+@pytest.mark.parametrize("skill", dialogue.SKILLS)
+def test_a_skill_ends_with_media(skill: str) -> None:
+    rng = Random(5)
+    for _ in range(30):
+        record = dialogue.skill_record(skill, rng)
+        assert any(p["type"] != "text" for p in record.messages[-1]["content"])
+
+
+def test_requests_answer_with_what_they_say() -> None:
+    for record in records("t2m", "train", 400):
+        said = words_of(record, "user").lower()
+        for part in parts(record, "assistant"):
+            match part.get("scene"):
+                case Picture(groups):
+                    for group in groups:
+                        assert group.kind in {
+                            NOUNS[w] for w in re.findall(r"\w+", said) if w in NOUNS
+                        }
+                        assert group.colour in said or (
+                            group.colour == DEFAULTS.colours[group.kind]
+                        )
+                case Sound(kind) | Clip(kind):
+                    assert kind in said
+
+
+def test_sentences_are_grammatical() -> None:
+    one = "|".join(set(phrases.PLURALS.values()))
+    wrong = re.compile(
+        rf"\ba (?:apple|orange)|\ban (?!apple|orange|image)|\b(?:a|one) (?:\w+ )?(?:{one})\b|"
+        rf"\b(?:two|three|four|five|six|seven|[2-7]) (?:\w+ )?(?:{'|'.join(KINDS)})\b|  |"
+        r"\{|\}| [.,?!]|\bthere is (?:two|three|four|five|six|seven)\b|there are (?:one|a)\b"
+    )
+    for form in FORMS:
+        for split in SPLITS:
+            for record in records(form, split):
+                for part in parts(record):
+                    text = part.get("text", "").lower()
+                    assert not wrong.search(text), text
+
+
+def test_corpus_is_words_alone_and_restates_requests_as_captions() -> None:
+    restated = 0
+    for messages in islice(dialogue.llm_corpus(Random(6)), 600):
+        assert [m["role"] for m in messages] == ["user", "assistant"] * (len(messages) // 2)
+        for asked, reply in zip(messages[::2], messages[1::2], strict=True):
+            for tag in ("Img", "Aud", "Vid"):
+                assert asked["content"].count(f"<{tag}>") == asked["content"].count(f"</{tag}>")
+                assert tag not in reply["content"]
+            if asked["content"].startswith("Say what to make: "):
+                restated += 1
+                for line in re.findall(r"[^.]+\.", reply["content"]):
+                    assert parse(line), line
+    assert restated > 100
+    assert list(islice(dialogue.llm_corpus(Random(7)), 5)) == list(
+        islice(dialogue.llm_corpus(Random(7)), 5)
+    )
+
+
+def test_a_record_of_unknown_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="kind is 'poem'"):
+        Record.from_dict({"id": "1", "kind": "poem", "messages": []})
+    with pytest.raises(ValueError, match="'messages'"):
+        Record.from_dict({"id": "1", "kind": "text"})
