@@ -19,7 +19,6 @@ from torch import Tensor
 from nextgpt_lite.conversation import Encoded, content_parts
 from nextgpt_lite.generation import Sampling, SignalBlock, generate
 from nextgpt_lite.media import load
-from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.reply import Event, Made, Reply
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def _as_messages(
 ) -> list[dict[str, Any]]:
     """A list of messages whose last user turn begins with the given media."""
     if isinstance(message, str):
-        messages = [{"role": "user", "content": message}]
+        messages: list[dict[str, Any]] = [{"role": "user", "content": message}]
     else:
         messages = [dict(turn) for turn in message]
     if not messages or messages[-1].get("role") != "user":

@@ -60,7 +60,7 @@ def generate(
         FloatingPointError: the LLM's logits are not finite.
     """
     sampling = sampling or Sampling()
-    missing = [modality for modality in dict.fromkeys(required)]
+    missing = list(dict.fromkeys(required))
     first_ids = {llm.signal_ids[modality][0]: modality for modality in allowed}
     cache = DynamicCache()
     hidden = llm.hidden(prompt, cache=cache)[:, -1]  # (1, D)
@@ -120,7 +120,7 @@ def _choose(
 
 def _closed_ids(llm: LanguageModel, open_ids: Sequence[int]) -> list[int]:
     """Ids that can never be chosen here: signal tokens, markers of input media, padding."""
-    closed = {token for ids in llm.signal_ids.values() for token in ids} - set(open_ids)
+    closed = set(llm.all_signal_ids) - set(open_ids)
     closed |= set(llm.tokenizer.convert_tokens_to_ids(markers()))
     if llm.tokenizer.pad_token_id not in (None, llm.eos_id):
         closed.add(int(llm.tokenizer.pad_token_id))

@@ -73,6 +73,11 @@ class LanguageModel(nn.Module):
         return cls(causal_lm, tokenizer, signal_tokens, lora, name or str(folder))
 
     @property
+    def all_signal_ids(self) -> list[int]:
+        """The ids of every modality's block, one after the other."""
+        return [token for ids in self.signal_ids.values() for token in ids]
+
+    @property
     def causal_lm(self) -> PreTrainedModel:
         """The model inside the adapters."""
         return self.peft.get_base_model()
@@ -158,4 +163,4 @@ def _with_adapters(causal_lm: PreTrainedModel, ids: Sequence[int], lora: LoraSet
         target_modules=list(lora.targets),
         trainable_token_indices=rows,
     )
-    return get_peft_model(causal_lm, config)  # type: ignore[return-value]
+    return get_peft_model(causal_lm, config)

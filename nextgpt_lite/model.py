@@ -50,8 +50,8 @@ class NextGPT(nn.Module):
         self.input_projection = InputProjection(encoder.width, llm.width, config.input_tokens)
         self.output_projections = nn.ModuleDict(
             {
-                modality: OutputProjection(llm.width, *shape, config.output_projection)
-                for modality, shape in config.conditions.items()
+                modality: OutputProjection(llm.width, length, width, config.output_projection)
+                for modality, (length, width) in config.conditions.items()
             }
         )
         self.decoders = nn.ModuleDict()
@@ -141,7 +141,7 @@ class NextGPT(nn.Module):
         hidden = self.llm.hidden(embeddings, batch.attention_mask)  # (B, S, D)
         targets = batch.labels[:, 1:]  # (B, S-1), position p predicts the token at p + 1
         trained = targets != IGNORE
-        signal_ids = torch.tensor(sum(self.llm.signal_ids.values(), []), device=targets.device)
+        signal_ids = torch.tensor(list(self.llm.all_signal_ids), device=targets.device)
         logits = self.llm.logits(hidden[:, :-1][trained])  # (P, V), never for untrained positions
         text, signal = token_losses(logits, targets[trained], signal_ids)
         condition = hidden.new_zeros(())

@@ -9,6 +9,8 @@ L condition length, C condition width.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -38,7 +40,7 @@ class OutputProjection(nn.Module):
 
     The encoder reads the N signal positions, `query_embs` asks once per condition position, and a
     last linear layer gives the width the decoder expects. Parameter names and values agree with
-    the released implementation, so its weights load unchanged (legacy names, see `facts`).
+    the released implementation, so its weights load unchanged.
     """
 
     def __init__(
@@ -53,15 +55,22 @@ class OutputProjection(nn.Module):
         hidden = config.hidden
         self.query_embs = nn.Parameter(torch.randn(1, condition_length, hidden))  # (1, L, hidden)
         self.fc = nn.Linear(llm_width, hidden)
+        numbers: dict[str, Any] = {
+            "d_model": hidden,
+            "nhead": config.heads,
+            "dim_feedforward": config.feed_forward,
+            "dropout": config.dropout,
+            "batch_first": True,
+            "norm_first": True,
+        }
+        encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(**numbers),
+            config.layers,
+            nn.LayerNorm(hidden),
+            enable_nested_tensor=False,  # needs post-norm; else torch warns for each modality
+        )
         self.tfm = nn.Transformer(
-            d_model=hidden,
-            nhead=config.heads,
-            num_encoder_layers=config.layers,
-            num_decoder_layers=config.layers,
-            dim_feedforward=config.feed_forward,
-            dropout=config.dropout,
-            batch_first=True,
-            norm_first=True,
+            **numbers, num_decoder_layers=config.layers, custom_encoder=encoder
         )
         self.model = nn.Linear(hidden, condition_width)
 

@@ -234,4 +234,3 @@ class Trainer:
             for parameter, value in zip(self.learning, state["learned"], strict=True):
                 parameter.copy_(value)
         self.optimizer.load_state_dict(state["optimizer"])
-

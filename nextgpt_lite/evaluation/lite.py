@@ -1,0 +1,148 @@
+"""How well a model does in the lite world, read by the world's own verifiers.
+
+Knows: the tasks - describe a medium, make one from words, hold a dialogue - and when an answer is
+right. Leaves to others: the truth about a scene (`world.verify`, `world.describe.parse`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+import torch
+
+from nextgpt_lite.data.records import Record
+from nextgpt_lite.decoders.base import Decoder
+from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.model import NextGPT
+from nextgpt_lite.reply import Reply
+from nextgpt_lite.world import dialogue
+from nextgpt_lite.world.describe import caption, parse
+from nextgpt_lite.world.render import render
+from nextgpt_lite.world.scene import Scene, Split, sample_clip, sample_picture, sample_sound
+from nextgpt_lite.world.verdict import Verdict
+from nextgpt_lite.world.verify import verify
+
+
+def sample_scene(modality: str, rng: Random, split: Split = "train", groups: int = 1) -> Scene:
+    """One scene of a modality; a picture has `groups` groups."""
+    if modality == "image":
+        return sample_picture(rng, split, groups)
+    return sample_sound(rng) if modality == "audio" else sample_clip(rng, split)
+
+
+def decode_captions(
+    decoder: Decoder, scenes: list[Scene], *, steps: int = 20, seed: int = 0, batch_size: int = 16
+) -> list[tuple[Any, Verdict]]:
+    """The decoder alone: caption through its own text encoder, then the verifier."""
+    results: list[tuple[Any, Verdict]] = []
+    for start in range(0, len(scenes), batch_size):
+        part = scenes[start : start + batch_size]
+        condition = decoder.encode_text([caption(scene) for scene in part])  # (B, L, C)
+        generator = torch.Generator().manual_seed(seed + start)
+        media = decoder.generate(condition, num_inference_steps=steps, generator=generator)
+        results += [(item, verify(scene, item)) for item, scene in zip(media, part, strict=True)]
+    return results
+
+
+def described(model: NextGPT, scene: Scene, modality: str, seed: int = 0) -> tuple[str, bool]:
+    """What the model says about a medium, and whether it is the whole truth about its scene.
+
+    A caption of another wording than the canonical one counts when it parses to the same scene.
+    """
+    media = render(scene, seed)
+    record = dialogue.pair(Random(seed), modality)
+    question = next(p["text"] for p in record.messages[0]["content"] if p["type"] == "text")
+    messages = [
+        {
+            "role": "user",
+            "content": [{"type": modality, "data": media}, {"type": "text", "text": question}],
+        }
+    ]
+    reply: Reply = model.chat(messages, output_modalities=[], max_new_tokens=48)
+    return reply.text, parse(reply.text) == scene
+
+
+def answered(model: NextGPT, record: Record, **options: Any) -> Iterator[tuple[Reply, dict]]:
+    """Holds a record's dialogue turn by turn: (the model's reply, the reply it should have given).
+
+    Earlier turns are the record's own, so that one slip does not spoil the rest.
+    """
+    for index, message in enumerate(record.messages):
+        if message["role"] != "assistant":
+            continue
+        history = [_with_media(turn) for turn in record.messages[:index]]
+        yield model.chat(history, **options), message
+
+
+def judge(reply: Reply, expected: dict[str, Any]) -> dict[str, bool]:
+    """Compares a reply with the truth of its turn.
+
+    Returns:
+        "modalities" (the right media, none included), "media" (each shows its scene) and "text"
+        (equal words; asked only of turns without media).
+    """
+    wanted = [part for part in expected["content"] if part["type"] != "text"]
+    given = [part for part in reply.parts if part["type"] != "text"]
+    result = {"modalities": [p["type"] for p in given] == [p["type"] for p in wanted]}
+    if wanted:
+        result["media"] = result["modalities"] and all(
+            verify(want["scene"], have["data"]).correct
+            for want, have in zip(wanted, given, strict=True)
+        )
+    else:
+        words = " ".join(part["text"] for part in expected["content"])
+        result["text"] = reply.text.strip() == words.strip()
+    return result
+
+
+def score_dialogues(
+    model: NextGPT,
+    make: Callable[[Random, Split], Record],
+    count: int,
+    *,
+    split: Split = "train",
+    seed: int = 1_000_000,
+    **options: Any,
+) -> dict[str, Score]:
+    """Scores `count` dialogues of one form; seeds apart from those of training."""
+    answers: dict[str, list[bool]] = {}
+    for index in range(count):
+        record = make(Random(f"{seed}/{index}"), split)
+        for reply, expected in answered(model, record, **options):
+            for name, right in judge(reply, expected).items():
+                answers.setdefault(name, []).append(right)
+    return {name: Score.of(values) for name, values in answers.items()}
+
+
+def score_descriptions(
+    model: NextGPT, modality: str, count: int, *, split: Split = "train", seed: int = 1_000_000
+) -> Score:
+    """Share of media the model describes without a mistake."""
+    rng = Random(f"{seed}/{modality}")
+    scenes = [sample_scene(modality, rng, split) for _ in range(count)]
+    return Score.of(
+        described(model, scene, modality, seed + index)[1] for index, scene in enumerate(scenes)
+    )
+
+
+def attribute_scores(results: list[tuple[Any, Verdict]]) -> dict[str, Score]:
+    """One score for each attribute, and "correct" for all of them together."""
+    names = dict.fromkeys(name for _, verdict in results for name in verdict.attributes)
+    scores = {
+        name: Score.of(v.attributes[name] for _, v in results if name in v.attributes)
+        for name in names
+    }
+    return {"correct": Score.of(v.correct for _, v in results), **scores}
+
+
+def _with_media(turn: dict[str, Any]) -> dict[str, Any]:
+    """The same turn with a render for every medium a person shows."""
+    if turn["role"] != "user" or isinstance(turn["content"], str):
+        return turn
+    content = [
+        {"type": part["type"], "data": render(part["scene"])} if "scene" in part else part
+        for part in turn["content"]
+    ]
+    return {**turn, "content": content}
