@@ -1,0 +1,158 @@
+"""A turn of conversation around the models: messages, events, options, files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nextgpt_lite.media import Audio, MediaError, Video
+from nextgpt_lite.reply import Reply
+from tests.tiny import tiny_model
+
+RED = Image.new("RGB", (50, 40), "red")
+BLUE = Image.new("RGB", (40, 50), "blue")
+BEEP = Audio(np.sin(np.arange(16000) / 8)[None].astype(np.float32) * 0.5, 16000)
+FILM = Video(np.zeros((8, 32, 32, 3), np.uint8), 4.0)
+EVERY = ["image", "audio", "video"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+def same(one: Reply, other: Reply) -> bool:
+    media = zip(
+        one.images + one.audios + one.videos,
+        other.images + other.audios + other.videos,
+        strict=True,
+    )
+    arrays = [
+        [np.asarray(getattr(m, "samples", getattr(m, "frames", m))) for m in pair] for pair in media
+    ]
+    return one.text == other.text and all(np.array_equal(a, b) for a, b in arrays)
+
+
+def test_everything_in_and_everything_out(model) -> None:
+    reply = model.chat(
+        "Draw a red car", images=[RED, BLUE], audios=[BEEP], videos=[FILM],
+        output_modalities=EVERY, max_new_tokens=4, num_inference_steps=2,
+    )  # fmt: skip
+    assert [p["type"] for p in reply.parts if p["type"] != "text"].count("image") >= 1
+    assert len(reply.images) >= 1
+    assert reply.audios[0].rate == 16000
+    assert reply.videos[0].frames.shape == (8, 16, 16, 3)
+    assert {"[IMG0]", "[IMG4]", "[AUD8]", "[VID24]"} <= set(reply.signal_tokens)
+
+
+def test_each_input_item_is_read_on_its_own(model) -> None:
+    """The released code sums the items of one modality: order would then not matter."""
+    prompts = [
+        model.conversation.encode(
+            [{"role": "user", "content": [{"type": "image", "data": i} for i in images]}],
+            reply_follows=True,
+        )
+        for images in ((RED, BLUE), (BLUE, RED))
+    ]
+    from nextgpt_lite.chat import _prompt
+
+    first, second = (_prompt(model, prompt) for prompt in prompts)
+    k = model.config.input_tokens
+    starts = [slot.start for slot in prompts[0].media]
+    gaps = [[p[0, s : s + k] for s in starts] for p in (first, second)]
+    torch.testing.assert_close(gaps[0][0], gaps[1][1])
+    torch.testing.assert_close(gaps[0][1], gaps[1][0])
+    assert not torch.allclose(gaps[0][0], gaps[0][1])
+
+
+@pytest.mark.parametrize("wanted", [[], ["audio"], ["video", "image"], EVERY])
+def test_modalities_are_forced_and_forbidden(model, wanted: list[str]) -> None:
+    reply = model.chat("Draw", output_modalities=wanted, max_new_tokens=3, num_inference_steps=1)
+    assert {part["type"] for part in reply.parts} - {"text"} == set(wanted)
+
+
+def test_a_seed_repeats_a_reply_and_another_seed_does_not(model) -> None:
+    def reply(seed: int) -> Reply:
+        return model.chat(
+            "Draw", seed=seed, output_modalities=EVERY, temperature=1.0, max_new_tokens=6
+        )
+
+    assert same(reply(3), reply(3))
+    assert not same(reply(3), reply(4))
+
+
+def test_events_tell_the_story_in_order(model) -> None:
+    events = list(
+        model.chat(
+            "Draw", stream=True, output_modalities=["image"], max_new_tokens=5,
+            num_inference_steps=3,
+        )
+    )  # fmt: skip
+    kinds = [event.type for event in events]
+    assert kinds == sorted(kinds, key=["text", "step", "media", "done"].index)
+    assert [(e.step, e.total) for e in events if e.type == "step"][:3] == [(1, 3), (2, 3), (3, 3)]
+    reply = events[-1].reply
+    assert "".join(e.text for e in events if e.type == "text").split() == reply.text.split()
+    assert reply.images[0] is next(e.media for e in events if e.type == "media")
+
+
+def test_a_reply_goes_on_as_history(model) -> None:
+    messages = [{"role": "user", "content": "Draw a red car"}]
+    reply = model.chat(messages, output_modalities=["image"], max_new_tokens=4)
+    messages += [reply.message, {"role": "user", "content": [{"type": "audio", "data": BEEP}]}]
+    encoded = model.conversation.encode(messages, reply_follows=True)
+    block = model.llm.signal_ids["image"]
+    assert any(encoded.ids[i : i + 5] == block for i in range(len(encoded)))
+    assert model.chat(messages, output_modalities=[], max_new_tokens=3).images == []
+
+
+def test_a_reply_saves_itself(model, tmp_path: Path) -> None:
+    reply = model.chat("Draw", output_modalities=EVERY, max_new_tokens=3, num_inference_steps=1)
+    values = json.loads(reply.save(tmp_path / "new").read_text())
+    assert set(values) == {"text", "media", "signal_tokens", "seconds"}
+    assert values["text"] == reply.text
+    assert {entry["modality"] for entry in values["media"]} == set(EVERY)
+    for entry in values["media"]:
+        assert (tmp_path / "new" / entry["path"]).stat().st_size > 0
+    assert values["seconds"] > 0
+
+
+def test_a_bad_file_is_named_before_anything_happens_and_the_talk_goes_on(
+    model, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture")
+    with pytest.raises(MediaError, match=r"broken\.png"):
+        model.chat("Describe it", images=[broken])
+    assert model.chat("Draw", output_modalities=[], max_new_tokens=2).seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("message", "options", "named"),
+    [
+        ([], {}, "user"),
+        ([{"role": "assistant", "content": "hi"}], {}, "user"),
+        ("hi", {"output_modalities": ["smell"]}, "smell"),
+        ([{"role": "user", "content": [{"type": "image"}]}], {}, "path"),
+    ],
+)
+def test_a_wrong_call_is_named(model, message, options: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        model.chat(message, **options)
+
+
+def test_a_decoder_of_another_shape_is_refused(model, monkeypatch) -> None:
+    from nextgpt_lite import model as module
+    from tests.tiny import TinyDecoder
+
+    fresh = tiny_model()
+    fresh.config.decoders["image"] = "."
+    del fresh.decoders["image"]
+    monkeypatch.setattr(module, "load_decoder", lambda *_: TinyDecoder("image", 77, 768))
+    with pytest.raises(ValueError, match=r"\[77, 768\].*\[6, 12\]"):
+        fresh.decoder("image")

@@ -1,0 +1,196 @@
+"""The three stages: what learns moves, what is frozen stays bit for bit, nothing gets lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from nextgpt_lite.data.records import Record
+from nextgpt_lite.model import NextGPT
+from nextgpt_lite.training.loop import Schedule, Trainer
+from nextgpt_lite.training.stages import STAGES, frozen_state, ledger, open_for, part_of
+from nextgpt_lite.world.scene import Clip, Group, Picture, Sound
+from tests.tiny import tiny_model
+
+SCENES = {
+    "image": Picture((Group("car", "red"),)),
+    "audio": Sound("dog", 2),
+    "video": Clip("bird", "yellow", "left"),
+}
+QUICK = {"steps": 3, "batch_size": 3, "learning_rate": 1e-2, "warmup": 1, "log_every": 1}
+
+
+def record(index: int) -> Record:
+    """Media in, words and two kinds of media out."""
+    shown, made = [list(SCENES)[(index + i) % 3] for i in range(2)]
+    return Record(
+        str(index),
+        [
+            {"role": "user", "content": [{"type": shown, "scene": SCENES[shown]},
+                                         {"type": "text", "text": "Draw 2 apples"}]},
+            {"role": "assistant", "content": [{"type": "text", "text": "Here is the picture."},
+                                              {"type": made, "caption": f"{made} {index % 4}"},
+                                              {"type": "image", "caption": "apples"}]},
+        ],
+        "mosit",
+    )  # fmt: skip
+
+
+def trainer(model: NextGPT, stage: int, output: Path, **changes: object) -> Trainer:
+    schedule = Schedule.of(STAGES[stage], **{**QUICK, **changes})
+    return Trainer(model, STAGES[stage], record, output, schedule)
+
+
+def snapshot(model: NextGPT) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_frozen_stay_and_the_learning_move(number: int, tmp_path: Path) -> None:
+    model, stage = tiny_model(), STAGES[number]
+    before = snapshot(model)
+    trainer(model, number, tmp_path).run()
+    frozen = dict(frozen_state(model, stage))
+    assert frozen, "something must be frozen"
+    for name, value in frozen.items():
+        assert torch.equal(value, before[name]), f"{name} is frozen in stage {number} but moved"
+    moved = {
+        part_of(name)
+        for name, value in model.named_parameters()
+        if not torch.equal(value, before[name])
+    }
+    assert moved == set(stage.learns)
+
+
+def test_only_the_new_rows_move_in_embeddings_and_head(tmp_path: Path) -> None:
+    model = tiny_model()
+    ids = torch.arange(model.llm.causal_lm.config.vocab_size)
+    new = torch.isin(ids, torch.tensor(model.llm.new_ids))
+
+    def matrices() -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.no_grad():
+            rows = model.llm.embed(ids)  # (V, D)
+            head = model.llm.logits(torch.eye(model.llm.width)).T  # (V, D)
+        return rows.clone(), head.clone()
+
+    before = matrices()
+    trainer(model, 2, tmp_path).run()
+    for old, now in zip(before, matrices(), strict=True):
+        assert torch.equal(old[~new], now[~new])
+        assert (old[new] != now[new]).any(-1).all(), "every new row learns"
+
+
+def test_the_ledger_says_what_the_gradients_do() -> None:
+    for stage in STAGES.values():
+        model = tiny_model()
+        open_for(model, stage)
+        # LoRA's B starts at zero, which hides A's gradient in the very first step.
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter)
+        batch, _ = trainer(model, stage.number, Path("unused")).batch(0)
+        losses = model.loss(batch)
+        for loss in ("text", "signal", "condition"):
+            model.zero_grad()
+            getattr(losses, loss).backward(retain_graph=True)
+            reached = {
+                part_of(name)
+                for name, p in model.named_parameters()
+                if p.grad is not None and p.grad.any()
+            }
+            said = {row.part for row in ledger(model, stage) if loss in row.losses}
+            assert reached >= said, f"stage {stage.number}: {loss} misses {said - reached}"
+            assert reached <= set(stage.learns)
+
+
+def test_the_total_is_the_mean_cross_entropy_plus_the_condition_distance() -> None:
+    model = tiny_model()
+    batch, _ = trainer(model, 3, Path("unused")).batch(0)
+    losses = model.loss(batch)
+    embeddings = model.splice(
+        model.llm.embed(batch.ids), batch.media_rows, batch.media_starts, batch.media_features
+    )
+    theirs = model.llm.peft(
+        inputs_embeds=embeddings, attention_mask=batch.attention_mask, labels=batch.labels
+    ).loss
+    torch.testing.assert_close(losses.text + losses.signal, theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(losses.total, losses.text + losses.signal + losses.condition)
+
+
+def test_states_are_read_at_the_signal_tokens_themselves() -> None:
+    """With gaps wider than one position the released code reads elsewhere."""
+    model = tiny_model(input_tokens=4)
+    batch, _ = trainer(model, 3, Path("unused")).batch(0)
+    for modality, target in batch.signals.items():
+        for row, start in zip(target.rows, target.starts, strict=True):
+            ids = model.llm.signal_ids[modality]
+            assert batch.ids[row, start : start + len(ids)].tolist() == ids
+    changed = batch.ids.clone()
+    last = max(int(start) for start in batch.signals["image"].starts) + 5
+    changed[:, last:] = 1
+    before = model.loss(batch).condition
+    batch.ids = changed
+    assert torch.equal(before, model.loss(batch).condition), "nothing after a block reaches it"
+
+
+def test_a_stage_keeps_what_the_stage_before_learned(tmp_path: Path) -> None:
+    model = tiny_model()
+    trainer(model, 3, tmp_path / "three").run()
+    again = tiny_model()
+    again.load_trained(tmp_path / "three")
+    for (name, ours), theirs in zip(model.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_run_that_was_stopped_goes_on_as_if_it_was_not(number: int, tmp_path: Path) -> None:
+    whole = trainer(tiny_model(), number, tmp_path / "whole", steps=4).run()
+    stopped = trainer(tiny_model(), number, tmp_path / "parts", steps=4)
+    original, taken = stopped._one_step, []
+
+    def interrupted() -> dict[str, float]:
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+        taken.append(original())
+        return taken[-1]
+
+    stopped._one_step = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    rest = trainer(tiny_model(), number, tmp_path / "parts", steps=4).run(resume=True)
+    assert [line["total"] for line in whole] == [line["total"] for line in taken + rest]
+    files = [tmp_path / name / "projections.safetensors" for name in ("whole", "parts")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    trainer(tiny_model(), 1, tmp_path).run()
+    with pytest.raises(FileExistsError, match="--resume"):
+        trainer(tiny_model(), 1, tmp_path).run()
+
+
+def test_another_base_model_is_refused(tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="base"):
+        tiny_model(seed=1).load_trained(tmp_path)
+    other = tiny_model(signal_tokens={"image": 4, "audio": 8, "video": 24})
+    with pytest.raises(ValueError, match="signal_ids"):
+        other.load_trained(tmp_path)
+
+
+def test_a_nan_stops_with_the_records_ids(tmp_path: Path) -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.input_projection.linear.weight[0, 0] = float("nan")
+    with pytest.raises(FloatingPointError, match="records are 0, 1, 2"):
+        trainer(model, 1, tmp_path).run()
+
+
+def test_frozen_work_is_done_once(tmp_path: Path) -> None:
+    model = tiny_model()
+    trainer(model, 2, tmp_path, steps=6).run()
+    for modality in ("image", "audio", "video"):
+        asked = model.decoders[modality].asked
+        assert len(asked) == len(set(asked)) > 0
