@@ -267,6 +267,30 @@ def test_a_skill_ends_with_media(skill: str) -> None:
         assert any(p["type"] != "text" for p in record.messages[-1]["content"])
 
 
+def test_changes_do_to_the_latest_picture_what_they_say() -> None:
+    seen = {"swap": 0, "sum": 0}
+    for record in records("mosit", "train", 800):
+        latest: Scene | None = None
+        for asked, reply in zip(record.messages[::2], record.messages[1::2], strict=True):
+            said = words_of(Record("", [asked], "text")).lower()
+            new = next((p["scene"] for p in reply["content"] if "scene" in p), None)
+            if isinstance(latest, Picture) and isinstance(new, Picture):
+                old, now = latest.groups, new.groups
+                if "swap" in said and "colour" in said:
+                    assert [g.colour for g in now] == [g.colour for g in old][::-1], said
+                    assert [g.kind for g in now] == [g.kind for g in old]
+                    assert (new.relation, new.place) == (latest.relation, latest.place)
+                    seen["swap"] += 1
+                change = re.match(r"(?:add|draw|take|now take away) (\w+)", said)
+                if change and change[1] in NUMBERS and re.search("more|fewer|away", said):
+                    sign = 1 if "more" in said else -1
+                    assert now[0].count == old[0].count + sign * NUMBERS[change[1]], said
+                    seen["sum"] += 1
+            given = [p["scene"] for p in asked["content"] + reply["content"] if "scene" in p]
+            latest = given[-1] if given else latest
+    assert min(seen.values()) > 20, seen
+
+
 def test_requests_answer_with_what_they_say() -> None:
     for record in records("t2m", "train", 400):
         said = words_of(record, "user").lower()
