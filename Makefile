@@ -56,6 +56,7 @@ test: lint
 	$(PY) -m pytest
 
 lab: $(STAMP)
+	$(PY) -m jupyter trust notebooks/*.ipynb  # so that players show before a cell is run
 	$(PY) -m jupyterlab --ip 127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
 		--notebook-dir notebooks
 

@@ -74,3 +74,17 @@ def test_checkpoints_are_never_unpickled_freely():
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                 safe = [k for k in node.keywords if k.arg == "weights_only"]
                 assert safe and ast.unparse(safe[0].value) == "True", f"{path}:{node.lineno}"
+
+
+def test_readme_names_files_that_exist():
+    readme = (ROOT / "README.md").read_text()
+    tree = readme.split("## Files")[1].split("```")[1].strip("\n").splitlines()
+    assert len(tree) > 10
+    folder = ""
+    for line in tree:
+        name = line.split()[0]
+        if line.startswith("  "):
+            name = folder + name
+        elif name.endswith("/"):
+            folder = name
+        assert (ROOT / name).exists(), f"README.md names {name}, which does not exist"
