@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 
 def pytest_terminal_summary(terminalreporter):
     reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, [])]
@@ -14,3 +18,12 @@ def pytest_terminal_summary(terminalreporter):
     if lines:
         terminalreporter.section("notebooks")
         terminalreporter.write("\n".join(sorted(lines)) + "\n")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference vectors and official samples; it is not part of the repository."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not (folder / "reference").is_dir():
+        pytest.skip(f"no reference vectors at {folder}")
+    return folder

@@ -113,7 +113,7 @@ def build(seed: int = 0) -> Encoder:
 
 def train(
     output: str | Path,
-    steps: int = 1200,
+    steps: int = 700,
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
@@ -122,7 +122,7 @@ def train(
     """Trains the lite encoder in `output`, scores it, and writes it to `export_to` if given.
 
     Returns:
-        the scores of `encoder_scores.scores`.
+        the scores of `encoder_scores.scores`; none when it was stopped before its last step.
     """
     encoder = build(seed)
     data = EncoderData(encoder.tokenize, encoder.preprocess)
@@ -133,6 +133,8 @@ def train(
     training = EncoderTraining(encoder.model.requires_grad_(True))
     trainer = Pretrainer(training, encoder_loss, data, output, recipe)
     trainer.run(resume=resume)
+    if trainer.step < steps:
+        return {}  # stopped by a signal; what is saved goes on with `resume`
     assert isinstance(trainer.average, EncoderTraining)
     trained = Encoder(trainer.average.model, encoder.preprocess, encoder.tokenizer)
     found = scores(trained)
