@@ -142,15 +142,13 @@ def _motion(track: list[tuple[int, Thing]]) -> str | None:
 
 def _read(pixels: np.ndarray, mirrored: bool) -> PictureReading:
     """`read_picture` on (64, 64, 3) float pixels; `mirrored` also knows things that look left."""
-    distances = {
-        place: float(np.median(np.abs(pixels - background(place)).max(axis=-1))) for place in PLACES
-    }
+    distances = {place: float(np.median(_contrast(pixels - background(place)))) for place in PLACES}
     nearest = min(distances, key=distances.__getitem__)
     if distances[nearest] > _PLACE_TOLERANCE:
         return PictureReading(None, (), clear=False)
     empty = background(nearest).astype(np.float32)  # (64, 64, 3)
     difference = pixels - empty
-    patches, _ = label(np.abs(difference).max(axis=-1) > _THING_TOLERANCE, np.ones((3, 3)))
+    patches, _ = label(_contrast(difference) > _THING_TOLERANCE, np.ones((3, 3)))
     things: list[Thing] = []
     dirt, clear = 0, True
     for number, box in enumerate(find_objects(patches), start=1):
@@ -165,6 +163,12 @@ def _read(pixels: np.ndarray, mirrored: bool) -> PictureReading:
         else:
             things.append(thing)
     return PictureReading(nearest, tuple(things), clear and dirt <= _DIRT)
+
+
+def _contrast(difference: np.ndarray) -> np.ndarray:
+    """The largest of the three channels' differences, (H, W); quicker than `max` over an axis."""
+    red, green, blue = np.moveaxis(np.abs(difference), -1, 0)
+    return np.maximum(np.maximum(red, green), blue)
 
 
 def _recognise(
