@@ -168,6 +168,13 @@ def test_a_plain_blob_is_no_thing(colour: str) -> None:
     assert reading.things == () and not reading.clear
 
 
+@pytest.mark.parametrize("side", [*range(1, 30, 2), 64])
+def test_a_patch_of_any_size_is_read_without_error(side: int) -> None:
+    pixels = background("sky").copy()
+    pixels[:side, :side] = RGB_OF["red"]
+    assert read_picture(Image.fromarray(pixels)).things == ()
+
+
 def test_rendering_follows_the_seed() -> None:
     picture = Picture((Group("cat", "red", "small", 3),), None, "garden")
     clip = Clip("bird", "blue", "up", "small", "sky")

@@ -184,7 +184,7 @@ def _recognise(
     """
     rows, columns = box
     extent = max(rows.stop - rows.start, columns.stop - columns.start)
-    if not _LEAST - 2 <= extent <= _MOST + 2:
+    if not _LEAST - 1 <= extent <= _MOST + 2:
         return None
     y, x = (rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2
     window = np.s_[y : y + 2 * _MARGIN, x : x + 2 * _MARGIN]
