@@ -71,7 +71,7 @@ def encoder_loss(
         "contrast": contrast(items, texts, batch.scenes),
         "item": ATTRIBUTE_WEIGHT * attribute_loss(training, items, batch.targets[:size]),
         "text": ATTRIBUTE_WEIGHT * attribute_loss(training, texts, batch.targets),
-        "patch": 0.5 * split_loss(states.float(), batch.patches.unbind(dim=1), PATCH_LABELS),
+        "patch": split_loss(states.float(), batch.patches.unbind(dim=1), PATCH_LABELS),
     }
 
 
@@ -113,7 +113,7 @@ def build(seed: int = 0) -> Encoder:
 
 def train(
     output: str | Path,
-    steps: int = 700,
+    steps: int = 750,
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,

@@ -68,7 +68,8 @@ ATTRIBUTES: dict[str, int] = {
     "pitch": len(PITCHES),
 }
 
-PATCH_LABELS = {"kind": len(KINDS) + 1, "colour": len(COLOURS), "size": len(SIZES), "centre": 2}
+# What is under a patch; `cover` says nothing, part of a thing, or the middle of one.
+PATCH_LABELS = {"kind": len(KINDS), "colour": len(COLOURS), "size": len(SIZES), "cover": 3}
 
 
 @dataclass(frozen=True)
@@ -223,10 +224,10 @@ def attributes(scene: Scene) -> list[int]:
 
 
 def patch_labels(picture: Picture, seed: int, size: int, patch: int) -> Tensor:
-    """Kind, colour, size and "a centre is here" of the thing under each patch: (labels, G * G)."""
+    """PATCH_LABELS of each patch: (labels, G * G); IGNORE where there is nothing to name."""
     side = size // patch
     labels = torch.full((len(PATCH_LABELS), side, side), IGNORE)
-    labels[0], labels[3] = len(KINDS), 0
+    labels[3] = 0
     middles = (np.arange(side) + 0.5) * patch
     for group, centres in zip(picture.groups, layout(picture, seed), strict=True):
         values = (KINDS.index(group.kind), COLOURS.index(group.colour), SIZES.index(group.size))
@@ -236,7 +237,8 @@ def patch_labels(picture: Picture, seed: int, size: int, patch: int) -> Tensor:
             near[y // patch, x // patch] = True
             for label, value in enumerate(values):
                 labels[label][torch.from_numpy(near)] = value
-            labels[3, y // patch, x // patch] = 1
+            labels[3][torch.from_numpy(near)] = 1
+            labels[3, y // patch, x // patch] = 2
     return labels.flatten(1)
 
 

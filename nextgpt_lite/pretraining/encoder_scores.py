@@ -30,7 +30,7 @@ from nextgpt_lite.world.scene import (
 MODALITIES = ("image", "video", "audio")
 
 
-def scores(encoder: Encoder, pool: int = 200, probe: int = 3000, seed: int = 1) -> dict[str, float]:
+def scores(encoder: Encoder, pool: int = 200, probe: int = 2000, seed: int = 1) -> dict[str, float]:
     """Every score by name, between 0 and 1.
 
     Args:

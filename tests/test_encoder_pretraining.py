@@ -1,0 +1,91 @@
+"""What the encoder's training is fed: captions that are wrong, labels that are right."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+
+from nextgpt_lite.pretraining.encoder import EncoderTraining, build, contrast, encoder_loss
+from nextgpt_lite.pretraining.encoder_data import (
+    ATTRIBUTES,
+    IGNORE,
+    PATCH_LABELS,
+    EncoderData,
+    alter,
+    attributes,
+    patch_labels,
+)
+from nextgpt_lite.world.render import render_picture
+from nextgpt_lite.world.scene import (
+    COLOURS,
+    KINDS,
+    Group,
+    Picture,
+    is_held_out,
+    sample_clip,
+    sample_picture,
+    sample_sound,
+)
+
+
+@pytest.mark.parametrize("sample", [sample_picture, sample_clip, sample_sound])
+def test_altered_scenes_are_other_scenes_of_the_training_split(sample):
+    rng = Random(0)
+    for _ in range(300):
+        scene = sample(rng)
+        changed = alter(scene, rng)
+        assert type(changed) is type(scene)
+        assert attributes(changed) != attributes(scene)
+        assert not is_held_out(changed)
+
+
+def test_two_ways_to_say_a_relation_have_the_same_attributes():
+    dog, car = Group("dog", "red"), Group("car", "blue", "small")
+    one = Picture((dog, car), "left of", "street")
+    other = Picture((car, dog), "right of", "street")
+    assert attributes(one) == attributes(other)
+    assert attributes(one) != attributes(Picture((dog, car), "right of", "street"))
+    named = dict(zip(ATTRIBUTES, attributes(one), strict=True))
+    assert KINDS[named["kind 1"]] == "car"
+    assert named["times"] == IGNORE
+
+
+def test_patch_labels_lie_where_the_things_are():
+    picture = Picture((Group("apple", "red", "large", 3),))
+    labels = patch_labels(picture, 5, 64, 8).view(len(PATCH_LABELS), 8, 8)
+    assert int((labels[3] == 2).sum()) == 3
+    covered = labels[3] > 0
+    assert (labels[0][covered] == KINDS.index("apple")).all()
+    assert (labels[1][covered] == COLOURS.index("red")).all()
+    assert (labels[0][~covered] == IGNORE).all()
+    pixels = np.asarray(render_picture(picture, 5)).astype(int)
+    empty = np.asarray(render_picture(Picture((Group("apple", "red", "small", 1),)), 5)).astype(int)
+    background = np.median(empty.reshape(-1, 3), axis=0)
+    drawn = (np.abs(pixels - background).sum(axis=2) > 60).reshape(8, 8, 8, 8).mean(axis=(1, 3))
+    assert drawn[covered.numpy()].min() > 0.2
+    assert drawn[~covered.numpy()].mean() < 0.1
+
+
+def test_equal_scenes_are_no_rivals():
+    items = torch.eye(3)[[0, 0, 1]]
+    texts = 50 * torch.cat([items, torch.eye(3)[[2, 2, 2]]])
+    assert contrast(items, texts, ("a", "a", "b")) < 1e-3
+    assert contrast(items, texts, ("a", "x", "b")) > 0.3
+
+
+def test_a_step_reaches_every_tensor():
+    torch.manual_seed(0)
+    encoder = build()
+    training = EncoderTraining(encoder.model.requires_grad_(True))
+    data = EncoderData(encoder.tokenize, encoder.preprocess, pictures=12, clips=6, sounds=6)
+    batch = data(torch.Generator().manual_seed(0))
+    again = data(torch.Generator().manual_seed(0))
+    assert torch.equal(batch.sounds, again.sounds)
+    assert torch.equal(batch.pictures, again.pictures)
+    loss = sum(encoder_loss(training, batch, torch.Generator()).values())
+    loss.backward()
+    idle = [n for n, p in training.named_parameters() if p.grad is None or not p.grad.any()]
+    assert idle == []
