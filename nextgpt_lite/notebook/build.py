@@ -125,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="compare only, run nothing")
     options = parser.parse_args(arguments)
     sources = [NOTEBOOKS / "src" / f"{Path(name).stem}.py" for name in options.names]
+    if missing := [source.name for source in sources if not source.is_file()]:
+        parser.error(f"there is no {missing[0]} in {NOTEBOOKS / 'src'}: check the name")
     failed = 0
     for source in sources or sorted((NOTEBOOKS / "src").glob("[0-9]*.py")):
         target = NOTEBOOKS / f"{source.stem}.ipynb"
