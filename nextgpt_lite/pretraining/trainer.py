@@ -187,7 +187,7 @@ class Pretrainer:
     @torch.no_grad()
     def _update_average(self) -> None:
         keep = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        ours = list(self.average.parameters())
+        ours: list[Tensor] = list(self.average.parameters())
         torch._foreach_lerp_(ours, list(self.module.parameters()), 1 - keep)
         for mine, theirs in zip(self.average.buffers(), self.module.buffers(), strict=True):
             mine.copy_(theirs)

@@ -1,0 +1,121 @@
+"""Measures a decoder by the world's verifier: caption in, medium out, is it what was asked for?
+
+Knows: prompts of one kind at a time, seeds, shares with their 95 % intervals, the text of a card.
+Leaves to others: the decoders, the verifier, and the evaluation of the whole model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+
+from nextgpt_lite.decoders.base import Decoder
+from nextgpt_lite.world.describe import caption
+from nextgpt_lite.world.scene import Clip, Picture, Scene, sample_clip, sample_picture
+from nextgpt_lite.world.verify import verify
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Share:
+    """`hits` of `number`, with the 95 % interval after Wilson."""
+
+    hits: int
+    number: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        n, p, z = self.number, self.hits / self.number, 1.96
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+        return middle - half, middle + half
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{100 * self.hits / self.number:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
+
+
+def one_thing(rng: Random) -> Picture:
+    """A picture of a single thing."""
+    return _until(rng, lambda p: len(p.groups) == 1 and p.groups[0].count == 1)
+
+
+def several(rng: Random) -> Picture:
+    """A picture of two to seven things alike."""
+    return _until(rng, lambda p: len(p.groups) == 1 and p.groups[0].count > 1)
+
+
+def related(rng: Random) -> Picture:
+    """A picture of two things, one beside or above the other."""
+    return _until(rng, lambda p: len(p.groups) == 2 and p.relation is not None)
+
+
+def clip(rng: Random) -> Clip:
+    """A clip."""
+    return sample_clip(rng)
+
+
+def measure(
+    decoder: Decoder,
+    draw: Callable[[Random], Scene],
+    number: int,
+    *,
+    seed: int = 1_000_000,
+    steps: int = 20,
+    guidance_scale: float | None = None,
+) -> tuple[dict[str, Share], list[tuple[Scene, Any, bool]]]:
+    """Shares of right media, in all ("exact") and attribute by attribute, and the media.
+
+    Item i has a seed of its own, so it does not depend on `number`.
+    """
+    scenes = [draw(Random(seed + i)) for i in range(number)]
+    media: list[Any] = []
+    for first in range(0, number, BATCH):
+        part = scenes[first : first + BATCH]
+        condition = decoder.encode_text([caption(scene) for scene in part])
+        generators = [torch.Generator().manual_seed(seed + first + i) for i, _ in enumerate(part)]
+        media += decoder.generate(
+            condition,
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+            generator=generators,
+        )
+    verdicts = [verify(scene, medium) for scene, medium in zip(scenes, media, strict=True)]
+    shares = {"exact": Share(sum(v.correct for v in verdicts), number)}
+    for name in dict.fromkeys(name for v in verdicts for name in v.attributes):
+        right = [v.attributes[name] for v in verdicts if name in v.attributes]
+        shares[name] = Share(sum(right), len(right))
+    rows = [(s, m, v.correct) for s, m, v in zip(scenes, media, verdicts, strict=True)]
+    return shares, rows
+
+
+def write_card(
+    folder: str | Path, title: str, facts: list[str], scores: dict[str, dict[str, Share]]
+) -> None:
+    """Writes `card.md`: what the part learned from and how well it does."""
+    lines = [f"# {title}", "", *(f"- {fact}" for fact in facts), ""]
+    names = list(dict.fromkeys(name for shares in scores.values() for name in shares))
+    lines += [
+        "Share of media the verifier accepts, in all and by attribute (95 % interval):",
+        "",
+        "| prompts | n | " + " | ".join(names) + " |",
+        "|" + " --- |" * (len(names) + 2),
+    ]
+    for prompts, shares in scores.items():
+        cells = [str(shares[name]) if name in shares else "" for name in names]
+        lines.append(f"| {prompts} | {shares['exact'].number} | " + " | ".join(cells) + " |")
+    Path(folder, "card.md").write_text("\n".join(lines) + "\n")
+
+
+def _until(rng: Random, wanted: Callable[[Picture], bool]) -> Picture:
+    while True:
+        picture = sample_picture(rng)
+        if wanted(picture):
+            return picture

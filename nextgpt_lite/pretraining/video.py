@@ -1,0 +1,175 @@
+"""Trains the video decoder: the image UNet, grown by layers that look along time.
+
+Knows: the 3D UNet, how it starts from the image's, and how the result is laid out as a
+text-to-video pipeline that borrows the image's autoencoder.
+Leaves to others: autoencoder and text encoder (an image run has both), what it shares with images
+(`denoiser`, `latents`), the loop (`trainer`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nextgpt_lite.decoders.base import SETTINGS_FILE
+from nextgpt_lite.media import Video
+from nextgpt_lite.pretraining.denoiser import (
+    LATENT_CHANNELS,
+    LATENT_SIDE,
+    Denoiser,
+    denoising_loss_of,
+    frozen_text_encoder,
+    new_scheduler,
+)
+from nextgpt_lite.pretraining.image import HEAD_WIDTH, WIDTHS
+from nextgpt_lite.pretraining.latents import LatentPool
+from nextgpt_lite.pretraining.text import LENGTH, WIDTH
+from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
+from nextgpt_lite.pretraining.trainer import CHECKPOINT, Pretrainer, Recipe
+from nextgpt_lite.world.render import FPS, FRAMES, render
+from nextgpt_lite.world.scene import Scene, sample_clip
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel, UNet3DConditionModel
+
+FIRST_POOL = 512  # clips there are before the first step
+FRESH = 2  # clips added in each step, up to POOL
+POOL = 16_384
+
+
+def new_unet() -> UNet3DConditionModel:
+    """5.3 M parameters, those of the image UNet among them under the same names."""
+    from diffusers import UNet3DConditionModel
+
+    unet = UNet3DConditionModel(
+        sample_size=LATENT_SIDE,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=WIDTHS,
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
+        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
+        cross_attention_dim=WIDTH,
+        attention_head_dim=HEAD_WIDTH,  # here the width of a head indeed
+        norm_num_groups=16,
+    )
+    for module in unet.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # endless rendered data cannot be overfitted
+    return unet
+
+
+@torch.no_grad()
+def start_from_image(video: UNet3DConditionModel, image: UNet2DConditionModel) -> None:
+    """Copies the image UNet and silences what looks along time.
+
+    The video UNet then treats each frame as the image UNet would, and learns from there.
+
+    Raises:
+        ValueError: an image tensor has no place of its shape in the video UNet.
+    """
+    ours = video.state_dict()
+    for name, tensor in image.state_dict().items():
+        if name not in ours or ours[name].shape != tensor.shape:
+            raise ValueError(f"the video UNet has no {name} of shape {tuple(tensor.shape)}")
+        ours[name].copy_(tensor)
+    for name, module in video.named_modules():
+        if name.endswith("proj_out") and ("temp_attentions" in name or "transformer_in" in name):
+            assert isinstance(module, nn.Linear)
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+def draw_frames(scene: Scene, rng: Random) -> list[np.ndarray]:
+    """The frames of a clip."""
+    medium = render(scene, rng.getrandbits(31))
+    assert isinstance(medium, Video)
+    return list(medium.frames)
+
+
+def train(
+    output: str | Path,
+    steps: int = 4000,
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    *,
+    image: str | Path,
+    batch_size: int = 8,
+    start: str | Path | None = None,
+) -> Denoiser:
+    """Trains the video decoder in `output` and returns it with averaged weights.
+
+    Args:
+        output: gets the pool of latents and the checkpoint.
+        image: the image decoder's folder: its autoencoder, text encoder and UNet are the start.
+        start: a video decoder folder to take the UNet from instead.
+    """
+    from diffusers import AutoencoderKL, UNet2DConditionModel, UNet3DConditionModel
+
+    output, image = Path(output), Path(image)
+    vae = AutoencoderKL.from_pretrained(str(image / "vae"), dtype=torch.float32).to(device)
+    if not (output / "text_encoder").is_dir():
+        shutil.copytree(image / "text_encoder", output / "text_encoder")
+    torch.manual_seed(seed)
+    if start is not None:
+        unet = UNet3DConditionModel.from_pretrained(str(Path(start) / "unet"), dtype=torch.float32)
+    else:
+        unet = new_unet()
+        start_from_image(
+            unet, UNet2DConditionModel.from_pretrained(str(image / "unet"), dtype=torch.float32)
+        )
+    denoiser = Denoiser(unet, frozen_text_encoder(output))
+    path = output / "latents.f16"
+    pool = LatentPool(vae, path, seed, POOL, FRAMES, sample_clip, draw_frames)
+
+    def data(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        pool.grow(FIRST_POOL + FRESH * trainer.step)
+        rng = Random(int(torch.randint(2**31, (), generator=generator)))
+        return pool.batch(rng, batch_size)
+
+    recipe = Recipe(steps=steps, learning_rate=7e-4, warmup=50, seed=seed, device=device, ema=0.998)
+    trainer = Pretrainer(denoiser, denoising_loss_of(new_scheduler()), data, output, recipe)
+    trainer.run(resume)
+    average: Any = trainer.average
+    return average
+
+
+def export(run: str | Path, folder: str | Path, guidance_scale: float = 2.0) -> None:
+    """Writes the averaged weights of a run as a float16 text-to-video pipeline.
+
+    Its autoencoder is not stored: the settings point to the image decoder's in the folder beside.
+    """
+    from diffusers import AutoencoderKL
+    from diffusers.pipelines.deprecated import TextToVideoSDPipeline
+
+    run, folder = Path(run), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    denoiser = Denoiser(new_unet(), frozen_text_encoder(run))
+    state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
+    denoiser.load_state_dict(state["average"])
+    shared = "../image/vae"
+    pipeline = TextToVideoSDPipeline(
+        vae=AutoencoderKL.from_pretrained(str(folder / shared)),
+        text_encoder=denoiser.text_encoder,
+        tokenizer=caption_tokenizer(LENGTH),
+        unet=denoiser.unet,
+        scheduler=new_scheduler(),
+    )
+    pipeline.to(dtype=torch.float16)
+    pipeline.save_pretrained(str(folder), safe_serialization=True)
+    shutil.rmtree(folder / "vae")
+    settings = {
+        "guidance_scale": guidance_scale,
+        "frames": FRAMES,
+        "fps": FPS,
+        "vae": shared,
+    }
+    (folder / SETTINGS_FILE).write_text(json.dumps(settings) + "\n")

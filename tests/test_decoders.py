@@ -1,0 +1,208 @@
+"""Decoders from tiny random weights, and the loop that trains them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from nextgpt_lite.decoders import load_decoder
+from nextgpt_lite.decoders.base import Decoder
+from nextgpt_lite.media import Video
+from nextgpt_lite.pretraining import denoiser as shared
+from nextgpt_lite.pretraining import text
+from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
+from nextgpt_lite.pretraining.trainer import CHECKPOINT, METRICS, Pretrainer, Recipe
+
+SIDE, FRAMES = 16, 4
+
+
+def _tiny_unet(kind: str) -> nn.Module:
+    from diffusers import UNet2DConditionModel, UNet3DConditionModel
+
+    frames = kind == "video"
+    model, suffix = (UNet3DConditionModel, "3D") if frames else (UNet2DConditionModel, "2D")
+    return model(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(16, 16),
+        layers_per_block=1,
+        down_block_types=(f"CrossAttnDownBlock{suffix}", f"DownBlock{suffix}"),
+        up_block_types=(f"UpBlock{suffix}", f"CrossAttnUpBlock{suffix}"),
+        cross_attention_dim=text.WIDTH,
+        attention_head_dim=8,
+        norm_num_groups=4,
+    )
+
+
+def _save_tiny(folder: Path, kind: str) -> None:
+    """A folder in diffusers layout; the video's takes its autoencoder from the image's."""
+    from diffusers import AutoencoderKL, StableDiffusionPipeline
+    from diffusers.pipelines.deprecated import TextToVideoSDPipeline
+
+    torch.manual_seed(0)
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=4,
+        latent_channels=4,
+        scaling_factor=1.0,
+    )
+    parts = {
+        "vae": vae,
+        "text_encoder": text.build(),
+        "tokenizer": caption_tokenizer(text.LENGTH),
+        "unet": _tiny_unet(kind),
+        "scheduler": shared.new_scheduler(),
+    }
+    if kind == "image":
+        pipeline = StableDiffusionPipeline(
+            **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+        )
+        settings: dict[str, object] = {"guidance_scale": 2.0}
+    else:
+        pipeline = TextToVideoSDPipeline(**parts)
+        settings = {"guidance_scale": 2.0, "frames": FRAMES, "fps": 4.0, "vae": "../image/vae"}
+    pipeline.to(dtype=torch.float16).save_pretrained(folder)
+    (folder / "nextgpt_lite.json").write_text(json.dumps(settings))
+
+
+@pytest.fixture(scope="module")
+def decoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Decoder]:
+    root = tmp_path_factory.mktemp("decoders")
+    for kind in ("image", "video"):
+        _save_tiny(root / kind, kind)
+    return {kind: load_decoder(kind, root / kind) for kind in ("image", "video")}
+
+
+def _pixels(medium: Image.Image | Video) -> np.ndarray:
+    return medium.frames if isinstance(medium, Video) else np.asarray(medium)
+
+
+def _medium(kind: str) -> Image.Image | Video:
+    frames = np.random.default_rng(0).integers(0, 256, (FRAMES, SIDE, SIDE, 3), dtype=np.uint8)
+    return Video(frames, 4.0) if kind == "video" else Image.fromarray(frames[0])
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_generate_is_shaped_and_seeded(decoders: dict[str, Decoder], kind: str) -> None:
+    decoder = decoders[kind]
+    condition = decoder.encode_text(["a large red car", "two small cats"])
+    assert condition.shape == (2, decoder.condition_length, decoder.condition_width)
+    assert condition.dtype == torch.float32
+
+    steps: list[tuple[int, int]] = []
+
+    def draw(seeds: tuple[int, int]) -> list[np.ndarray]:
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        media = decoder.generate(
+            condition,
+            num_inference_steps=2,
+            generator=generators,
+            callback=lambda step, total: steps.append((step, total)),
+        )
+        return [_pixels(medium) for medium in media]
+
+    first, again, other = draw((1, 2)), draw((1, 2)), draw((3, 2))
+    shape = (SIDE, SIDE, 3) if kind == "image" else (FRAMES, SIDE, SIDE, 3)
+    assert [p.shape for p in first] == [shape] * 2
+    assert all(p.dtype == np.uint8 for p in first)
+    assert steps[:2] == [(1, 2), (2, 2)]
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], other[0])
+    assert np.array_equal(first[1], other[1]), "an item must depend on its own generator only"
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_denoising_loss_reaches_the_condition_only(decoders: dict[str, Decoder], kind: str) -> None:
+    decoder = decoders[kind]
+    condition = decoder.encode_text(["a large red car"]).requires_grad_()
+    decoder.train()
+    assert not any(module.training for module in decoder.modules())
+    loss = decoder.denoising_loss(condition, [_medium(kind)], torch.Generator().manual_seed(0))
+    loss.backward()
+    assert condition.grad is not None
+    assert condition.grad.abs().sum() > 0
+    assert all(p.grad is None and not p.requires_grad for p in decoder.parameters())
+
+
+def test_wrong_inputs_are_named(decoders: dict[str, Decoder], tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"image decoder takes a condition of shape \(B, 24, 128\)"
+    ):
+        decoders["image"].generate(torch.zeros(1, 7, 128))
+    with pytest.raises(ValueError, match="'smell'"):
+        load_decoder("smell", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"model_index\.json"):
+        load_decoder("image", tmp_path)
+
+
+def _trainer(directory: Path, steps: int, module: nn.Module | None = None) -> Pretrainer:
+    """The real loss on a tiny UNet with random latents."""
+    if module is None:
+        torch.manual_seed(0)
+        module = shared.Denoiser(_tiny_unet("image"), text.build())
+
+    def data(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        from nextgpt_lite.pretraining.image import draw_scene
+
+        rng = Random(int(torch.randint(2**31, (), generator=generator)))
+        ids = shared.caption_ids([draw_scene(rng) for _ in range(2)], rng)
+        return torch.randn(2, 4, 8, 8, generator=generator), ids
+
+    recipe = Recipe(steps=steps, warmup=2, log_every=1, gradient_check_steps=3)
+    loss = shared.denoising_loss_of(shared.new_scheduler())
+    return Pretrainer(module, loss, data, directory, recipe)
+
+
+def test_resumed_run_equals_uninterrupted_one(tmp_path: Path) -> None:
+    whole = _trainer(tmp_path / "whole", 6)
+    whole.run()
+
+    cut = _trainer(tmp_path / "cut", 6)
+    draw = cut.data
+
+    def interrupt(generator: torch.Generator) -> object:
+        if cut.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return draw(generator)
+
+    cut.data = interrupt
+    cut.run()
+    assert cut.step == 3, "SIGTERM ends the run after the step in hand"
+    with pytest.raises(FileExistsError, match="resume"):
+        _trainer(tmp_path / "cut", 6).run()
+    rest = _trainer(tmp_path / "cut", 6)
+    rest.run(resume=True)
+
+    for name in ("module", "average"):
+        ours = getattr(rest, name).state_dict()
+        for key, value in getattr(whole, name).state_dict().items():
+            assert torch.equal(value, ours[key]), (name, key)
+    logged = [json.loads(line) for line in (tmp_path / "cut" / METRICS).open()]
+    assert [line["step"] for line in logged] == [1, 2, 3, 4, 5, 6]
+    assert not (tmp_path / "cut" / CHECKPOINT).with_suffix(".writing").exists()
+
+
+def test_a_part_without_gradient_is_refused(tmp_path: Path) -> None:
+    class Loose(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = shared.Denoiser(_tiny_unet("image"), text.build())
+            self.idle = nn.Linear(2, 2)
+
+        def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+            return self.inner(*inputs)
+
+    with pytest.raises(RuntimeError, match=r"idle\.bias, idle\.weight"):
+        _trainer(tmp_path, 6, Loose()).run()
