@@ -53,7 +53,7 @@ def check_shape(x: Any, shape: tuple[int, ...]) -> None:
 
 
 def expect(
-    answer: float, truth: float, hints: Mapping[float, str] | None = None, tolerance: float = 1e-6
+    answer: Any, truth: float, hints: Mapping[Any, str] | None = None, tolerance: float = 1e-6
 ) -> str | None:
     """The diagnosis of a numeric answer: None when it is within relative `tolerance` of `truth`.
 
