@@ -31,7 +31,7 @@ from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.pretraining.trainer import Pretrainer, Recipe
 
 CONTEXT = 28
-PATCH_BLOCK = 2  # its output is asked what lies under each patch; later blocks gather
+PATCH_BLOCKS = 3  # after so many, states are asked what lies under each patch; the rest gather
 ATTRIBUTE_WEIGHT = 0.3  # a head; about ten apply to an item
 
 
@@ -45,14 +45,18 @@ class EncoderTraining(nn.Module):
         assert model.config.vision is not None
         self.patches = nn.Linear(model.config.vision.width, sum(PATCH_LABELS.values()))
 
-    def vision(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors (B, E) of clips (B, 3, T, H, W), and patch states (B, patches, width)."""
-        kept: list[Tensor] = []
+    def vision(self, pixels: Tensor, items: int) -> tuple[Tensor, Tensor]:
+        """Runs clips (B, 3, T, H, W): vectors (items, E) of the first, patch states of all."""
         trunk: Any = self.model.modality_trunks["vision"]
-        hook = trunk.blocks[PATCH_BLOCK].register_forward_hook(lambda *call: kept.append(call[2]))
-        vectors = self.model("vision", pixels)
-        hook.remove()
-        return vectors, kept[0][:, 1:]
+        x = trunk.pre_transformer_layer(self.model.modality_preprocessors["vision"](pixels))
+        for block in trunk.blocks[:PATCH_BLOCKS]:
+            x = block(x)
+        states = x[:, 1:]  # (B, patches, width)
+        x = x[:items]
+        for block in trunk.blocks[PATCH_BLOCKS:]:
+            x = block(x)
+        vectors = self.model.modality_heads["vision"](x)
+        return self.model.modality_postprocessors["vision"](vectors), states
 
 
 def encoder_loss(
@@ -61,17 +65,21 @@ def encoder_loss(
     """Contrast of items and captions, attributes of both, and patches."""
     assert isinstance(training, EncoderTraining)
     batch = batch.to(training.attributes.weight.device)
-    still = batch.pictures[:, :, None].expand(-1, -1, 2, -1, -1)
-    vision, patches = training.vision(torch.cat([still, batch.clips]))
+    number, moving = len(batch.pictures), len(batch.clips)
+    still, crowds = (
+        p[:, :, None].expand(-1, -1, 2, -1, -1) for p in (batch.pictures, batch.crowds)
+    )
+    vision, states = training.vision(torch.cat([still, batch.clips, crowds]), number + moving)
     items = torch.cat([vision, training.model("audio", batch.sounds)]).float()  # (B, E)
     texts = training.model("text", batch.tokens).float()  # (2B, E), scaled
-    states = training.patches(patches[: len(batch.pictures)]).transpose(1, 2)
+    states = torch.cat([states[:number], states[number + moving :]])  # those of pictures, crowds
+    patches = training.patches(states).transpose(1, 2).float()
     size = len(items)
     return {
         "contrast": contrast(items, texts, batch.scenes),
         "item": ATTRIBUTE_WEIGHT * attribute_loss(training, items, batch.targets[:size]),
         "text": ATTRIBUTE_WEIGHT * attribute_loss(training, texts, batch.targets),
-        "patch": split_loss(states.float(), batch.patches.unbind(dim=1), PATCH_LABELS),
+        "patch": split_loss(patches, batch.patches.unbind(dim=1), PATCH_LABELS),
     }
 
 
@@ -113,7 +121,7 @@ def build(seed: int = 0) -> Encoder:
 
 def train(
     output: str | Path,
-    steps: int = 750,
+    steps: int = 1050,
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
@@ -165,7 +173,8 @@ trunks), trained by `nextgpt-lite pretrain --part encoder` and then frozen. Apac
 
 - Data: scenes of the lite world rendered on the fly, {data.pictures} pictures, {data.clips} clips
   and {data.sounds} sounds a step, each with a caption or paraphrase and one caption with an
-  attribute changed. Held-out (kind, colour) and (kind, count) pairs and wordings were never seen.
+  attribute changed; {data.crowds} pictures of nine unlike things for the patch heads.
+  Held-out (kind, colour) and (kind, count) pairs and wordings were never seen.
 - Steps: {steps} of {items} items; {seconds:.0f} s on one thread of a CPU.
 - Loss: symmetric InfoNCE, with linear attribute and patch heads that are not part of the export.
 

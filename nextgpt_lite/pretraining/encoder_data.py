@@ -80,7 +80,8 @@ class Batch:
         pictures: (pictures, 3, 64, 64); clips: (clips, 3, 2, 64, 64); sounds: (sounds, 1, M, F).
         tokens: (2B, context): a caption of each item, then one with an attribute changed.
         targets: (2B, A) attributes of the scenes behind `tokens`.
-        patches: (pictures, labels, G * G) what lies under each patch.
+        crowds: (crowds, 3, 64, 64) pictures of nine unlike things, only to learn patches from.
+        patches: (pictures + crowds, labels, G * G) what lies under each patch.
         scenes: B scenes, to tell equal ones.
     """
 
@@ -89,6 +90,7 @@ class Batch:
     sounds: Tensor
     tokens: Tensor
     targets: Tensor
+    crowds: Tensor
     patches: Tensor
     scenes: tuple[Scene, ...]
 
@@ -104,9 +106,10 @@ class EncoderData:
 
     tokenize: Callable[[Sequence[str]], Tensor]
     config: PreprocessConfig
-    pictures: int = 64
+    pictures: int = 48
     clips: int = 16
     sounds: int = 16
+    crowds: int = 48
     patch: int = 8
 
     def __call__(self, generator: torch.Generator) -> Batch:
@@ -119,6 +122,9 @@ class EncoderData:
         altered = [alter(scene, rng) for scene in scenes]
         texts = [wording(scene, rng) for scene in (*scenes, *altered)]
         seeds = [rng.randrange(2**31) for _ in scenes]
+        crowds = [crowd(rng) for _ in range(self.crowds)]
+        crowd_seeds = [rng.randrange(2**31) for _ in crowds]
+        labelled = [*zip(pictures, seeds, strict=False), *zip(crowds, crowd_seeds, strict=True)]
         tokens = self.tokenize(texts)
         longest = int((tokens != 0).sum(dim=1).max())
         return Batch(
@@ -127,11 +133,9 @@ class EncoderData:
             sound_inputs(sounds, seeds[self.pictures + self.clips :], self.config, rng),
             tokens[:, :longest].cpu(),
             torch.tensor([attributes(scene) for scene in (*scenes, *altered)]),
+            self._roughen(picture_inputs(crowds, crowd_seeds, self.config), rng),
             torch.stack(
-                [
-                    patch_labels(picture, seed, self.config.image_size, self.patch)
-                    for picture, seed in zip(pictures, seeds, strict=False)
-                ]
+                [patch_labels(p, i, self.config.image_size, self.patch) for p, i in labelled]
             ),
             tuple(scenes),
         )
@@ -240,6 +244,16 @@ def patch_labels(picture: Picture, seed: int, size: int, patch: int) -> Tensor:
             labels[3][torch.from_numpy(near)] = 1
             labels[3, y // patch, x // patch] = 2
     return labels.flatten(1)
+
+
+def crowd(rng: Random) -> Picture:
+    """Nine things of any kind, colour and size: as many lessons in one picture as it can hold."""
+    groups: list[Group] = []
+    while len(groups) < 9:
+        group = Group(rng.choice(KINDS), rng.choice(COLOURS), rng.choice(SIZES))
+        if not is_held_out(Picture((group,))):
+            groups.append(group)
+    return Picture(tuple(groups), None, rng.choice(PLACES))
 
 
 def alter(scene: Scene, rng: Random) -> Scene:
