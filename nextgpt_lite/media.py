@@ -196,8 +196,12 @@ def save_video(video: Video, path: str | Path) -> None:
     even = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
     frames = np.pad(video.frames, even, mode="edge")
     with av.open(str(_made(path)), "w", format="mp4") as container:
+        # Without mbtree=0, x264 reads memory it never wrote when frames are so small, and the same
+        # clip now and then gives other bytes.
         stream: Any = container.add_stream(
-            "libx264", rate=Fraction(video.fps).limit_denominator(1000), options={"crf": "15"}
+            "libx264",
+            rate=Fraction(video.fps).limit_denominator(1000),
+            options={"crf": "15", "x264-params": "mbtree=0"},
         )
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
