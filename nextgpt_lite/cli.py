@@ -1,0 +1,249 @@
+"""The command line: one table of subcommands, each a thin call into the package.
+
+Knows: the flags, and how an error becomes one sentence on stderr with exit code 2.
+Leaves to others: all work. Every heavy import sits inside the command that needs it, so that
+`nextgpt-lite --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from nextgpt_lite import __version__
+
+PARTS = ("encoder", "llm", "image", "audio", "video")
+TOUR = Path("notebooks/00_tour.ipynb")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: its line of help, its flags, and what it does with them."""
+
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit code: 0 done, 2 the request cannot be met."""
+    arguments = _parser().parse_args(argv)
+    try:
+        COMMANDS[arguments.command].run(arguments)
+    except (OSError, ValueError) as error:  # what a file or a flag can cause; a bug still traces
+        if arguments.traceback:
+            raise
+        print(f"nextgpt-lite {arguments.command}: {_sentence(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nextgpt-lite: stopped by the keyboard.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nextgpt-lite",
+        description="Any-to-any conversation, its three training stages and the parts beneath.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--traceback", action="store_true", help="show where an error came from")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        command.add_arguments(
+            commands.add_parser(name, help=command.help, description=command.help)
+        )
+    return parser
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}; check the path."
+    return " ".join(str(error).split())
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+# --- chat ---------------------------------------------------------------------------------------
+
+
+def _chat_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("text", help="what you say to the model")
+    for flag, what in (("image", "a picture"), ("audio", "a sound"), ("video", "a clip")):
+        parser.add_argument(
+            f"--{flag}", action="append", default=[], type=Path, metavar="FILE",
+            help=f"{what} shown with the text; may be given several times",
+        )  # fmt: skip
+    parser.add_argument("--output", type=Path, default=Path("out"), metavar="DIR")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--model", default="lite", help="'lite' (shipped) or the folder of a trained model"
+    )
+    parser.add_argument(
+        "--modalities", type=_modalities, default="auto", metavar="LIST",
+        help="force the reply's media: 'image,audio', 'none', or 'auto' (the model decides)",
+    )  # fmt: skip
+    parser.add_argument("--num-inference-steps", type=_positive, default=None, metavar="N")
+
+
+def _modalities(text: str) -> str | list[str]:
+    if text == "auto":
+        return text
+    from nextgpt_lite.modality import MODALITIES
+
+    names = [] if text == "none" else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in MODALITIES:
+            choices = ", ".join(MODALITIES)
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is no modality; give some of {choices}, or 'none' or 'auto'"
+            )
+    return names
+
+
+def _chat(arguments: argparse.Namespace) -> None:
+    for path in (*arguments.image, *arguments.audio, *arguments.video):
+        if not path.exists():  # said before the model is loaded, which takes seconds
+            raise ValueError(f"{path} does not exist: correct the path or choose another file.")
+    from nextgpt_lite import NextGPT
+
+    model = NextGPT.from_pretrained(arguments.model)
+    options = {}
+    if arguments.num_inference_steps is not None:
+        options["num_inference_steps"] = arguments.num_inference_steps
+    reply = model.chat(
+        arguments.text,
+        images=arguments.image,
+        audios=arguments.audio,
+        videos=arguments.video,
+        seed=arguments.seed,
+        output_modalities=arguments.modalities,
+        **options,
+    )
+    saved = reply.save(arguments.output)
+    print(reply.text)
+    for entry in json.loads(saved.read_text())["media"]:
+        print(saved.parent / entry["path"])
+
+
+# --- training -----------------------------------------------------------------------------------
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stage", type=int, choices=(1, 2, 3), required=True)
+    parser.add_argument("--profile", choices=("lite", "colab", "paper"), default="lite")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a folder such as data_samples; else the lite world",
+    )
+    parser.add_argument(
+        "--init", type=Path, metavar="DIR", help="the model to start from, usually the stage before"
+    )
+    parser.add_argument("--steps", type=_positive, metavar="N")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite.training.run import train
+
+    train(
+        arguments.stage,
+        arguments.output,
+        profile=arguments.profile,
+        data=arguments.data,
+        init=arguments.init,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        resume=arguments.resume,
+    )
+
+
+def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--part", choices=PARTS, required=True)
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--steps", type=_positive, metavar="N")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
+
+
+def _pretrain(arguments: argparse.Namespace) -> None:
+    part = import_module(f"nextgpt_lite.pretraining.{arguments.part}")
+    options = {} if arguments.steps is None else {"steps": arguments.steps}
+    part.train(
+        arguments.output,
+        seed=arguments.seed,
+        device=arguments.device,
+        resume=arguments.resume,
+        **options,
+    )
+
+
+# --- data and tour ------------------------------------------------------------------------------
+
+
+def _data_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("samples",), help="samples: the small shipped data set")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--size", type=_positive, default=None, metavar="N", help="how many pictures (default 24)"
+    )
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite.data.samples import PICTURES, write_samples
+
+    size = PICTURES if arguments.size is None else arguments.size
+    written = write_samples(arguments.output, arguments.seed, size)
+    print(f"{len(written)} files written to {arguments.output}")
+
+
+def _tour_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, default=Path("out"), metavar="DIR")
+
+
+def _tour(arguments: argparse.Namespace) -> None:
+    if not TOUR.is_file():
+        raise ValueError(f"{TOUR}: not found from here; run the tour in the repository's folder.")
+    import nbformat
+    import papermill
+    from nbconvert import HTMLExporter
+
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    executed = arguments.output / TOUR.name
+    papermill.execute_notebook(str(TOUR), str(executed), cwd=str(TOUR.parent), progress_bar=True)
+    page, _ = HTMLExporter().from_notebook_node(nbformat.read(executed, as_version=4))
+    executed.with_suffix(".html").write_text(page, encoding="utf-8")
+    print(
+        f"The executed notebook: {executed}\nThe same as a page:    {executed.with_suffix('.html')}"
+    )
+
+
+COMMANDS = {
+    "chat": Command("Say something, with or without files; get any media back.",
+                    _chat_arguments, _chat),
+    "train": Command("Train one of the three stages.", _train_arguments, _train),
+    "pretrain": Command("Train one of the frozen lite parts.", _pretrain_arguments, _pretrain),
+    "data": Command("Write the small shipped data set anew.", _data_arguments, _data),
+    "tour": Command("Execute the tour notebook and render it as a page.",
+                    _tour_arguments, _tour),
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
