@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -47,6 +48,7 @@ from nextgpt_lite.world.scene import (
 )
 from nextgpt_lite.world.sounds import render_sound
 
+T = TypeVar("T", Group, Sound, Clip)
 IGNORE = -100  # no such attribute here; torch's cross-entropy skips it
 SLOTS = 3
 RELATED = (None, *RELATIONS)
@@ -96,7 +98,9 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on the device."""
-        tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        tensors: dict[str, Any] = {
+            k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)
+        }
         return replace(self, **tensors)
 
 
@@ -106,10 +110,10 @@ class EncoderData:
 
     tokenize: Callable[[Sequence[str]], Tensor]
     config: PreprocessConfig
-    pictures: int = 48
+    pictures: int = 64
     clips: int = 16
-    sounds: int = 16
-    crowds: int = 48
+    sounds: int = 8
+    crowds: int = 32
     patch: int = 8
 
     def __call__(self, generator: torch.Generator) -> Batch:
@@ -288,19 +292,24 @@ def _alter(scene: Scene, rng: Random) -> Scene:
                 return scene
             return replace(scene, groups=(*groups[:index], changed, *groups[index + 1 :]))
         case Sound():
-            name, values = rng.choice(
-                (("kind", KINDS), ("times", range(1, MAX_TIMES + 1)), ("pitch", PITCHES))
+            return _redraw(
+                scene, {"kind": KINDS, "times": range(1, MAX_TIMES + 1), "pitch": PITCHES}, rng
             )
-            return replace(scene, **{name: rng.choice(values)})
         case Clip():
-            name, values = rng.choice(
-                (("kind", KINDS), ("colour", COLOURS), ("size", SIZES), ("motion", MOTIONS),
-                 ("place", PLACES))
+            return _redraw(
+                scene,
+                {"kind": KINDS, "colour": COLOURS, "size": SIZES, "motion": MOTIONS,
+                 "place": PLACES},
+                rng,
             )  # fmt: skip
-            return replace(scene, **{name: rng.choice(values)})
 
 
 def _alter_group(group: Group, rng: Random, single: bool) -> Group:
-    options = [("kind", KINDS), ("colour", COLOURS), ("size", SIZES)]
-    name, values = rng.choice(options if single else [*options, ("count", range(1, 8))])  # type: ignore[list-item]
-    return replace(group, **{name: rng.choice(values)})
+    options: dict[str, Sequence[Any]] = {"kind": KINDS, "colour": COLOURS, "size": SIZES}
+    return _redraw(group, options if single else {**options, "count": range(1, 8)}, rng)
+
+
+def _redraw(thing: T, options: dict[str, Sequence[Any]], rng: Random) -> T:
+    """The same thing with one of its fields drawn anew."""
+    name = rng.choice(list(options))
+    return replace(thing, **{name: rng.choice(options[name])})

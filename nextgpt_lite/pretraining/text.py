@@ -87,9 +87,7 @@ def train(
     def data(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         rng = Random(int(torch.randint(2**62, (1,), generator=generator)))
         scenes = [_sample(rng) for _ in range(batch_size)]
-        texts = [
-            caption(s) if rng.random() < CANONICAL else paraphrase(s, rng) for s in scenes
-        ]
+        texts = [caption(s) if rng.random() < CANONICAL else paraphrase(s, rng) for s in scenes]
         ids = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
         answers = [_answers(s) for s in scenes]
         return ids["input_ids"].to(device), {
@@ -106,9 +104,7 @@ def train(
         pooled = states[torch.arange(len(ids)), ends]  # (B, C)
         filled = ids[:, 1:] != tokenizer.pad_token_id  # (B, L-1)
         words = reader.next_word(states[:, :-1][filled])  # (words, V)
-        told = [
-            F.cross_entropy(head(pooled), answers[name]) for name, head in reader.heads.items()
-        ]
+        told = [F.cross_entropy(head(pooled), answers[name]) for name, head in reader.heads.items()]
         # The rest of the row repeats the end mark's knowledge for the denoiser to attend to.
         rest = [
             F.cross_entropy(head(states[:, -1]), answers[name])
@@ -134,7 +130,7 @@ def _sample(rng: Random) -> world.Picture | world.Clip:
 def _answers(scene: world.Picture | world.Clip) -> dict[str, int]:
     """Class of every question; held-out pairs never occur, but each of their halves does."""
     if isinstance(scene, world.Clip):
-        groups = (world.Group(scene.kind, scene.colour, scene.size),)
+        groups: tuple[world.Group, ...] = (world.Group(scene.kind, scene.colour, scene.size),)
         values: dict[str, Any] = {"motion": scene.motion, "place": scene.place}
     else:
         groups = scene.groups

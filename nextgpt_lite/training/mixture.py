@@ -7,6 +7,8 @@ formats (`data.released`), tokens and features.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -17,6 +19,9 @@ from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.training.stages import Stage
 from nextgpt_lite.world import dialogue
 
+# Share of replies that say in words what they show. A small LLM spells out sums and references
+# before its signal tokens and gets them right; 0 leaves all of it to the tokens.
+TELLS = 1.0
 VARIANTS = 8  # renders of one scene: enough to learn from, few enough to be met again in a cache
 
 
@@ -48,13 +53,13 @@ class WorldMixture:
         elif kind == "caption":
             record = dialogue.caption_record(rng, rng.choice(list(MODALITIES)))
         else:
-            make = {
+            make: dict[str, Callable[[Random], Record]] = {
                 "understand": dialogue.understand,
-                "t2m": dialogue.t2m,
-                "mosit": dialogue.mosit,
+                "t2m": partial(dialogue.t2m, tells=TELLS),
+                "mosit": partial(dialogue.mosit, tells=TELLS),
                 "text": dialogue.text,
-            }[kind]
-            record = make(rng)
+            }
+            record = make[kind](rng)
         for message in record.messages:
             for part in message["content"]:
                 if isinstance(part, dict) and "scene" in part:
