@@ -119,7 +119,7 @@ def train(
     recipe = Recipe(steps, learning_rate=1.5e-3, warmup=100, ema=0.99, seed=seed, device=device)
     trainer = Pretrainer(CaptionReader(build()), loss, data, output, recipe)
     trainer.run(resume)
-    text: CLIPTextModel = trainer.average.text  # type: ignore[assignment]
+    text: CLIPTextModel = trainer.average.text
     return text
 
 
