@@ -14,7 +14,8 @@ from nextgpt_lite.decoders.audio import AudioDecoder
 from nextgpt_lite.decoders.mel import LogMel
 from nextgpt_lite.media import Audio
 from nextgpt_lite.pretraining import audio as pretraining
-from nextgpt_lite.pretraining.audio_parts import MEL, SOUNDS, build_autoencoder, log_mel, wordings
+from nextgpt_lite.pretraining.audio_parts import MEL, build_autoencoder, log_mel
+from nextgpt_lite.pretraining.audio_text import SOUNDS, wordings
 from nextgpt_lite.pretraining.autoencoder import normalise_latents
 from nextgpt_lite.world.scene import Sound
 from nextgpt_lite.world.sounds import render_sound
@@ -29,7 +30,7 @@ def generator(seed: int) -> torch.Generator:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    steps = {"autoencoder": 2, "vocoder": 2, "denoiser": 2}
+    steps = {"text": 2, "autoencoder": 2, "vocoder": 2, "denoiser": 2}
     budget = pretraining.Budget(steps, sounds=16, batch=8, scored=0)
     return pretraining.train(tmp_path_factory.mktemp("audio"), budget=budget)
 
@@ -52,7 +53,7 @@ def test_folder_is_float16_and_complete(folder: Path) -> None:
 
 def test_a_finished_run_resumes_to_the_same_weights(folder: Path) -> None:
     before = (folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
-    steps = {"autoencoder": 2, "vocoder": 2, "denoiser": 2}
+    steps = {"text": 2, "autoencoder": 2, "vocoder": 2, "denoiser": 2}
     budget = pretraining.Budget(steps, sounds=16, batch=8, scored=0)
     pretraining.train(folder.parent, budget=budget, resume=True)
     assert (folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes() == before

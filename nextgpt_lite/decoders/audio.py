@@ -50,7 +50,7 @@ class AudioDecoder(Decoder):
 
         settings = read_settings(folder)
         pipeline = AudioLDMPipeline.from_pretrained(
-            str(folder), torch_dtype=torch.float32, local_files_only=True
+            str(folder), dtype=torch.float32, local_files_only=True
         )
         return cls(pipeline, settings)
 

@@ -1,6 +1,6 @@
 """Trains, scores and ships the lite audio decoder.
 
-Knows: the order (autoencoder, vocoder, denoiser with its text encoder), budgets, the layout of
+Knows: the order (text encoder, autoencoder, vocoder, denoiser), budgets, the layout of
 the folder that `decoders.audio` loads, the card, and scores by ear (`world.hear`).
 Leaves to others: the parts and their losses (`audio_parts`), the loop (`trainer`).
 
@@ -25,28 +25,29 @@ from nextgpt_lite.media import Audio
 from nextgpt_lite.pretraining.audio_parts import (
     FRAMES,
     MEL,
-    SOUNDS,
     Cache,
-    CaptionedDenoiser,
     DenoiserLoss,
     VocoderLoss,
     autoencoder_loss,
     build_autoencoder,
+    build_denoiser,
     build_scheduler,
     build_vocoder,
     render_cache,
     segments,
-    wordings,
 )
+from nextgpt_lite.pretraining.audio_text import SOUNDS, WORDS, conditions, train_text, wordings
 from nextgpt_lite.pretraining.autoencoder import normalise_latents
+from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.pretraining.trainer import Pretrainer, Recipe
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.hear import verify_sound
 from nextgpt_lite.world.scene import Sound
 from nextgpt_lite.world.sounds import SECONDS, render_sound
 
-PARTS = ("autoencoder", "vocoder", "denoiser")
+PARTS = ("text", "autoencoder", "vocoder", "denoiser")
 GUIDANCE = 2.0
+TRUE_MELS = 0.8  # share of the vocoder's steps that see true mels only
 SEGMENT = 32  # frames of a vocoder's training segment, about half a second
 
 
@@ -63,20 +64,27 @@ class Budget:
 def default_budget(steps: int) -> Budget:
     """What `steps` of the denoiser need before them.
 
-    The autoencoder's share is fixed, so that a longer resumed run keeps the latents it learned.
+    What the denoiser builds on has a fixed share, so that a longer resumed run keeps it.
     """
-    return Budget({"autoencoder": min(steps, 600), "vocoder": -(-steps // 3), "denoiser": steps})
+    return Budget(
+        {
+            "text": min(steps, 600),
+            "autoencoder": min(steps, 600),
+            "vocoder": -(-steps // 2),
+            "denoiser": steps,
+        }
+    )
 
 
 def train(
     output: str | Path,
-    steps: int = 12_000,
+    steps: int = 5000,
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
     budget: Budget | None = None,
 ) -> Path:
-    """Trains the three parts one after the other; with `resume` each goes on from where it was.
+    """Trains the four parts one after the other; with `resume` each goes on from where it was.
 
     Args:
         output: gets a folder a part and, at the end, `export`, ready to be copied to
@@ -89,10 +97,15 @@ def train(
     """
     output, budget = Path(output), budget or default_budget(steps)
     cache = render_cache(budget.sounds, seed, device)
+    text = train_text(output / "text", budget.steps["text"], seed, device, resume)
+    _finished(text)
     autoencoder = _train_autoencoder(output, budget, cache, seed, device, resume)
     vocoder = _train_vocoder(output, budget, autoencoder.average, seed, device, resume)
-    denoiser = _train_denoiser(output, budget, autoencoder.average, cache, seed, device, resume)
-    runs = dict(zip(PARTS, (autoencoder, vocoder, denoiser), strict=True))
+    known = conditions(text.average, wordings(seed), device)
+    denoiser = _train_denoiser(
+        output, budget, autoencoder.average, known, cache, seed, device, resume
+    )
+    runs = dict(zip(PARTS, (text, autoencoder, vocoder, denoiser), strict=True))
     return export(output / "export", runs, budget.scored)
 
 
@@ -108,8 +121,9 @@ def _train_autoencoder(
     )
     torch.manual_seed(seed)
     run = Pretrainer(build_autoencoder(), autoencoder_loss, data, output / "autoencoder", recipe)
-    _run(run, resume)
-    normalise_latents(run.average, cache.mels[:512, None].float().to(device))  # type: ignore[arg-type]
+    run.run(resume)
+    _finished(run)
+    normalise_latents(run.average, cache.mels[:512, None].float().to(device))
     return run
 
 
@@ -123,7 +137,7 @@ def _train_vocoder(
     heard = torch.cat([cache.mels, torch.cat(passed).half().cpu()])
 
     def data(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        early = run.step < budget.steps["vocoder"] // 2
+        early = run.step < TRUE_MELS * budget.steps["vocoder"]
         choice = len(cache.mels) if early else len(heard)
         rows = torch.randint(choice, (budget.batch // 2,), generator=generator)
         starts = torch.randint(FRAMES - SEGMENT + 1, (len(rows),), generator=generator)
@@ -133,12 +147,20 @@ def _train_vocoder(
     recipe = Recipe(budget.steps["vocoder"], 2e-3, warmup=100, seed=seed, device=device, clip=5.0)
     torch.manual_seed(seed)
     run = Pretrainer(build_vocoder(), VocoderLoss(device), data, output / "vocoder", recipe)
-    _run(run, resume)
+    run.run(resume)
+    _finished(run)
     return run
 
 
 def _train_denoiser(
-    output: Path, budget: Budget, vae: Any, cache: Cache, seed: int, device: str, resume: bool
+    output: Path,
+    budget: Budget,
+    vae: Any,
+    known: Tensor,
+    cache: Cache,
+    seed: int,
+    device: str,
+    resume: bool,
 ) -> Pretrainer:
     with torch.no_grad():
         latents = torch.cat(
@@ -154,14 +176,13 @@ def _train_denoiser(
 
     recipe = Recipe(budget.steps["denoiser"], 1e-3, seed=seed, device=device)
     torch.manual_seed(seed)
-    loss = DenoiserLoss(wordings(seed))
-    run = Pretrainer(CaptionedDenoiser(), loss, data, output / "denoiser", recipe)
-    _run(run, resume)
+    run = Pretrainer(build_denoiser(), DenoiserLoss(known), data, output / "denoiser", recipe)
+    run.run(resume)
+    _finished(run)
     return run
 
 
-def _run(run: Pretrainer, resume: bool) -> None:
-    run.run(resume)
+def _finished(run: Pretrainer) -> None:
     if run.step < run.recipe.steps:  # the next part would build on an unfinished one
         raise SystemExit(f"{run.directory} stopped at step {run.step}: run again with resume")
 
@@ -177,12 +198,12 @@ def export(folder: str | Path, runs: dict[str, Pretrainer], scored: int = 240) -
     from diffusers.pipelines.deprecated import AudioLDMPipeline
 
     folder = Path(folder)
-    denoiser: Any = runs["denoiser"].average
+    reader: Any = runs["text"].average
     pipeline = AudioLDMPipeline(
         vae=runs["autoencoder"].average,
-        text_encoder=denoiser.text_encoder,
-        tokenizer=denoiser.tokenizer,
-        unet=denoiser.unet,
+        text_encoder=reader.text_encoder,
+        tokenizer=caption_tokenizer(WORDS),
+        unet=runs["denoiser"].average,
         scheduler=build_scheduler(),
         vocoder=runs["vocoder"].average,
     )
@@ -255,7 +276,7 @@ def _card(runs: dict[str, Pretrainer]) -> str:
     for name, run in runs.items():
         number = sum(p.numel() for p in run.average.parameters())
         lines.append(f"| {name} | {number:,} | {run.step:,} | {run.seconds:,.0f} |")
-    lines.append("\nThe denoiser's row counts its text encoder.\n")
+    lines.append("")
     return "\n".join(lines)
 
 

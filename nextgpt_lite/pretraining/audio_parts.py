@@ -1,9 +1,8 @@
 """The trained modules of the lite audio decoder, what they train on and what they minimise.
 
-Knows: shapes and sizes of the four parts (mel autoencoder, vocoder, text encoder, denoiser), the
-cached sounds, and three losses.
-Leaves to others: the loop (`trainer`), order, export and scores (`audio`), inference
-(`decoders.audio`).
+Knows: shapes and sizes of mel autoencoder, vocoder and denoiser, the cached sounds, three losses.
+Leaves to others: captions (`audio_text`), the loop (`trainer`), order, export and scores (`audio`),
+inference (`decoders.audio`).
 
 The parts are the classes AudioLDM is made of (Liu et al. 2023), at small width. Shape letters:
 B batch, T mel frames (128), M mel bands (64), C condition width.
@@ -21,23 +20,21 @@ from torch.nn import functional as F
 
 from nextgpt_lite.decoders.base import denoising_target
 from nextgpt_lite.decoders.mel import LogMel
-from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.world.describe import caption, paraphrase
-from nextgpt_lite.world.scene import KINDS, MAX_TIMES, PITCHES, Sound
+from nextgpt_lite.pretraining.audio_text import EMPTY, SOUNDS, WIDTH, WORDINGS
 from nextgpt_lite.world.sounds import RATE, render_sound
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, DDIMScheduler
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import SpeechT5HifiGan
 
 FRAMES, BANDS, HOP = 128, 64, 256
-MEL = {"n_fft": 512, "floor": 1e-3, "scaled": True}  # the rest follows from the vocoder
-WIDTH = 128  # C
+MEL: dict[str, Any] = {
+    "n_fft": 512,
+    "floor": 1e-3,
+    "scaled": True,
+}  # the rest follows from the vocoder
 KL_WEIGHT = 3e-4
-WORDS = 24  # positions of a caption
-WORDINGS = 64  # a scene: its canonical caption, then paraphrases of the training split
 Batch: TypeAlias = tuple[Tensor, Tensor]
-SOUNDS = tuple(Sound(k, n, p) for k in KINDS for n in range(1, MAX_TIMES + 1) for p in PITCHES)
 
 
 def log_mel() -> LogMel:
@@ -99,55 +96,27 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
-class CaptionedDenoiser(nn.Module):
-    """The text encoder and the denoiser, trained together."""
+def build_denoiser() -> UNet2DConditionModel:
+    """Noisy latents (B, 8, 16, 8) and unit labels (B, C) -> v, shaped like the latents."""
+    from diffusers import UNet2DConditionModel
 
-    def __init__(self) -> None:
-        super().__init__()
-        from diffusers import UNet2DConditionModel
-        from transformers import ClapTextConfig, ClapTextModelWithProjection
-
-        widths = (64, 96, 96)
-        self.tokenizer = caption_tokenizer(WORDS)
-        self.text_encoder = ClapTextModelWithProjection(
-            ClapTextConfig(
-                vocab_size=len(self.tokenizer),
-                hidden_size=WIDTH,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                intermediate_size=2 * WIDTH,
-                hidden_dropout_prob=0.0,
-                attention_probs_dropout_prob=0.0,
-                max_position_embeddings=WORDS + 1,  # positions start behind the padding id, 0
-                projection_dim=WIDTH,
-                pad_token_id=self.tokenizer.pad_token_id,
-                bos_token_id=self.tokenizer.bos_token_id,
-                eos_token_id=self.tokenizer.eos_token_id,
-            )
-        )
-        self.unet = UNet2DConditionModel(
-            sample_size=FRAMES // 8,
-            in_channels=8,
-            out_channels=8,
-            down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-            mid_block_type="UNetMidBlock2D",
-            block_out_channels=widths,
-            layers_per_block=1,
-            cross_attention_dim=widths,  # without hidden states of a text it attends to itself
-            attention_head_dim=4,
-            norm_num_groups=16,
-            time_embedding_dim=96,
-            resnet_time_scale_shift="scale_shift",
-            class_embed_type="simple_projection",
-            class_embeddings_concat=True,
-            projection_class_embeddings_input_dim=WIDTH,
-        )
-
-    def embed(self, ids: Tensor) -> Tensor:
-        """Token ids (B, S) -> unit conditions (B, C)."""
-        mask = (ids != self.tokenizer.pad_token_id).long()
-        return F.normalize(self.text_encoder(ids, attention_mask=mask).text_embeds.float(), dim=-1)
+    return UNet2DConditionModel(
+        sample_size=FRAMES // 8,
+        in_channels=8,
+        out_channels=8,
+        down_block_types=("DownBlock2D",) * 3,
+        up_block_types=("UpBlock2D",) * 3,
+        mid_block_type="UNetMidBlock2D",
+        block_out_channels=(32, 64, 96),
+        layers_per_block=1,
+        attention_head_dim=4,
+        norm_num_groups=16,
+        time_embedding_dim=96,
+        resnet_time_scale_shift="scale_shift",
+        class_embed_type="simple_projection",
+        class_embeddings_concat=True,
+        projection_class_embeddings_input_dim=WIDTH,
+    )
 
 
 @dataclass
@@ -184,20 +153,6 @@ def render_cache(number: int, seed: int, device: str, weight_many: bool = False)
             waves[row, : len(samples)] = torch.from_numpy(samples)
         mels[start : rows.stop] = mel(waves[start : rows.stop].to(device).float()).half().cpu()
     return Cache(torch.tensor(scene), waves, mels)
-
-
-def wordings(seed: int) -> Tensor:
-    """Token ids (scenes + 1, WORDINGS, WORDS); the last scene is the empty caption."""
-    rng = Random(seed)
-    texts: list[str] = []
-    for sound in SOUNDS:
-        texts.append(caption(sound))
-        texts += [paraphrase(sound, rng) for _ in range(WORDINGS - 1)]
-    texts += [""] * WORDINGS
-    ids = caption_tokenizer(WORDS)(
-        texts, padding="max_length", truncation=True, return_tensors="pt"
-    ).input_ids
-    return ids.reshape(len(SOUNDS) + 1, WORDINGS, WORDS)
 
 
 def autoencoder_loss(vae: Any, mels: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -249,54 +204,37 @@ class VocoderLoss:
 
 
 class DenoiserLoss:
-    """Denoising error under captions, and a term that keeps different scenes' conditions apart.
+    """Denoising error under caption conditions, which are frozen by now.
 
     Args:
-        empty: index of the empty caption in `wordings`, used for one sound in ten so that
-            classifier-free guidance has its other branch.
+        conditions: (scenes + 1, WORDINGS, C); the last is the empty caption's, used for one sound
+            in ten so that classifier-free guidance has its other branch.
     """
 
     drop = 0.1
     blur = 0.25  # length of the noise on a unit condition: projected signal tokens are not exact
-    spread = 0.05
 
-    def __init__(self, words: Tensor) -> None:
-        self.words = words
-        self.empty = len(words) - 1
+    def __init__(self, conditions: Tensor) -> None:
+        self.conditions = conditions
         self.scheduler = build_scheduler()
 
-    def __call__(
-        self, module: nn.Module, batch: Batch, generator: torch.Generator
-    ) -> dict[str, Tensor]:
+    def __call__(self, unet: Any, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         latents, scene = batch  # (B, 8, 16, 8), (B,)
         number, device = len(latents), latents.device
-        scene = scene.clone()
-        scene[torch.rand(number, generator=generator) < self.drop] = self.empty
+        dropped = torch.rand(number, generator=generator) < self.drop
+        scene = torch.where(dropped, EMPTY, scene)
         wording = torch.randint(WORDINGS, (number,), generator=generator)
-        wording[torch.rand(number, generator=generator) < 0.5] = 0  # the canonical caption
-        condition = module.embed(self.words[scene, wording].to(device))  # type: ignore[operator]
+        wording[::2] = 0  # the canonical caption
+        condition = self.conditions[scene, wording]  # (B, C)
         blur = torch.randn(condition.shape, generator=generator) * self.blur / WIDTH**0.5
-        blur[scene == self.empty] = 0
-        labels = F.normalize(condition + blur.to(device), dim=-1)
+        blur[dropped] = 0
+        labels = F.normalize(condition + blur, dim=-1).to(device)
         noise = torch.randn(latents.shape, generator=generator).to(device)
         timesteps = torch.randint(1000, (number,), generator=generator).to(device)
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         target = denoising_target(self.scheduler, latents, noise, timesteps)
-        made = module.unet(  # type: ignore[operator, union-attr]
-            noisy, timesteps, encoder_hidden_states=None, class_labels=labels
-        ).sample
-        return {
-            "denoise": F.mse_loss(made.float(), target),
-            "spread": self.spread * _uniformity(condition, scene.to(device)),
-        }
-
-
-def _uniformity(condition: Tensor, scene: Tensor) -> Tensor:
-    """Wang & Isola 2020, eq. 2, over pairs of different scenes; alignment of equal ones added."""
-    distance = 2 - 2 * condition @ condition.mT  # (B, B), squared, between unit vectors
-    same = scene[:, None] == scene[None]
-    apart = torch.exp(-2 * distance[~same]).mean().log()
-    return apart + distance[same].mean()
+        made = unet(noisy, timesteps, encoder_hidden_states=None, class_labels=labels).sample
+        return {"denoise": F.mse_loss(made.float(), target)}
 
 
 def segments(mels: Tensor, waves: Tensor, rows: Tensor, starts: Tensor, frames: int) -> Batch:
