@@ -63,7 +63,7 @@ def frozen_text_encoder(output: str | Path, device: str = "cpu") -> CLIPTextMode
     folder = Path(output) / "text_encoder"
     if not folder.is_dir():
         train_text(Path(output) / "text", device=device, resume=True).save_pretrained(folder)
-    return CLIPTextModel.from_pretrained(folder)
+    return CLIPTextModel.from_pretrained(folder, dtype=torch.float32)
 
 
 def new_scheduler() -> DDIMScheduler:

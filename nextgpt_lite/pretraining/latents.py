@@ -53,8 +53,6 @@ class LatentPool:
         shape = (size, frames, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE)
         self.latents: np.memmap = np.memmap(path, np.float16, mode, shape=shape)
         self.scenes: list[Scene] = []
-        # What a former run has filled; an unfilled row is all zeros.
-        self._filled = int(np.count_nonzero(self.latents[:, 0, 0, 0, 0])) if mode == "r+" else 0
 
     def grow(self, count: int) -> None:
         """Makes the pool at least `count` long, as far as its size allows."""
@@ -64,7 +62,8 @@ class LatentPool:
             rngs = [Random(f"{self.seed} {i}") for i in range(first, min(first + _AT_ONCE, count))]
             scenes = [self.draw(rng) for rng in rngs]
             self.scenes += scenes
-            if len(self.scenes) > self._filled:
+            # An unfilled row is all zeros; a former run may have filled it.
+            if not self.latents[first : len(self.scenes), 0, 0, 0, 0].all():
                 self._encode(first, scenes, rngs)
 
     def batch(self, rng: Random, size: int) -> tuple[Tensor, Tensor]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 FIRST_POOL = 512  # clips there are before the first step
 FRESH = 2  # clips added in each step, up to POOL
 POOL = 16_384
+SHIPPED_IMAGE = Path(__file__).parents[1] / "weights" / "lite" / "image"
 
 
 def new_unet() -> UNet3DConditionModel:
@@ -101,7 +102,7 @@ def train(
     device: str = "cpu",
     resume: bool = False,
     *,
-    image: str | Path,
+    image: str | Path = SHIPPED_IMAGE,
     batch_size: int = 8,
     start: str | Path | None = None,
 ) -> Denoiser:
@@ -109,7 +110,7 @@ def train(
 
     Args:
         output: gets the pool of latents and the checkpoint.
-        image: the image decoder's folder: its autoencoder, text encoder and UNet are the start.
+        image: an image decoder's folder: its autoencoder, text encoder and UNet are the start.
         start: a video decoder folder to take the UNet from instead.
     """
     from diffusers import AutoencoderKL, UNet2DConditionModel, UNet3DConditionModel
@@ -135,7 +136,7 @@ def train(
         rng = Random(int(torch.randint(2**31, (), generator=generator)))
         return pool.batch(rng, batch_size)
 
-    recipe = Recipe(steps=steps, learning_rate=7e-4, warmup=50, seed=seed, device=device, ema=0.998)
+    recipe = Recipe(steps=steps, learning_rate=7e-4, warmup=50, seed=seed, device=device, ema=0.995)
     trainer = Pretrainer(denoiser, denoising_loss_of(new_scheduler()), data, output, recipe)
     trainer.run(resume)
     average: Any = trainer.average
