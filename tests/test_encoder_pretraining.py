@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from nextgpt_lite.config import locate
+from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.pretraining.encoder import EncoderTraining, build, contrast, encoder_loss
 from nextgpt_lite.pretraining.encoder_data import (
     ATTRIBUTES,
@@ -18,6 +20,8 @@ from nextgpt_lite.pretraining.encoder_data import (
     attributes,
     patch_labels,
 )
+from nextgpt_lite.pretraining.encoder_scores import different_scenes, encode, top
+from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.render import render_picture
 from nextgpt_lite.world.scene import (
     COLOURS,
@@ -89,3 +93,16 @@ def test_a_step_reaches_every_tensor():
     loss.backward()
     idle = [n for n, p in training.named_parameters() if p.grad is None or not p.grad.any()]
     assert idle == []
+
+
+@pytest.mark.parametrize("modality", ["image", "video", "audio"])
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_the_shipped_encoder_finds_the_caption(modality, split):
+    if modality == "audio" and split == "held_out":
+        pytest.skip("no sound is held out")
+    encoder = Encoder.from_pretrained(locate("lite/encoder"))
+    scenes = different_scenes(modality, 60, Random(11), split)
+    vectors = encode(encoder, modality, scenes, 3)  # (N, E)
+    texts = encoder.encode_text([caption(scene) for scene in scenes])
+    assert top(vectors @ texts.T, 5) >= 0.95
+    assert top(vectors @ texts.roll(1, dims=0).T, 5) < 0.3  # a wrong pairing must not pass

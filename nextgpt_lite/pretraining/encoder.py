@@ -32,7 +32,7 @@ from nextgpt_lite.pretraining.trainer import Pretrainer, Recipe
 
 CONTEXT = 28
 PATCH_BLOCKS = 3  # after so many, states are asked what lies under each patch; the rest gather
-ATTRIBUTE_WEIGHT = 0.3  # a head; about ten apply to an item
+ATTRIBUTE_WEIGHT = 0.5  # a head; about ten apply to an item
 
 
 class EncoderTraining(nn.Module):
@@ -121,7 +121,7 @@ def build(seed: int = 0) -> Encoder:
 
 def train(
     output: str | Path,
-    steps: int = 1050,
+    steps: int = 1400,
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,

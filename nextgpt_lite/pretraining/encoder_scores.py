@@ -44,7 +44,7 @@ def scores(encoder: Encoder, pool: int = 200, probe: int = 2000, seed: int = 1) 
         size = 80 if modality == "audio" else pool  # there are 80 sounds
         for split in ("train", "held_out") if modality != "audio" else ("train",):
             name = f"{modality}, {'seen pairs' if split == 'train' else 'held out'}"
-            scenes = _different(modality, size, Random(seed), split)
+            scenes = different_scenes(modality, size, Random(seed), split)
             vectors = encode(encoder, modality, scenes, seed)
             texts = encoder.encode_text([caption(s) for s in scenes])
             loose = encoder.encode_text([paraphrase(s, Random(seed), "held_out") for s in scenes])
@@ -113,7 +113,7 @@ def encode(encoder: Encoder, modality: str, scenes: Sequence[Scene], seed: int) 
     return torch.cat(parts)
 
 
-def _different(modality: str, number: int, rng: Random, split: Split) -> list[Scene]:
+def different_scenes(modality: str, number: int, rng: Random, split: Split) -> list[Scene]:
     """Scenes of which no two look or sound the same."""
     found: dict[tuple[int, ...], Scene] = {}
     while len(found) < number:
