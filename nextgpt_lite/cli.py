@@ -172,6 +172,24 @@ def _train(arguments: argparse.Namespace) -> None:
     )
 
 
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", choices=("lite",), default="lite")
+    parser.add_argument("--model", default="lite", help="'lite' or a folder of a training run")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--count", type=_positive, default=50, metavar="N", help="of each task")
+    parser.add_argument("--num-inference-steps", type=_positive, default=20, metavar="N")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite import NextGPT
+    from nextgpt_lite.evaluation.suite import markdown, run_suite, write
+
+    model = NextGPT.from_pretrained(arguments.model)
+    scores = run_suite(model, arguments.count, arguments.num_inference_steps)
+    write(scores, arguments.output)
+    print(markdown(scores))
+
+
 def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", choices=PARTS, required=True)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
@@ -238,6 +256,7 @@ COMMANDS = {
     "chat": Command("Say something, with or without files; get any media back.",
                     _chat_arguments, _chat),
     "train": Command("Train one of the three stages.", _train_arguments, _train),
+    "evaluate": Command("Score a model by the world's verifiers.", _evaluate_arguments, _evaluate),
     "pretrain": Command("Train one of the frozen lite parts.", _pretrain_arguments, _pretrain),
     "data": Command("Write the small shipped data set anew.", _data_arguments, _data),
     "tour": Command("Execute the tour notebook and render it as a page.",

@@ -27,3 +27,17 @@ def shared() -> Path:
     if not (folder / "reference").is_dir():
         pytest.skip(f"no reference vectors at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def official_samples(shared: Path) -> Path:
+    """Eighteen real pictures, sounds and clips."""
+    return shared / "data" / "official_samples"
+
+
+@pytest.fixture(scope="session")
+def lite():
+    """The shipped model, loaded once for all tests that ask it something."""
+    from nextgpt_lite.model import NextGPT
+
+    return NextGPT.from_pretrained("lite")
