@@ -1,0 +1,49 @@
+"""Judges of the exercises in 03_stage1_encoding_alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nextgpt_lite.losses import IGNORE
+from nextgpt_lite.notebook.exercises import expect
+
+Widen = Callable[[list[int], list[int], int], list[int]]
+
+
+def parameters(answer: float) -> str | None:
+    """Weights and biases of one linear layer, 1024 -> 8 * 4096."""
+    hints = {
+        1024 * 8 * 4096: "the weight is right; the bias is missing",
+        1024 * 4096 + 4096: "that is the paper's layer, K = 1",
+        8 * (1024 * 4096) + 4096: "each of the eight vectors needs its own bias",
+    }
+    return expect(answer, 1024 * 8 * 4096 + 8 * 4096, hints)
+
+
+def widen(answer: Widen) -> str | None:
+    """Labels of a sequence whose placeholders became K positions each."""
+    one = answer([IGNORE, IGNORE, 7, 8], [1], 3)
+    if one == [IGNORE, 7, 8] + [IGNORE] * 3 or one == [IGNORE, IGNORE, 7, 8, IGNORE, IGNORE]:
+        return "the gap is as wide as before: room must be made where the item stands, not behind"
+    if len(one) != 6:
+        return f"one item and K = 3 make 4 labels into 6, yours are {len(one)}: K positions in all"
+    if one != [IGNORE] * 4 + [7, 8]:
+        return f"for labels [-100, -100, 7, 8], places [1], K = 3 yours are {one}"
+    if answer([IGNORE, 5], [0], 1) != [IGNORE, 5]:
+        return "with K = 1 nothing should change"
+    two = answer([IGNORE, 5, IGNORE, 6], [0, 2], 2)
+    if two != [IGNORE, IGNORE, 5, IGNORE, IGNORE, 6]:
+        return f"two items move what follows twice; for places [0, 2] and K = 2 yours are {two}"
+    return None
+
+
+def chance(answer: float) -> str | None:
+    """One of 4 counts times one of 2 pitches, the thing being known."""
+    hints = {
+        1 / 80: "that is for a model that guesses the thing too",
+        1 / 6: "both must be right at once: chances multiply",
+        1 / 4: "the pitch is guessed too",
+        1 / 2: "how often it is heard is guessed too",
+        12.5: "give a share between 0 and 1",
+    }
+    return expect(answer, 1 / 8, hints)
