@@ -175,7 +175,7 @@ trunks), trained by `nextgpt-lite pretrain --part encoder` and then frozen. Apac
   and {data.sounds} sounds a step, each with a caption or paraphrase and one caption with an
   attribute changed; {data.crowds} pictures of nine unlike things for the patch heads.
   Held-out (kind, colour) and (kind, count) pairs and wordings were never seen.
-- Steps: {steps} of {items} items; {seconds:.0f} s on one thread of a CPU.
+- Steps: {steps} of {items} items; {seconds:.0f} s of wall time on one thread of a CPU.
 - Loss: symmetric InfoNCE, with linear attribute and patch heads that are not part of the export.
 
 | score | |
