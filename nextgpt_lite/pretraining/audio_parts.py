@@ -237,15 +237,12 @@ class DenoiserLoss:
         return {"denoise": F.mse_loss(made.float(), target)}
 
 
-def segments(mels: Tensor, waves: Tensor, rows: Tensor, starts: Tensor, frames: int) -> Batch:
-    """Cuts `frames` frames at `starts` out of rows of mels, with the waves they belong to.
-
-    `mels` may hold the sounds of `waves` several times over, in the same order.
+def segments(cache: Cache, rows: Tensor, starts: Tensor, frames: int) -> Batch:
+    """Cuts `frames` frames at `starts` out of the sounds `rows`.
 
     Returns:
-        (B, frames, M) and (B, frames * HOP), float32.
+        mels (B, frames, M) and waves (B, frames * HOP), float32.
     """
     frame = starts[:, None] + torch.arange(frames)  # (B, frames)
     sample = starts[:, None] * HOP + torch.arange(frames * HOP)
-    sounds = rows % len(waves)
-    return mels[rows[:, None], frame].float(), waves[sounds[:, None], sample].float()
+    return cache.mels[rows[:, None], frame].float(), cache.waves[rows[:, None], sample].float()
