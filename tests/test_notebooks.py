@@ -37,7 +37,56 @@ BUSY = 2  # a machine with other work may take this many times as long
 
 # What the executed notebooks must show: notebook -> recorded figure -> (least, most).
 # A recorded truth value must be true without a row here.
-CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {}
+CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
+    "01_the_lite_world": {
+        "single-group pictures": (5600, 5600),
+        "largest difference of an onset in seconds": (0, 0.03),
+        "read when noisy, package": (0.95, 1),
+        "read when pale, package": (0.95, 1),
+        "read when tinted, package": (0.8, 1),
+        "read when square, package": (0.95, 1),
+        "true image accepted": (0.95, 1),
+        "true audio accepted": (0.95, 1),
+        "true video accepted": (0.95, 1),
+        "image one attribute off, rejected": (0.95, 1),
+        "audio one attribute off, rejected": (0.95, 1),
+        "video one attribute off, rejected": (0.95, 1),
+        "exactly the changed attribute blamed": (0.95, 1),
+        "blank, noise and shuffled rejected": (1, 1),
+        "held-out pairs among 1000 training pictures": (0, 0),
+        "conversations read back": (200, 400),
+        "image files that show their caption": (0.95, 1),
+        "audio files that show their caption": (0.95, 1),
+        "video files that show their caption": (0.95, 1),
+    },
+    "02_encoders": {
+        "captions whose nearest picture is theirs, of 8": (6, 8),
+        "image, seen: R@1": (0.85, 1),
+        "image, seen: R@5": (0.97, 1),
+        "image, held out: R@1": (0.8, 1),
+        "image, held out: R@5": (0.95, 1),
+        "video, seen: R@1": (0.8, 1),
+        "video, seen: R@5": (0.95, 1),
+        "audio: R@1": (0.9, 1),
+        "audio: R@5": (0.97, 1),
+        "sound finds the picture of its kind": (0.4, 1),
+        "probe of kind": (0.75, 1),
+        "probe of colour": (0.95, 1),
+        "probe of count": (0.75, 1),
+        "probe of size": (0.95, 1),
+        "probe of place": (0.95, 1),
+        "probe of relation, caption": (0.85, 1),
+        "true caption preferred, kind": (0.93, 1),
+        "true caption preferred, colour": (0.93, 1),
+        "true caption preferred, size": (0.93, 1),
+        "true caption preferred, place": (0.93, 1),
+        "true caption preferred, count": (0.6, 1),
+        "parameters of ImageBind-huge, in billions": (1.19, 1.21),
+        "parity, untouched: largest difference": (0, 1e-5),
+        "parity, wide_epsilon: largest difference": (1e-6, 1e-3),
+        "parity, no_positions: largest difference": (0.01, 2),
+    },
+}
 
 each_notebook = pytest.mark.parametrize("name", NAMES)
 
