@@ -172,6 +172,28 @@ def _train(arguments: argparse.Namespace) -> None:
     )
 
 
+def _refine_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--init", required=True, metavar="DIR", help="a folder of stage 3")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="as for train")
+    parser.add_argument("--records", type=_positive, default=4000, metavar="N")
+    parser.add_argument("--steps", type=_positive, default=1000, metavar="N")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _refine(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite.training.refine import refine
+
+    refine(
+        arguments.init,
+        arguments.output,
+        data=arguments.data,
+        records=arguments.records,
+        steps=arguments.steps,
+        seed=arguments.seed,
+    )
+
+
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", choices=("lite",), default="lite")
     parser.add_argument("--model", default="lite", help="'lite' or a folder of a training run")
@@ -256,6 +278,9 @@ COMMANDS = {
     "chat": Command("Say something, with or without files; get any media back.",
                     _chat_arguments, _chat),
     "train": Command("Train one of the three stages.", _train_arguments, _train),
+    "refine": Command(
+        "Fit the output projections alone, after stage 3.", _refine_arguments, _refine
+    ),
     "evaluate": Command("Score a model by the world's verifiers.", _evaluate_arguments, _evaluate),
     "pretrain": Command("Train one of the frozen lite parts.", _pretrain_arguments, _pretrain),
     "data": Command("Write the small shipped data set anew.", _data_arguments, _data),

@@ -1,0 +1,154 @@
+"""The output projections alone, on signal states that are computed once.
+
+Once the LLM no longer changes, neither do the states of its signal tokens nor the conditions they
+should become: both are gathered once, and thousands of steps on them cost what dozens of steps
+through the LLM did. Exact for the same reason; not valid while token rows or LoRA still learn.
+
+Knows: gathering states, fitting projections. Leaves to others: what the LLM learned (`loop`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from nextgpt_lite.batch import collate
+from nextgpt_lite.losses import condition_distance
+from nextgpt_lite.model import NextGPT
+from nextgpt_lite.training.features import Features
+from nextgpt_lite.training.mixture import FolderMixture, Mixture, WorldMixture
+from nextgpt_lite.training.stages import STAGES
+
+KINDS = {"t2m": 0.8, "caption": 0.1, "mosit": 0.1}  # conversations with many blocks a second
+
+
+def refine(
+    init: str | Path,
+    output: str | Path,
+    *,
+    data: str | Path | None = None,
+    records: int = 4000,
+    steps: int = 1000,
+    seed: int = 0,
+) -> NextGPT:
+    """Refines every output projection of a trained model and saves the result.
+
+    Args:
+        init: folder of stage 3, whose LLM stays as it is.
+        output: gets the whole trained model, and `refine.jsonl` with each modality's losses.
+        data: folder in the released formats; None draws from the lite world.
+        records: conversations to gather signal states from.
+        steps: of each projection.
+    """
+    model = NextGPT.from_pretrained(init)
+    stage = replace(STAGES[3], mixture=KINDS)
+    folder = None if data is None else Path(data)
+    mixture: Mixture = (
+        WorldMixture(stage, seed + 1) if folder is None else FolderMixture(stage, folder, seed)
+    )
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    with torch.autocast(model.device.type, torch.bfloat16):
+        states = gather(model, mixture, records, folder=folder)
+    with (output / "refine.jsonl").open("w") as log:
+        for modality, found in states.items():
+            losses = fit(model, modality, found, steps=steps, seed=seed)
+            for step, loss in enumerate(tqdm(losses, desc=modality, total=steps, mininterval=1.0)):
+                log.write(json.dumps({"modality": modality, "step": step, "loss": loss}) + "\n")
+    model.save_pretrained(output)
+    return model
+
+
+@dataclass
+class SignalStates:
+    """Blocks of one modality: (X, N, D) states and X captions; embeddings are the same for all."""
+
+    hidden: list[Tensor] = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
+
+
+@torch.no_grad()
+def gather(
+    model: NextGPT, mixture: Mixture, records: int, batch_size: int = 32, folder: Path | None = None
+) -> dict[str, SignalStates]:
+    """Runs conversations through the LLM and keeps the states of their signal tokens."""
+    features = Features(model, folder)
+    states: dict[str, SignalStates] = {}
+    for first in tqdm(range(0, records, batch_size), desc="signal states", mininterval=1.0):
+        encoded = [
+            model.conversation.encode(mixture(index).messages)
+            for index in range(first, min(first + batch_size, records))
+        ]
+        batch = collate(
+            encoded,
+            pad_id=model.llm.tokenizer.pad_token_id or 0,
+            width=model.encoder.width,
+            features=features.media,
+            conditions=lambda _, captions: torch.zeros(len(captions), 0),
+        ).to(model.device)
+        embeddings = model.splice(
+            model.llm.embed(batch.ids), batch.media_rows, batch.media_starts, batch.media_features
+        )
+        hidden = model.llm.hidden(embeddings, batch.attention_mask)  # (B, S, D)
+        for row, conversation in enumerate(encoded):
+            for slot in conversation.signals:
+                if slot.caption is not None:
+                    end = slot.start + len(model.llm.signal_ids[slot.modality])
+                    found = states.setdefault(slot.modality, SignalStates())
+                    found.hidden.append(hidden[row, slot.start : end].half().cpu())
+                    found.captions.append(slot.caption)
+    return states
+
+
+def fit(
+    model: NextGPT,
+    modality: str,
+    states: SignalStates,
+    *,
+    steps: int,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+) -> Iterator[float]:
+    """Fits one output projection to gathered states; yields the loss of each step.
+
+    Everything else in the model stays as it is.
+    """
+    captions = list(dict.fromkeys(states.captions))
+    row_of = {caption: row for row, caption in enumerate(captions)}
+    conditions = torch.cat(
+        [
+            model.decoder(modality).encode_text(captions[i : i + 256])
+            for i in range(0, len(captions), 256)
+        ]
+    )  # (captions, L, C)
+    hidden = torch.stack(states.hidden)  # (X, N, D)
+    rows = torch.tensor([row_of[caption] for caption in states.captions])  # (X,)
+    with torch.no_grad():
+        ids = torch.tensor(model.llm.signal_ids[modality], device=model.device)
+        embedding = model.llm.embed(ids)  # (N, D)
+    projection = model.output_projections[modality].requires_grad_(True).train()
+    optimizer = torch.optim.AdamW(projection.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=steps, pct_start=0.05
+    )
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        chosen = torch.randint(len(hidden), (batch_size,), generator=generator)
+        states_now = hidden[chosen].to(model.device).float()  # (B, N, D)
+        with torch.autocast(model.device.type, torch.bfloat16):
+            projected = projection(states_now, embedding.expand_as(states_now))  # (B, L, C)
+        loss = condition_distance(projected.float(), conditions[rows[chosen]])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(projection.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        yield float(loss.detach())
+    projection.eval()
