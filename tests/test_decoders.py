@@ -255,7 +255,7 @@ def test_pool_of_latents_is_the_same_after_a_restart(tmp_path: Path) -> None:
     latents, scenes = np.array(first.latents[:4]), list(first.scenes)
     assert np.abs(latents).max() > 0
     again = pool()
-    again.vae = None  # type: ignore[assignment]  # nothing may be encoded anew
+    again.vae = None  # nothing may be encoded anew
     again.grow(4)
     assert again.scenes == scenes
     batch, ids = again.batch(Random(0), 3)
