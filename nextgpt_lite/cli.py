@@ -231,6 +231,10 @@ def _pretrain(arguments: argparse.Namespace) -> None:
         resume=arguments.resume,
         **options,
     )
+    exported = arguments.output / "export"
+    if arguments.part in ("image", "video"):  # the others export as the last step of training
+        part.export(arguments.output, exported)
+    print(f"{exported}: copy it to nextgpt_lite/weights/lite/{arguments.part} to ship it")
 
 
 # --- data and tour ------------------------------------------------------------------------------

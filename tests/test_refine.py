@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.refine import fit, gather
 from nextgpt_lite.training.stages import part_of
 from tests.test_stages import record, snapshot
@@ -15,13 +16,18 @@ def test_gathered_states_are_those_of_the_whole_model() -> None:
     states = gather(model, record, records=5, batch_size=3)
     encoded = model.conversation.encode(record(0).messages)
     slot = encoded.signals[0]
-    features = model.encoder.encode([])
-    assert len(features) == 0
+    features = Features(model).media([slot.part for slot in encoded.media])
+    with torch.no_grad():
+        starts = torch.tensor([slot.start for slot in encoded.media])
+        ids = torch.tensor([encoded.ids])
+        embeddings = model.splice(model.llm.embed(ids), starts * 0, starts, features)
+        hidden = model.llm.hidden(embeddings)[0]
     blocks = sum(len(found.captions) for found in states.values())
     assert blocks == 2 * 5
     found = states[slot.modality]
     assert found.captions[0] == slot.caption
-    assert found.hidden[0].shape == (len(model.llm.signal_ids[slot.modality]), model.llm.width)
+    block = hidden[slot.start : slot.start + len(model.llm.signal_ids[slot.modality])]
+    torch.testing.assert_close(found.hidden[0].float(), block, atol=2e-3, rtol=2e-3)
 
 
 def test_only_the_output_projection_moves_and_its_loss_falls() -> None:

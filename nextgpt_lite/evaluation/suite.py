@@ -7,6 +7,7 @@ intervals (`score`).
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -24,6 +25,7 @@ from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.world import dialogue
 
+TELLS = 1.0  # replies tell what they show, as in the training of the shipped model
 SEED = 1_000_000  # far from the seeds of training
 
 
@@ -47,12 +49,12 @@ def run_suite(model: NextGPT, count: int, steps: int = 20) -> dict[str, Score]:
         results = decode_captions(model.decoder(modality), scenes, steps=steps, seed=SEED)
         add(f"{modality} decoder, gold caption", attribute_scores(results))
         for split in ("train", "held_out"):
-            score = score_descriptions(model, modality, count, split=split, seed=SEED)  # type: ignore[arg-type]
+            score = score_descriptions(model, modality, count, split=split, seed=SEED)
             add(f"{modality} described, {split}", {"every attribute": score})
     for name, make in (
         ("understanding", dialogue.understand),
-        ("requests", dialogue.t2m),
-        ("conversations", dialogue.mosit),
+        ("requests", partial(dialogue.t2m, tells=TELLS)),
+        ("conversations", partial(dialogue.mosit, tells=TELLS)),
     ):
         found = score_dialogues(model, make, count, seed=SEED, num_inference_steps=steps)
         add(name, found)

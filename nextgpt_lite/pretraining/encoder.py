@@ -127,7 +127,7 @@ def train(
     resume: bool = False,
     export_to: str | Path | None = None,
 ) -> dict[str, float]:
-    """Trains the lite encoder in `output`, scores it, and writes it to `export_to` if given.
+    """Trains the lite encoder in `output`, scores it, writes it to `export_to` (`output`/export).
 
     Returns:
         the scores of `encoder_scores.scores`; none when it was stopped before its last step.
@@ -146,8 +146,8 @@ def train(
     assert isinstance(trainer.average, EncoderTraining)
     trained = Encoder(trainer.average.model, encoder.preprocess, encoder.tokenizer)
     found = scores(trained)
-    if export_to is not None:
-        export(trained, export_to, trainer.step, trainer.seconds, found, data)
+    folder = Path(output) / "export" if export_to is None else Path(export_to)
+    export(trained, folder, trainer.step, trainer.seconds, found, data)
     return found
 
 
