@@ -104,6 +104,11 @@ def plot_losses(
     _show_figure(figure, f"<losses: {', '.join(names)}>", [])
 
 
+def show_figure(figure: Figure, text: str = "<figure>") -> None:
+    """Shows any matplotlib figure; `text` stands for it where pictures cannot be shown."""
+    _show_figure(figure, text, [])
+
+
 def contact_sheet(
     images: Sequence[Image.Image],
     titles: Sequence[str] | None = None,

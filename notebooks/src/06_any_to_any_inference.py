@@ -1,0 +1,596 @@
+# %% [markdown]
+# # 6. Any-to-any inference: one reply from inside
+#
+# **What you will learn**
+# - how a reply is written token by token, and why a signal block costs one
+#   forward of the LLM instead of 5, 9 or 25
+# - why a malformed block cannot happen
+# - how close the projected signal tokens come to the caption condition that
+#   the decoder knows
+# - how to force or forbid modalities, repeat a reply exactly, watch it
+#   arrive, and hold a conversation with media on both sides
+#
+# Time and memory: `lite` about 1 minute, 1 GB · `colab`, `paper`: not
+# measured
+#
+# You need to have seen a causal language model with a key-value cache. The
+# paper describes this path in section 3 and appendix E.
+
+# %% tags=["parameters"]
+profile = "lite"
+seed = 0
+inference_steps = 20  # diffusion steps of each decoder
+checkpoint = "lite"  # or a folder that your own stage 3 wrote
+
+# %%
+from nextgpt_lite.notebook.start import start
+
+session = start(profile, seed)
+
+# %%
+from nextgpt_lite import NextGPT
+
+model = NextGPT.from_pretrained(checkpoint)
+options = {"seed": seed, "num_inference_steps": inference_steps}
+
+# %% [markdown]
+# ## One reply, watched
+#
+# `trace` holds a turn as `model.chat` does and notes every position that
+# goes through the LLM, forward by forward.
+
+# %%
+from nextgpt_lite.trace import trace
+
+text = "Draw a large red car and let me hear it."
+traced = trace(model, text, **options)
+print(traced)
+
+# %% [markdown]
+# Forward 0 reads the whole prompt at once. Each word then takes a forward
+# of its own, because the next word depends on it. A signal block does not:
+# as soon as the LLM has chosen `[IMG0]`, the tokens after it are known, so
+# all of them go through in **one** forward.
+#
+# The model says what it is going to show before it shows it. The signal
+# tokens attend to these words, which helps an LLM as small as this one.
+
+# %%
+from nextgpt_lite.notebook.results import record
+
+words = len(traced.ids) - len(traced.reply.signal_tokens)
+blocks = len(traced.blocks)
+print([(block.modality, len(block.tokens)) for block in traced.blocks])
+print("forwards:", len(traced.forwards))
+print("token by token it would be:", 1 + len(traced.ids))
+record("forwards", len(traced.forwards))
+record("one forward a block", len(traced.forwards) == 1 + words + blocks)
+
+# %%
+traced.reply
+
+# %% [markdown]
+# ## The loop, by hand
+#
+# Greedy decoding with a cache, and two rules for signal tokens:
+#
+# 1. only the **first** token of a block can be chosen; all others are
+#    closed, wherever we are;
+# 2. once it is chosen, the rest of the block follows by itself.
+#
+# The released code lets the LLM write signal tokens one by one, and a block
+# that comes out one token short ends in an exception. Here there is no such
+# block: it cannot be written.
+
+# %%
+import torch
+from transformers import DynamicCache
+
+from nextgpt_lite.modality import markers
+
+
+@torch.inference_mode()
+def greedy(llm, prompt, limit=60):
+    """Prompt embeddings (1, S, D) to the ids of a reply."""
+    opens = {ids[0]: ids for ids in llm.signal_ids.values()}
+    closed = set(llm.all_signal_ids) - set(opens)  # rule 1
+    closed |= set(llm.tokenizer.convert_tokens_to_ids(markers()))
+    closed = [*closed, llm.tokenizer.pad_token_id]
+    cache, reply = DynamicCache(), []
+    hidden = llm.hidden(prompt, cache=cache)[:, -1]  # (1, D)
+    while len(reply) < limit:
+        logits = llm.logits(hidden)[0]  # (V,)
+        logits[closed] = -torch.inf
+        token = int(logits.argmax())
+        if token == llm.eos_id:
+            break
+        ids = opens.get(token, [token])  # rule 2
+        reply += ids
+        embedded = llm.embed(torch.tensor([ids]))  # (1, 1 or N, D)
+        hidden = llm.hidden(embedded, cache=cache)[:, -1]
+    return reply
+
+
+messages = [{"role": "user", "content": text}]
+encoded = model.conversation.encode(messages, reply_follows=True)
+prompt = model.llm.embed(torch.tensor([encoded.ids]))
+print(tuple(prompt.shape))  # (1, prompt positions, LLM width)
+by_hand = greedy(model.llm, prompt)
+print(len(by_hand), "ids, the first words:", model.conversation.decode(by_hand))
+assert by_hand == traced.ids
+record("inline loop equals the package's", by_hand == traced.ids)
+
+# %% [markdown]
+# `llm.embed`, `llm.hidden` and `llm.logits` are the three steps of any
+# causal LM. The package's loop, `nextgpt_lite.generation.generate`, is the
+# same with sampling, a limit, and modalities that are forced or forbidden.
+
+# %% [markdown]
+# ## From five hidden states to a condition
+#
+# The output projection reads, for each signal token, the LLM's last hidden
+# state plus the token's embedding, and answers with what the decoder would
+# get from a caption: for the picture 24 vectors, one a caption position.
+
+# %%
+block = traced.reply.made[0].block
+projection = model.output_projections[block.modality]
+with torch.inference_mode():
+    condition = projection(block.hidden[None], block.embedding[None])[0]
+print(tuple(block.hidden.shape))  # (5, LLM width)
+print(tuple(condition.shape))  # (24, 128) in lite
+assert torch.equal(condition, traced.blocks[0].condition)
+
+# %% [markdown]
+# How good is it? The decoder's own text encoder says what it would make of
+# the caption. Compare the two, position by position.
+
+# %%
+import matplotlib
+from matplotlib.figure import Figure
+
+from nextgpt_lite.notebook.plots import show_figure, show_pictures
+from nextgpt_lite.world.describe import caption
+from nextgpt_lite.world.scene import Group, Picture
+
+scene = Picture((Group("car", "red", "large"),))
+decoder = model.decoder("image")
+wanted = decoder.encode_text([caption(scene)])[0]  # (24, 128)
+cosine = torch.cosine_similarity(condition, wanted, dim=-1)  # (24,)
+tokenizer = decoder.pipeline.tokenizer
+ids = tokenizer(caption(scene), padding="max_length").input_ids
+labels = tokenizer.convert_ids_to_tokens(ids)[: len(cosine)]
+
+matplotlib.rcParams["font.size"] = 8
+figure = Figure(figsize=(6.4, 2.2), dpi=90, layout="constrained")
+axes = figure.subplots()
+axes.bar(range(len(cosine)), cosine.numpy(), color="#4a6a92")
+axes.set_xticks(range(len(labels)), labels, rotation=90)
+axes.set(ylim=(min(0, float(cosine.min())), 1), ylabel="cosine")
+axes.set_title(f'signal tokens against "{caption(scene)}"')
+show_figure(figure, "<cosine of each condition position>")
+record("mean cosine to the caption condition", float(cosine.mean()))
+
+# %% [markdown]
+# A high cosine alone says little if all captions look alike to the text
+# encoder. So ask the other way round: among many captions, which one is
+# nearest to the projected condition? Among them are all that differ from
+# the right one in a single word.
+
+# %%
+from dataclasses import replace
+from random import Random
+
+from nextgpt_lite.world.scene import (
+    COLOURS,
+    KINDS,
+    PLACES,
+    SIZES,
+    sample_picture,
+)
+
+rng = Random(seed)
+(car,) = scene.groups
+near = [Picture((replace(car, colour=c),)) for c in COLOURS]
+near += [Picture((replace(car, kind=k),)) for k in KINDS]
+near += [Picture((replace(car, size=s),)) for s in SIZES]
+near += [Picture((replace(car, count=n),)) for n in range(1, 8)]
+near += [Picture((car,), None, place) for place in PLACES]
+far = [sample_picture(rng) for _ in range(200)]
+captions = list(dict.fromkeys(caption(s) for s in [*near, *far]))
+conditions = decoder.encode_text(captions)  # (captions, 24, 128)
+distance = (conditions - condition).pow(2).mean((1, 2))
+distance = distance / conditions.pow(2).mean((1, 2))
+for index in distance.argsort()[:5].tolist():
+    print(f"{distance[index]:.3f}  {captions[index]}")
+rank = 1 + int((distance < distance[captions.index(caption(scene))]).sum())
+record("rank of the right caption", rank)
+record("captions compared", len(captions))
+
+# %% [markdown]
+# This distance, error over the size of the target, is the *condition* loss
+# of stages 2 and 3: 0 is perfect, 1 no better than zeros.
+
+# %% [markdown]
+# ## Seeds
+#
+# Words are chosen greedily unless you set a `temperature`; what remains is
+# the noise from which a decoder starts. The same seed gives the same reply,
+# bit for bit; another seed another picture of the same scene.
+
+# %%
+import numpy as np
+
+request = "Draw two small green birds in the sky."
+seeds = (3, 3, 4, 5)
+replies = [model.chat(request, **{**options, "seed": s}) for s in seeds]
+pictures = [np.asarray(reply.images[0]) for reply in replies]
+show_pictures(
+    [reply.images[0] for reply in replies],
+    ["seed 3", "seed 3 again", "seed 4", "seed 5"],
+)
+record("same seed, same picture", np.array_equal(*pictures[:2]))
+record("other seed, other picture", not np.array_equal(*pictures[1:3]))
+
+# %% [markdown]
+# ## Forcing and forbidding
+#
+# `output_modalities="auto"` lets the model decide. A list forces every
+# modality in it and forbids all others; `[]` means words only. Forcing
+# opens the block where the reply would have ended; forbidding closes the
+# block's first token, so the model must go on without it.
+
+# %%
+question = "I have never seen a small blue dog."
+for wish in ("auto", [], ["audio"], ["image", "video"]):
+    reply = model.chat(question, output_modalities=wish, **options)
+    made = [m.block.modality for m in reply.made]
+    print(f"{wish!s:<20} {reply.text!r} + {made}")
+    if wish != "auto":
+        assert set(made) == set(wish)
+
+# %% [markdown]
+# A forced sound at the end of an answer about a picture is nothing the model
+# learned to give: the force says *that* there is a sound, the context has to
+# say *which*. Forcing is for programs that need a medium; ask for it in
+# words when you can.
+
+# %% [markdown]
+# ## Sixteen directions
+#
+# One thing, a dog, goes in as text, picture, sound or clip, and comes out
+# as each of them. Where a medium goes in, it is shown in a first turn and
+# the wish comes in a second one, as in the conversations of stage 3. The
+# model decides what to answer in; nothing is forced.
+
+# %%
+from nextgpt_lite.world.render import render
+from nextgpt_lite.world.scene import Clip, Sound
+
+dog = Group("dog", "blue", "large")
+given = {
+    "text": None,
+    "image": render(Picture((dog,)), seed),
+    "audio": render(Sound("dog", 2), seed),
+    "video": render(Clip("dog", "blue", "left"), seed),
+}
+wishes = {  # said of what was shown; or in words alone
+    "text": ("What is this?", "Which thing barks?"),
+    "image": ("Draw it.", "Draw a large blue dog."),
+    "audio": ("Let me hear it.", "Let me hear a dog."),
+    "video": ("Make it move right.", "Animate a large blue dog."),
+}
+changes = {  # the same medium again, but not the same thing
+    ("image", "image"): "Make it yellow.",
+    ("audio", "audio"): "Let me hear it three times.",
+}
+
+
+def turn(wish, modality=None, data=None):
+    """A user's message."""
+    media = [{"type": modality, "data": data}] if modality else []
+    return {"role": "user", "content": [*media, {"type": "text", "text": wish}]}
+
+
+table = {}
+for source, medium in given.items():
+    opening = []
+    if medium is not None:
+        opening = [turn("What is this?", source, medium)]
+        answer = model.chat(opening, output_modalities=[], **options)
+        table[source, "text"] = answer
+        opening.append(answer.message)
+    for target, (of_it, of_words) in wishes.items():
+        if (source, target) not in table:
+            wish = of_words if medium is None else of_it
+            wish = changes.get((source, target), wish)
+            table[source, target] = model.chat([*opening, turn(wish)], **options)
+
+# %%
+from nextgpt_lite.world.verify import verify
+
+
+def is_right(source, reply, target):
+    """Whether a cell holds the right medium with the right thing in it."""
+    made = [m.block.modality for m in reply.made]
+    if target == "text":
+        return made == [] and "dog" in reply.text.lower()
+    if made != [target]:
+        return False
+    # of what is only heard, the colour cannot be known: orange by default
+    colour = "orange" if source == "audio" else "blue"
+    if (source, target) == ("image", "image"):
+        colour = "yellow"
+    asked = {
+        "image": Picture((replace(dog, colour=colour),)),
+        "audio": Sound("dog", 3 if source == "audio" else 1),
+        "video": Clip("dog", colour, "right"),
+    }[target]
+    return verify(asked, reply.made[0].media).correct
+
+
+right = {(s, t): is_right(s, reply, t) for (s, t), reply in table.items()}
+medium_right = sum(
+    [m.block.modality for m in reply.made] == ([] if t == "text" else [t])
+    for (_, t), reply in table.items()
+)
+record("directions", len(table))
+record("directions with the right medium", medium_right)
+record("directions with the right content", sum(right.values()))
+
+# %% tags=["hide-input"]
+import textwrap
+
+
+def draw(axes, target, reply):
+    """A thumbnail of what came back."""
+    axes.set(xticks=[], yticks=[])
+    media = [m.media for m in reply.made if m.block.modality == target]
+    if target == "text" or not media:
+        words = textwrap.fill(reply.text or "(nothing)", 18)
+        axes.text(0.5, 0.5, words, ha="center", va="center", fontsize=7)
+    elif target == "image":
+        axes.imshow(media[0])
+    elif target == "audio":
+        samples = media[0].samples.mean(0)
+        axes.plot(samples[::16], linewidth=0.4, color="#4a6a92")
+        axes.set(ylim=(-1, 1))
+    else:
+        frames = media[0].frames
+        chosen = frames[np.linspace(0, len(frames) - 1, 4).astype(int)]
+        rows = [np.hstack(chosen[:2]), np.hstack(chosen[2:])]
+        axes.imshow(np.vstack(rows))
+
+
+figure = Figure(figsize=(6.4, 6.2), dpi=90, layout="constrained")
+for row, source in zip(figure.subplots(4, 4), wishes, strict=True):
+    row[0].set_ylabel(f"{source} in")
+    for axes, target in zip(row, wishes, strict=True):
+        draw(axes, target, table[source, target])
+        ok = right[source, target]
+        axes.set_title(f"{target} out" if source == "text" else "")
+        for side in axes.spines.values():
+            side.set(color="#3a8a4d" if ok else "#c03028", linewidth=2)
+show_figure(figure, "<replies of sixteen directions>")
+
+# %% [markdown]
+# Rows go in, columns come out; a clip is shown by four of its frames, read
+# line by line. A green frame means that the verifier found the right thing
+# in every attribute (for words: that the dog is named), a red one that it
+# did not. What is only heard has no colour, so the model falls back on its
+# default for dogs, orange.
+
+# %% [markdown]
+# ## A reply arrives
+#
+# With `stream=True` the reply comes as events: pieces of text, decoder
+# steps, finished media, and the whole reply at last. Where does the time
+# go?
+
+# %%
+import time
+
+begin = time.perf_counter()
+clock = {"LLM": 0.0}
+last = begin
+kinds = []
+for event in model.chat(
+    "I want to see, watch and hear a large green bell.",
+    stream=True,
+    **options,
+):
+    now = time.perf_counter()
+    if event.type != "done":
+        name = event.modality or "LLM"
+        clock[name] = clock.get(name, 0.0) + now - last
+        kinds.append(event.type)
+    last = now
+print({kind: kinds.count(kind) for kind in dict.fromkeys(kinds)})
+record("media in the stream", kinds.count("media"))
+
+# %%
+figure = Figure(figsize=(6.4, 1.3), dpi=90, layout="constrained")
+axes = figure.subplots()
+left = 0.0
+for (name, seconds), colour in zip(
+    clock.items(), ("#777", "#4a6a92", "#d08a20", "#3a8a4d"), strict=False
+):
+    axes.barh(0, seconds, left=left, color=colour, label=name)
+    left += seconds
+axes.set(yticks=[], xlabel="seconds since the request")
+axes.set(xlim=(0, left), ylim=(-0.5, 1.1))
+axes.legend(ncols=4, frameon=False, loc="upper center")
+show_figure(figure, "<seconds of the LLM and of each decoder>")
+
+# %% [markdown]
+# The text is there first, and long before the media. The decoders work one
+# after the other, each in as many steps as `num_inference_steps` says: with
+# fewer steps you wait less, and see less.
+
+# %% [markdown]
+# ## What can go wrong says so in one sentence
+#
+# Files are opened before anything is generated, so a broken one costs
+# nothing and the conversation goes on.
+
+# %%
+import contextlib
+import tempfile
+from pathlib import Path
+
+from nextgpt_lite.media import MediaError, save
+
+sentences = []
+with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    save("image", given["image"], "dog.png")
+    Path("broken.png").write_bytes(Path("dog.png").read_bytes()[:99])
+    Path("empty.wav").touch()
+    for kind, name in (
+        ("images", "broken.png"),
+        ("audios", "empty.wav"),
+        ("videos", "nowhere.mp4"),
+        ("audios", "dog.png"),
+    ):
+        try:
+            model.chat("What is this?", **{kind: [name]}, **options)
+        except MediaError as error:
+            sentences.append(str(error))
+            print("-", textwrap.fill(str(error), 74, subsequent_indent="  "))
+record("broken files named in a sentence", len(sentences))
+
+# %%
+try:
+    model.chat("Draw a dog.", output_modalities=["smell"])
+except ValueError as error:
+    print(textwrap.fill(str(error), 76))
+
+# %% [markdown]
+# ## A conversation with media on both sides
+#
+# Messages are plain dictionaries; a reply's `message` is the next turn of
+# the history. Media the user gave are read again each time; a medium that
+# the model made stands in the history as its signal block.
+
+# %%
+history = [turn("What colour is the dog?", "image", given["image"])]
+reply = model.chat(history, **options)
+print(reply.text)
+history += [reply.message, turn("Make it yellow.")]
+reply = model.chat(history, **options)
+history += [reply.message, turn("Let me hear it.")]
+heard = model.chat(history, **options)
+history.append(heard.message)
+yellow = Picture((replace(dog, colour="yellow"),))
+followed = [m.block.modality for m in reply.made] == ["image"]
+followed = followed and verify(yellow, reply.images[0]).correct
+print("yellow dog:", followed, "·", [m.block.modality for m in heard.made])
+
+# %% [markdown]
+# `trace` shows the history from inside: the user's picture as projected
+# vectors, the model's picture as a block.
+
+# %%
+long = trace(model, history[:-1], output_modalities=[], **options)
+print(long)
+origins = [row.origin for row in long.rows[: long.prompt_length]]
+print({name: origins.count(name) for name in ("text", "media", "signal")})
+record("media positions in the prompt", origins.count("media"))
+record("signal positions in the prompt", origins.count("signal"))
+
+# %% [markdown]
+# ## Chat
+#
+# The widget below is live where a kernel runs: attach files, choose what to
+# be answered in, set the seed. Elsewhere (on a web page, in the file as you
+# see it on GitHub) its transcript shows as it was.
+
+# %%
+from nextgpt_lite.notebook.chat import ChatWidget
+
+chat = ChatWidget(model, seed)
+chat.send("Draw a small pink bell on the table.")
+chat.send("The same but purple.")
+chat
+
+# %% [markdown]
+# ## Exercises
+#
+# **6.1 Count forwards** (easy, 3 minutes). A reply holds 12 words (one token
+# each), one picture and one clip, with the paper's 5 and 25 signal tokens.
+# How many forwards does the LLM make from prompt to end?
+
+# %%
+from nextgpt_lite.notebook.exercises import check
+
+forwards = ...
+check("inference.forwards", forwards)
+
+# %% tags=["solution"]
+forwards = 1 + 12 + 2  # the prompt, each word, each block
+check("inference.forwards", forwards)
+
+# %% [markdown]
+# **6.2 Close what must not open** (medium, 8 minutes). Write
+# `close(logits, signal_ids, allowed)`: it returns a copy of `logits` (V,) in
+# which every signal token that may not be chosen is minus infinity.
+# `signal_ids` maps a modality to the ids of its block; `allowed` lists the
+# modalities whose block may open now.
+
+# %%
+close = ...
+check("inference.close", close)
+
+# %% tags=["solution"]
+
+
+def close(logits, signal_ids, allowed):
+    closed = logits.clone()
+    for modality, ids in signal_ids.items():
+        first = 1 if modality in allowed else 0
+        closed[ids[first:]] = -torch.inf
+    return closed
+
+
+check("inference.close", close)
+
+# %% [markdown]
+# **6.3 Write the history** (easy, 5 minutes). A user showed `given["audio"]`
+# and asked "What is this?", the model answered "A dog barks twice in a low
+# pitch.", and the user now says "Draw it." Write the three messages as they
+# go into `model.chat`.
+
+# %%
+written = ...
+check("inference.history", written)
+
+# %% tags=["solution"]
+written = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "audio", "data": given["audio"]},
+            {"type": "text", "text": "What is this?"},
+        ],
+    },
+    {"role": "assistant", "content": "A dog barks twice in a low pitch."},
+    {"role": "user", "content": "Draw it."},
+]
+check("inference.history", written)
+
+# %% [markdown]
+# ## Summary
+#
+# - One greedy loop writes words and signal blocks; a block is all or
+#   nothing, and its rest goes through the LLM in one forward.
+# - Each block becomes a decoder's condition through the output projection,
+#   close enough to the caption's that its caption can be told from others.
+# - A reply is repeated exactly by its seed; `output_modalities` forces and
+#   forbids; `stream=True` shows it growing.
+#
+# | paper | here | held by |
+# |---|---|---|
+# | appendix E, Figure 4 | `chat.events` | `tests/test_chat.py` |
+# | section 4.2, `[IMG0] ..` | `generation.generate` | `tests/test_generation.py` |
+# | section 3, generation stage | `projections.OutputProjection` | `tests/test_projections.py` |
+# | section 5.2, several turns | `conversation.Conversation` | `tests/test_conversation.py` |
+# | not in the paper | `trace.trace` | `tests/test_trace.py` |
