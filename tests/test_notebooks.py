@@ -38,6 +38,17 @@ BUSY = 2  # a machine with other work may take this many times as long
 # What the executed notebooks must show: notebook -> recorded figure -> (least, most).
 # A recorded truth value must be true without a row here.
 CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
+    "00_tour": {
+        "stage 1 loss, last over first": (0, 0.8),
+        "stage 2 loss, last over first": (0, 0.6),
+        "stage 3 loss, last over first": (0, 0.8),
+        "share of parameters that ever learn": (0.05, 0.25),
+        "directions": (8, 8),
+        "directions with the right medium": (8, 8),
+        "directions with the right content": (5, 8),
+        "turns of conversation": (9, 9),
+        "turns right": (2, 9),
+    },
     "01_the_lite_world": {
         "single-group pictures": (5600, 5600),
         "largest difference of an onset in seconds": (0, 0.03),
@@ -85,6 +96,19 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "parity, untouched: largest difference": (0, 1e-5),
         "parity, wide_epsilon: largest difference": (1e-6, 1e-3),
         "parity, no_positions: largest difference": (0.01, 2),
+    },
+    "06_any_to_any_inference": {
+        "forwards": (10, 40),
+        "mean cosine to the caption condition": (0.9, 1),
+        "rank of the right caption": (1, 3),
+        "captions compared": (200, 230),
+        "directions": (16, 16),
+        "directions with the right medium": (15, 16),
+        "directions with the right content": (8, 16),
+        "media in the stream": (3, 3),
+        "broken files named in a sentence": (4, 4),
+        "media positions in the prompt": (8, 8),
+        "signal positions in the prompt": (5, 34),
     },
 }
 

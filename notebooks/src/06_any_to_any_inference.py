@@ -378,7 +378,9 @@ show_figure(figure, "<replies of sixteen directions>")
 # line by line. A green frame means that the verifier found the right thing
 # in every attribute (for words: that the dog is named), a red one that it
 # did not. What is only heard has no colour, so the model falls back on its
-# default for dogs, orange.
+# default for dogs, orange. Clips are the weakest medium of this first
+# version: the thing can be recognised, its size and its path are not yet
+# right.
 
 # %% [markdown]
 # ## A reply arrives

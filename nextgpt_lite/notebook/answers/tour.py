@@ -1,0 +1,45 @@
+"""Judges of the exercises in 00_tour."""
+
+from __future__ import annotations
+
+from nextgpt_lite.notebook.exercises import expect
+from nextgpt_lite.reply import Reply
+
+LEARNS, FROZEN = 131.0, 12275.0  # million parameters, Table 1 of the paper
+
+
+def share(answer: float) -> str | None:
+    """The percentage of the paper's parameters that learns."""
+    right = 100 * LEARNS / (LEARNS + FROZEN)
+    hints = {
+        100 * LEARNS / FROZEN: "that is learning over frozen: divide by all parameters, both kinds",
+        right / 100: "that is the share; as a percentage it is a hundred times larger",
+        100 * LEARNS / (LEARNS + FROZEN / 1000): "millions and billions are mixed: use one of them",
+    }
+    return expect(answer, right, hints, tolerance=1e-3)
+
+
+def stages(answer: set[int]) -> str | None:
+    """The stages in which the signal tokens' rows learn."""
+    if not isinstance(answer, set):
+        return f"a set of stage numbers is asked for, such as {{1}}, not {type(answer).__name__}"
+    if 1 in answer:
+        return "in stage 1 the model only describes: no signal token occurs, so none can learn"
+    if 2 not in answer:
+        return "stage 2 has a cross-entropy on signal tokens: without their rows nothing could fall"
+    if 3 not in answer:
+        return "conversations of stage 3 hold signal tokens too, and their rows stay open"
+    return None if answer == {2, 3} else "there are three stages: 1, 2 and 3"
+
+
+def request(answer: Reply) -> str | None:
+    """A reply with a picture and a sound, and no clip."""
+    if not isinstance(answer, Reply):
+        return f"pass what model.chat(...) gives back, not {type(answer).__name__}"
+    if not answer.images:
+        return 'there is no picture in it: ask to see something, for instance "Draw ..."'
+    if not answer.audios:
+        return 'there is no sound in it: add a wish such as "and let me hear it"'
+    if answer.videos:
+        return "there is a clip in it: do not ask for movement"
+    return None
