@@ -18,7 +18,6 @@ def parameters(answer: float) -> str | None:
     one = 8 * 4096
     hints = {
         32 * 2 * one: "that is A alone (or B); each matrix has both",
-        32 * 2 * one * 4: "the other way round: two matrices a layer here, not all four and more",
         32 * 4 * 2 * one: "only q and v here, not k and o",
         2 * 2 * one: "that is one layer; there are 32",
         32 * 2 * 4096 * 4096: "that is W itself; LoRA's matrices are 8 wide",
