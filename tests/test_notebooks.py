@@ -128,7 +128,7 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "cross-entropy, shipped": (0, 0.3),
         "turns with the right modalities": (0.5, 1),
         "t2m: modalities": (0.6, 1),
-        "understand: text": (0.5, 1),
+        "understand: text": (0.4, 1),
     },
     "06_any_to_any_inference": {
         "forwards": (10, 40),
