@@ -227,8 +227,10 @@ plot_losses(
 )
 
 # %% [markdown]
-# Batches of conversations differ, so the thin curves jump. A fair
-# comparison asks all models about the *same* unseen conversations.
+# Batches of conversations differ, so the thin curves jump. The condition
+# curve climbs before it falls: a high learning rate first knocks the well
+# trained projections off their place. A fair comparison asks all models
+# about the *same* unseen conversations.
 
 # %%
 from nextgpt_lite.batch import collate
