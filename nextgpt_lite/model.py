@@ -132,13 +132,17 @@ class NextGPT(nn.Module):
         """Signal tokens (X, N, D), twice, to a decoder's condition (X, L, C)."""
         return self.output_projections[modality](hidden, embedding)
 
-    def loss(self, batch: Batch) -> Losses:
-        """Cross-entropy on words and signal tokens, distance of projected blocks to conditions."""
+    def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Puts a batch through the LLM: (token embeddings, last hidden states), (B, S, D) each."""
         token_embeddings = self.llm.embed(batch.ids)  # (B, S, D)
         embeddings = self.splice(
             token_embeddings, batch.media_rows, batch.media_starts, batch.media_features
         )
-        hidden = self.llm.hidden(embeddings, batch.attention_mask)  # (B, S, D)
+        return token_embeddings, self.llm.hidden(embeddings, batch.attention_mask)
+
+    def loss(self, batch: Batch) -> Losses:
+        """Cross-entropy on words and signal tokens, distance of projected blocks to conditions."""
+        token_embeddings, hidden = self.read(batch)  # (B, S, D) each
         targets = batch.labels[:, 1:]  # (B, S-1), position p predicts the token at p + 1
         trained = targets != IGNORE
         signal_ids = torch.tensor(list(self.llm.all_signal_ids), device=targets.device)

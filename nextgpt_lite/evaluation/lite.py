@@ -20,7 +20,7 @@ from nextgpt_lite.reply import Reply
 from nextgpt_lite.world import dialogue
 from nextgpt_lite.world.describe import caption, parse
 from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Scene, Split, sample_clip, sample_picture, sample_sound
+from nextgpt_lite.world.scene import Scene, Split, sample_picture
 from nextgpt_lite.world.verdict import Verdict
 from nextgpt_lite.world.verify import verify
 
@@ -29,7 +29,7 @@ def sample_scene(modality: str, rng: Random, split: Split = "train", groups: int
     """One scene of a modality; a picture has `groups` groups."""
     if modality == "image":
         return sample_picture(rng, split, groups)
-    return sample_sound(rng) if modality == "audio" else sample_clip(rng, split)
+    return dialogue.sample_scene(rng, modality, split)
 
 
 def decode_captions(

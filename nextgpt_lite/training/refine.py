@@ -92,10 +92,7 @@ def gather(
             features=features.media,
             conditions=lambda _, captions: torch.zeros(len(captions), 0),
         ).to(model.device)
-        embeddings = model.splice(
-            model.llm.embed(batch.ids), batch.media_rows, batch.media_starts, batch.media_features
-        )
-        hidden = model.llm.hidden(embeddings, batch.attention_mask)  # (B, S, D)
+        _, hidden = model.read(batch)  # (B, S, D)
         for row, conversation in enumerate(encoded):
             for slot in conversation.signals:
                 if slot.caption is not None:
