@@ -23,13 +23,17 @@ from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.pretraining.trainer import CHECKPOINT, METRICS, Pretrainer, Recipe
 
 SIDE, FRAMES = 16, 4
+KINDS = ("image", "video", "zeroscope")
 
 
 def _tiny_unet(kind: str) -> nn.Module:
-    from diffusers import UNet2DConditionModel, UNet3DConditionModel
+    from diffusers import UNet2DConditionModel, UNet3DConditionModel, UNetMotionModel
 
-    frames = kind == "video"
-    model, suffix = (UNet3DConditionModel, "3D") if frames else (UNet2DConditionModel, "2D")
+    model, suffix, heads = {
+        "image": (UNet2DConditionModel, "2D", {"attention_head_dim": 8}),
+        "video": (UNetMotionModel, "Motion", {"num_attention_heads": 2}),
+        "zeroscope": (UNet3DConditionModel, "3D", {"attention_head_dim": 8}),
+    }[kind]
     return model(
         sample_size=8,
         in_channels=4,
@@ -39,14 +43,14 @@ def _tiny_unet(kind: str) -> nn.Module:
         down_block_types=(f"CrossAttnDownBlock{suffix}", f"DownBlock{suffix}"),
         up_block_types=(f"UpBlock{suffix}", f"CrossAttnUpBlock{suffix}"),
         cross_attention_dim=text.WIDTH,
-        attention_head_dim=8,
         norm_num_groups=4,
+        **heads,
     )
 
 
 def _save_tiny(folder: Path, kind: str) -> None:
-    """A folder in diffusers layout; the video's takes its autoencoder from the image's."""
-    from diffusers import AutoencoderKL, StableDiffusionPipeline
+    """A folder in diffusers layout; the videos' take their autoencoder from the image's."""
+    from diffusers import AnimateDiffPipeline, AutoencoderKL, StableDiffusionPipeline
     from diffusers.pipelines.deprecated import TextToVideoSDPipeline
 
     torch.manual_seed(0)
@@ -71,7 +75,10 @@ def _save_tiny(folder: Path, kind: str) -> None:
         )
         settings: dict[str, object] = {"guidance_scale": 2.0}
     else:
-        pipeline = TextToVideoSDPipeline(**parts)
+        if kind == "video":
+            pipeline = AnimateDiffPipeline(**parts, motion_adapter=None)
+        else:
+            pipeline = TextToVideoSDPipeline(**parts)
         settings = {"guidance_scale": 2.0, "frames": FRAMES, "fps": 4.0, "vae": "../image/vae"}
     pipeline.to(dtype=torch.float16).save_pretrained(folder)
     (folder / "nextgpt_lite.json").write_text(json.dumps(settings))
@@ -80,9 +87,11 @@ def _save_tiny(folder: Path, kind: str) -> None:
 @pytest.fixture(scope="module")
 def decoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Decoder]:
     root = tmp_path_factory.mktemp("decoders")
-    for kind in ("image", "video"):
+    for kind in KINDS:
         _save_tiny(root / kind, kind)
-    return {kind: load_decoder(kind, root / kind) for kind in ("image", "video")}
+    return {
+        kind: load_decoder("image" if kind == "image" else "video", root / kind) for kind in KINDS
+    }
 
 
 def _pixels(medium: Image.Image | Video) -> np.ndarray:
@@ -91,10 +100,10 @@ def _pixels(medium: Image.Image | Video) -> np.ndarray:
 
 def _medium(kind: str) -> Image.Image | Video:
     frames = np.random.default_rng(0).integers(0, 256, (FRAMES, SIDE, SIDE, 3), dtype=np.uint8)
-    return Video(frames, 4.0) if kind == "video" else Image.fromarray(frames[0])
+    return Video(frames, 4.0) if kind != "image" else Image.fromarray(frames[0])
 
 
-@pytest.mark.parametrize("kind", ["image", "video"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_generate_is_shaped_and_seeded(decoders: dict[str, Decoder], kind: str) -> None:
     decoder = decoders[kind]
     condition = decoder.encode_text(["a large red car", "two small cats"])
@@ -123,7 +132,7 @@ def test_generate_is_shaped_and_seeded(decoders: dict[str, Decoder], kind: str) 
     assert np.array_equal(first[1], other[1]), "an item must depend on its own generator only"
 
 
-@pytest.mark.parametrize("kind", ["image", "video"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_denoising_loss_reaches_the_condition_only(decoders: dict[str, Decoder], kind: str) -> None:
     decoder = decoders[kind]
     condition = decoder.encode_text(["a large red car"]).requires_grad_()
@@ -212,14 +221,14 @@ def test_video_unet_starts_as_the_image_unet_on_every_frame() -> None:
     from nextgpt_lite.pretraining import image, video
 
     torch.manual_seed(0)
-    flat, deep = image.new_unet().eval(), video.new_unet().eval()
-    video.start_from_image(deep, flat)
+    flat = image.new_unet().eval()
+    deep = video.new_unet(flat).eval()
     noisy = torch.randn(1, 16, 3, 8, 8)  # (B, c, T, h, w)
     condition, timestep = torch.randn(1, 24, 128), torch.tensor([500])
     with torch.no_grad():
         frames = noisy[0].transpose(0, 1)  # (T, c, h, w)
         one_by_one = flat(frames, timestep, condition.expand(3, -1, -1)).sample
-        together = deep(noisy, timestep, condition).sample
+        together = deep(noisy, timestep, condition.expand(3, -1, -1)).sample
     assert torch.allclose(together[0].transpose(0, 1), one_by_one, atol=1e-4)
 
 

@@ -210,6 +210,16 @@ def denoising_target(scheduler: Any, latents: Tensor, noise: Tensor, timesteps: 
     )
 
 
+def at_step_end(on_step: Callable[[int], None]) -> Callable[..., dict[str, Any]]:
+    """`on_step(index)` as a pipeline's `callback_on_step_end`, which changes no tensor."""
+
+    def callback(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        on_step(index)
+        return tensors
+
+    return callback
+
+
 def read_settings(folder: str | Path) -> dict[str, Any]:
     """Reads `nextgpt_lite.json`; a folder without one (a public checkpoint) has no settings.
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nextgpt_lite.decoders.base import Decoder, Generators, read_settings
+from nextgpt_lite.decoders.base import Decoder, Generators, at_step_end, read_settings
 
 
 class ImageDecoder(Decoder):
@@ -54,17 +54,13 @@ class ImageDecoder(Decoder):
         generator: Generators,
         on_step: Callable[[int], None],
     ) -> list[Image.Image]:
-        def after(_: Any, index: int, __: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            on_step(index)
-            return tensors
-
         return self.pipeline(
             prompt_embeds=condition,
             negative_prompt_embeds=negative,
             num_inference_steps=steps,
             guidance_scale=scale,
             generator=generator,
-            callback_on_step_end=after,
+            callback_on_step_end=at_step_end(on_step),
         ).images
 
     @torch.no_grad()

@@ -1,11 +1,13 @@
 """The video decoder: a text-to-video diffusion pipeline, conditioned by prompt embeddings only.
 
-Knows: `TextToVideoSDPipeline` (which diffusers keeps among its deprecated ones: its removal would
-cost this file) and clips. Leaves to others: everything `base` does.
+Knows: AnimateDiff (an image UNet with motion modules, as the lite tier has it), Zeroscope's
+`TextToVideoSDPipeline` (which diffusers keeps among its deprecated ones), and clips.
+Leaves to others: everything `base` does.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nextgpt_lite.decoders.base import Decoder, Generators, read_settings
+from nextgpt_lite.decoders.base import Decoder, Generators, at_step_end, read_settings
 from nextgpt_lite.decoders.image import embed_captions, pictures_to_tensor
 from nextgpt_lite.media import Video
 
@@ -34,13 +36,13 @@ class VideoDecoder(Decoder):
         super().__init__(pipeline, settings)
         self.condition_length = pipeline.tokenizer.model_max_length
         self.condition_width = pipeline.unet.config.cross_attention_dim
+        self._motion = type(pipeline).__name__ == "AnimateDiffPipeline"
         self.frames = int(self.settings.get("frames", 24))
         self.fps = float(self.settings.get("fps", 8))
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> VideoDecoder:
         from diffusers import AutoencoderKL
-        from diffusers.pipelines.deprecated import TextToVideoSDPipeline
 
         settings = read_settings(folder)
         shared = {}
@@ -54,7 +56,7 @@ class VideoDecoder(Decoder):
             shared["vae"] = AutoencoderKL.from_pretrained(
                 str(vae), dtype=torch.float32, local_files_only=True
             )
-        pipeline = TextToVideoSDPipeline.from_pretrained(
+        pipeline = _pipeline_class(folder).from_pretrained(
             str(folder), dtype=torch.float32, local_files_only=True, **shared
         )
         return cls(pipeline, settings)
@@ -71,6 +73,10 @@ class VideoDecoder(Decoder):
         generator: Generators,
         on_step: Callable[[int], None],
     ) -> list[Video]:
+        if self._motion:
+            watch: dict[str, Any] = {"callback_on_step_end": at_step_end(on_step)}
+        else:
+            watch = {"callback": lambda index, *_: on_step(index)}
         clips = self.pipeline(
             prompt_embeds=condition,
             negative_prompt_embeds=negative,
@@ -79,7 +85,7 @@ class VideoDecoder(Decoder):
             guidance_scale=scale,
             generator=generator,
             output_type="np",
-            callback=lambda index, *_: on_step(index),
+            **watch,
         ).frames  # (B, T, H, W, 3) in [0, 1]
         pixels = (np.asarray(clips) * 255).round().astype(np.uint8)
         return [Video(frames, self.fps) for frames in pixels]
@@ -99,4 +105,27 @@ class VideoDecoder(Decoder):
         return [Image.fromarray(clip.frames[i]).resize((side, side)) for i in places]
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
+        if self._motion:  # its UNet wants a condition for each frame
+            condition = condition.repeat_interleave(noisy.shape[2], 0)  # (B * T, L, C)
         return self.pipeline.unet(noisy, timesteps, encoder_hidden_states=condition).sample
+
+
+def _pipeline_class(folder: str | Path) -> Any:
+    """The pipeline that `model_index.json` names.
+
+    Raises:
+        ValueError: it is of another kind.
+    """
+    name = json.loads((Path(folder) / "model_index.json").read_text()).get("_class_name")
+    if name == "AnimateDiffPipeline":
+        from diffusers import AnimateDiffPipeline
+
+        return AnimateDiffPipeline
+    if name == "TextToVideoSDPipeline":
+        from diffusers.pipelines.deprecated import TextToVideoSDPipeline
+
+        return TextToVideoSDPipeline
+    raise ValueError(
+        f"{folder}/model_index.json: _class_name is {name!r}: "
+        "use a folder of AnimateDiffPipeline or TextToVideoSDPipeline"
+    )

@@ -50,6 +50,8 @@ class Denoiser(nn.Module):
     def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
         with torch.no_grad():
             condition = self.text_encoder(ids).last_hidden_state  # (B, L, C)
+        if noisy.ndim == 5:  # a clip (B, c, T, h, w): its UNet wants a condition for each frame
+            condition = condition.repeat_interleave(noisy.shape[2], 0)  # (B * T, L, C)
         return self.unet(noisy, timesteps, encoder_hidden_states=condition).sample
 
 
