@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from nextgpt_lite.conversation import Encoded
-from nextgpt_lite.losses import IGNORE
+from nextgpt_lite.losses import IGNORE, Divisors
+from nextgpt_lite.modality import MODALITIES
 
 
 @dataclass
@@ -39,6 +40,17 @@ class Batch:
     media_starts: Tensor  # (M,)
     media_features: Tensor  # (M, E)
     signals: dict[str, SignalTargets] = field(default_factory=dict)
+
+    def divisors(self) -> Divisors:
+        """What this batch alone is divided by."""
+        blocks = torch.zeros(len(MODALITIES), device=self.labels.device)
+        squares = torch.zeros_like(blocks)
+        for number, modality in enumerate(MODALITIES):
+            if modality in self.signals:
+                conditions = self.signals[modality].conditions  # (X, L, C)
+                blocks[number] = len(conditions)
+                squares[number] = conditions.float().pow(2).flatten(1).mean(1).sum()
+        return Divisors((self.labels[:, 1:] != IGNORE).sum().float(), blocks, squares)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 IGNORE = -100
+TINY = 1e-8
 
 
 class Losses(NamedTuple):
@@ -37,25 +38,56 @@ class Losses(NamedTuple):
         return {name: float(value.detach()) for name, value in self._asdict().items()}
 
 
-def token_losses(logits: Tensor, labels: Tensor, signal_ids: Tensor) -> tuple[Tensor, Tensor]:
+class Divisors(NamedTuple):
+    """What the sums of a batch's losses are divided by.
+
+    They add up. A batch that is spread over processes, or over several backward passes, gives each
+    share the mean of all shares' divisors; the mean of the losses, and so of the gradients, is
+    then that of the whole batch, however unequal the shares.
+
+    Attributes:
+        positions: () trained positions.
+        blocks: (modalities,) signal blocks of each modality.
+        squares: (modalities,) sum over those blocks of the condition's mean square.
+    """
+
+    positions: Tensor
+    blocks: Tensor
+    squares: Tensor
+
+    def sizes(self) -> Tensor:
+        """(modalities,) the mean square of a condition."""
+        return (self.squares / self.blocks.clamp_min(TINY)).clamp_min(TINY)
+
+
+def token_losses(
+    logits: Tensor, labels: Tensor, signal_ids: Tensor, positions: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy split into words and signal tokens.
 
     Args:
         logits: (P, V) one row for each trained position.
         labels: (P,) the token to be predicted there.
         signal_ids: (X,) every signal token id.
+        positions: () divisor of both sums; None means P.
 
     Returns:
-        (text, signal), whose sum is the mean cross-entropy over the P positions.
+        (text, signal), whose sum is the mean cross-entropy over the positions.
     """
-    if not len(labels):
-        return logits.sum() * 0.0, logits.sum() * 0.0
+    if positions is None:
+        positions = torch.tensor(float(len(labels)), device=logits.device)
     losses = F.cross_entropy(logits.float(), labels, reduction="none")  # (P,)
+    losses = losses / positions.clamp_min(TINY)
     is_signal = torch.isin(labels, signal_ids)  # (P,)
-    return losses[~is_signal].sum() / len(losses), losses[is_signal].sum() / len(losses)
+    return losses[~is_signal].sum(), losses[is_signal].sum()
 
 
-def condition_distance(projected: Tensor, condition: Tensor) -> Tensor:
+def condition_distance(
+    projected: Tensor,
+    condition: Tensor,
+    size: Tensor | None = None,
+    blocks: Tensor | None = None,
+) -> Tensor:
     """Squared error relative to the condition's own size.
 
     The paper asks for an l2 distance. Conditions differ in scale (AudioLDM's has unit length over
@@ -65,6 +97,10 @@ def condition_distance(projected: Tensor, condition: Tensor) -> Tensor:
     Args:
         projected: (X, L, C) output of the projection.
         condition: (X, L, C) the decoder's caption condition.
+        size: () mean square to divide by; None takes that of `condition`.
+        blocks: () what the sum over blocks is divided by; None means X.
     """
-    error = (projected - condition).pow(2).mean()
-    return error / condition.pow(2).mean().clamp_min(1e-8)
+    if size is None:
+        size = condition.pow(2).mean().clamp_min(TINY)
+    error = (projected - condition).pow(2).flatten(1).mean(1).sum()
+    return error / size / (len(condition) if blocks is None else blocks)

@@ -19,14 +19,22 @@ from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nextgpt_lite.batch import Batch
+from nextgpt_lite.batch import Batch, SignalTargets
 from nextgpt_lite.config import NextGPTConfig, locate
 from nextgpt_lite.conversation import Conversation
 from nextgpt_lite.decoders import load_decoder
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.llm import LanguageModel
-from nextgpt_lite.losses import IGNORE, Losses, condition_distance, token_losses
+from nextgpt_lite.losses import (
+    IGNORE,
+    TINY,
+    Divisors,
+    Losses,
+    condition_distance,
+    token_losses,
+)
+from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.projections import InputProjection, OutputProjection
 from nextgpt_lite.reply import Event, Reply
 
@@ -121,8 +129,6 @@ class NextGPT(nn.Module):
             rows, starts: (M,) conversation and first position of each gap.
             features: (M, E) encoder embeddings.
         """
-        if not len(rows):
-            return embeddings
         projected = self.input_projection(features)  # (M, K, D)
         columns = starts[:, None] + torch.arange(projected.shape[1], device=starts.device)  # (M, K)
         where = (rows[:, None].expand_as(columns), columns)
@@ -140,27 +146,51 @@ class NextGPT(nn.Module):
         )
         return token_embeddings, self.llm.hidden(embeddings, batch.attention_mask)
 
-    def loss(self, batch: Batch) -> Losses:
-        """Cross-entropy on words and signal tokens, distance of projected blocks to conditions."""
+    def loss(self, batch: Batch, divisors: Divisors | None = None) -> Losses:
+        """Cross-entropy on words and signal tokens, distance of projected blocks to conditions.
+
+        Args:
+            batch: conversations, or one process's share of them.
+            divisors: of the whole batch when this is a share (see `Divisors`).
+        """
+        divisors = divisors or batch.divisors()
         token_embeddings, hidden = self.read(batch)  # (B, S, D) each
         targets = batch.labels[:, 1:]  # (B, S-1), position p predicts the token at p + 1
         trained = targets != IGNORE
         signal_ids = torch.tensor(list(self.llm.all_signal_ids), device=targets.device)
         logits = self.llm.logits(hidden[:, :-1][trained])  # (P, V), never for untrained positions
-        text, signal = token_losses(logits, targets[trained], signal_ids)
-        condition = hidden.new_zeros(())
-        blocks = sum(len(target.rows) for target in batch.signals.values())
-        for modality, target in batch.signals.items():
+        text, signal = token_losses(logits, targets[trained], signal_ids, divisors.positions)
+        condition = hidden.new_zeros((), dtype=torch.float32)
+        every = divisors.blocks.sum().clamp_min(TINY)
+        sizes = dict(zip(MODALITIES, divisors.sizes(), strict=True))
+        for modality in self.output_projections:
+            target = batch.signals.get(modality) or self._no_blocks(modality)
+            if target is None:
+                continue
             offsets = torch.arange(len(self.llm.signal_ids[modality]), device=hidden.device)
             where = (target.rows[:, None], target.starts[:, None] + offsets)  # (X, N)
             projected = self.project(modality, hidden[where], token_embeddings[where])
-            distance = condition_distance(projected.float(), target.conditions.float())
-            condition = condition + distance * len(target.rows) / blocks
+            condition = condition + condition_distance(
+                projected.float(), target.conditions.float(), sizes[modality], every
+            )
         return Losses(text + signal + condition, text, signal, condition)
 
-    def forward(self, batch: Batch) -> Losses:
+    def _no_blocks(self, modality: str) -> SignalTargets | None:
+        """Targets of a learning projection that a batch has no block for.
+
+        It runs all the same, on nothing, and gets a zero gradient: processes that wait for each
+        other's gradients must all wait for the same ones.
+        """
+        projection = self.output_projections[modality]
+        if not any(parameter.requires_grad for parameter in projection.parameters()):
+            return None
+        nowhere = torch.zeros(0, dtype=torch.long, device=self.device)
+        shape = self.config.conditions[modality]
+        return SignalTargets(nowhere, nowhere, torch.zeros(0, *shape, device=self.device))
+
+    def forward(self, batch: Batch, divisors: Divisors | None = None) -> Losses:
         """`loss`, under the name that accelerate and DDP call."""
-        return self.loss(batch)
+        return self.loss(batch, divisors)
 
     def chat(
         self,

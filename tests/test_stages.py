@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from nextgpt_lite.batch import collate
 from nextgpt_lite.data.records import Record
+from nextgpt_lite.losses import Divisors
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.stages import STAGES, frozen_state, ledger, open_for, part_of
@@ -117,6 +119,23 @@ def test_the_total_is_the_mean_cross_entropy_plus_the_condition_distance() -> No
     ).loss
     torch.testing.assert_close(losses.text + losses.signal, theirs, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(losses.total, losses.text + losses.signal + losses.condition)
+
+
+def test_unequal_shares_of_a_batch_give_the_losses_of_the_whole() -> None:
+    """Two processes with one and three conversations, or two backward passes."""
+    model = tiny_model()
+    run = trainer(model, 3, Path("unused"))
+    made = {"pad_id": 0, "width": 24, "features": run.features.media,
+            "conditions": run.features.conditions}  # fmt: skip
+    encoded = [model.conversation.encode(record(index).messages) for index in range(4)]
+    whole = model.loss(collate(encoded, **made))
+    shares = [collate(part, **made) for part in (encoded[:1], encoded[1:])]
+    parts = zip(*(share.divisors() for share in shares), strict=True)
+    divisors = Divisors(*(torch.stack(part).mean(0) for part in parts))
+    losses = torch.tensor([[*model.loss(share, divisors)] for share in shares]).mean(0)
+    torch.testing.assert_close(losses, torch.stack(whole), atol=1e-5, rtol=1e-5)
+    naive = torch.stack([model.loss(share).total for share in shares]).mean()
+    assert not torch.isclose(naive, whole.total, rtol=1e-3), "else the test would show nothing"
 
 
 def test_states_are_read_at_the_signal_tokens_themselves() -> None:
