@@ -17,6 +17,7 @@ from pathlib import Path
 
 from nextgpt_lite import __version__
 
+PROFILE_NAMES = ("lite", "colab", "paper")
 PARTS = ("encoder", "llm", "image", "audio", "video")
 TOUR = Path("notebooks/00_tour.ipynb")
 
@@ -141,7 +142,7 @@ def _chat(arguments: argparse.Namespace) -> None:
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", type=int, choices=(1, 2, 3), required=True)
-    parser.add_argument("--profile", choices=("lite", "colab", "paper"), default="lite")
+    _profile_argument(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument(
         "--data",
@@ -237,6 +238,43 @@ def _pretrain(arguments: argparse.Namespace) -> None:
     print(f"{exported}: copy it to nextgpt_lite/weights/lite/{arguments.part} to ship it")
 
 
+# --- checkpoints --------------------------------------------------------------------------------
+
+
+def _profile_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", choices=PROFILE_NAMES, default="lite")
+
+
+def _params(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite.config import NextGPTConfig
+    from nextgpt_lite.parameters import table
+
+    print(table(NextGPTConfig.from_profile(arguments.profile)))
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", choices=PROFILE_NAMES, help="judge this preset only")
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite.doctor import report
+
+    print(report(profiles=(arguments.profile,) if arguments.profile else PROFILE_NAMES))
+
+
+def _download_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", choices=PROFILE_NAMES, required=True)
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+
+
+def _download(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite.config import CHECKPOINTS
+    from nextgpt_lite.download import download
+
+    download(arguments.profile, arguments.output)
+    print(f"Set {CHECKPOINTS}={arguments.output} so that the presets find them.")
+
+
 # --- data and tour ------------------------------------------------------------------------------
 
 
@@ -287,6 +325,16 @@ COMMANDS = {
     ),
     "evaluate": Command("Score a model by the world's verifiers.", _evaluate_arguments, _evaluate),
     "pretrain": Command("Train one of the frozen lite parts.", _pretrain_arguments, _pretrain),
+    "params": Command(
+        "Print the paper's Table 1 beside ours, from configurations alone.",
+        _profile_argument, _params,
+    ),
+    "doctor": Command(
+        "Say what this machine can run, and under which licences.", _doctor_arguments, _doctor
+    ),
+    "download": Command(
+        "Fetch the public checkpoints of a preset.", _download_arguments, _download
+    ),
     "data": Command("Write the small shipped data set anew.", _data_arguments, _data),
     "tour": Command("Execute the tour notebook and render it as a page.",
                     _tour_arguments, _tour),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from nextgpt_lite.modality import MODALITIES
 
 WEIGHTS = Path(__file__).parent / "weights"
+CHECKPOINTS = "NEXTGPT_LITE_CHECKPOINTS"  # environment variable: the folder `download` has filled
 
 
 @dataclass
@@ -121,8 +123,16 @@ PROFILES: dict[str, dict[str, Any]] = {
 }
 
 
+def folder_name(name: str) -> str:
+    """The folder of a hub id inside a folder of checkpoints."""
+    return name.replace("/", "--")
+
+
 def locate(name: str) -> Path:
     """The folder a component name stands for.
+
+    A hub id is looked for in the folder that the environment variable NEXTGPT_LITE_CHECKPOINTS
+    names, where `nextgpt-lite download` has put it; nothing is fetched behind the user's back.
 
     Raises:
         FileNotFoundError: naming the component and what to do, when it is not on this machine.
@@ -136,10 +146,13 @@ def locate(name: str) -> Path:
                 f"train it with `nextgpt-lite pretrain --part {part}`."
             )
         return folder
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
+    places = [Path(name).expanduser()]
+    if checkpoints := os.environ.get(CHECKPOINTS):
+        places.append(Path(checkpoints).expanduser() / folder_name(name))
+    for folder in places:
+        if folder.is_dir():
+            return folder
     raise FileNotFoundError(
-        f"No folder {name!r} on this machine: download the checkpoint first and give its folder "
-        f"(nothing is fetched behind your back)."
+        f"No folder {name!r} on this machine: run `nextgpt-lite download` and set {CHECKPOINTS} "
+        f"to its output, or give a folder (nothing is fetched behind your back)."
     )

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nextgpt_lite.batch import Batch, SignalTargets
+from nextgpt_lite.catalogue import warn_of_licences
 from nextgpt_lite.config import NextGPTConfig, locate
 from nextgpt_lite.conversation import Conversation
 from nextgpt_lite.decoders import load_decoder
@@ -72,6 +73,7 @@ class NextGPT(nn.Module):
         Raises:
             FileNotFoundError: naming a component that is not on this machine.
         """
+        warn_of_licences(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             encoder = Encoder.from_pretrained(locate(config.encoder))
