@@ -38,6 +38,7 @@ from nextgpt_lite.losses import (
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.projections import InputProjection, OutputProjection
 from nextgpt_lite.reply import Event, Reply
+from nextgpt_lite.sharding import cut_like, gathered
 
 CONFIG_FILE = "config.json"
 PROJECTIONS_FILE = "projections.safetensors"
@@ -216,11 +217,21 @@ class NextGPT(nn.Module):
             reply = event.reply
         return reply
 
-    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> None:
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        dtype: torch.dtype | None = None,
+        *,
+        is_main_process: bool = True,
+    ) -> None:
         """Writes what was trained: configuration, projections, LoRA and token rows.
 
-        Frozen parts are named, with the base LLM's fingerprint, not copied.
+        Frozen parts are named, with the base LLM's fingerprint, not copied. Of several processes
+        every one must call, for a sharded model is gathered, and only the main one writes.
         """
+        adapter, projections = (_plain(state, dtype) for state in self._trained_state())
+        if not is_main_process:
+            return
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         values = {
@@ -230,9 +241,8 @@ class NextGPT(nn.Module):
             "new_ids": self.llm.new_ids,
         }
         (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
-        adapter, projections = self._trained_state()
-        save_file(_plain(projections, dtype), folder / PROJECTIONS_FILE)
-        save_file(_plain(adapter, dtype), folder / ADAPTER_FILE)
+        save_file(projections, folder / PROJECTIONS_FILE)
+        save_file(adapter, folder / ADAPTER_FILE)
 
     def load_trained(self, folder: str | Path) -> None:
         """Loads what `save_pretrained` wrote into this model.
@@ -257,9 +267,8 @@ class NextGPT(nn.Module):
             **_check(folder / PROJECTIONS_FILE, projections),
             **_check(folder / ADAPTER_FILE, adapter),
         }
-        projection_state = {k: v for k, v in given.items() if k in projections}
-        self.load_state_dict(projection_state, strict=False)
-        set_peft_model_state_dict(self.llm.peft, {k: v for k, v in given.items() if k in adapter})
+        self.load_state_dict(_cut(given, projections), strict=False)
+        set_peft_model_state_dict(self.llm.peft, _cut(given, adapter))
 
     def _trained_state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """(LoRA and token rows, both projections), by name."""
@@ -273,7 +282,13 @@ class NextGPT(nn.Module):
 
 
 def _plain(state: dict[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().to(dtype).contiguous() for name, value in state.items()}
+    return {
+        name: gathered(value).detach().cpu().to(dtype).contiguous() for name, value in state.items()
+    }
+
+
+def _cut(given: dict[str, Tensor], ours: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: cut_like(given[name], value) for name, value in ours.items()}
 
 
 def _check(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:

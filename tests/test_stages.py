@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -132,7 +134,7 @@ def test_unequal_shares_of_a_batch_give_the_losses_of_the_whole() -> None:
     shares = [collate(part, **made) for part in (encoded[:1], encoded[1:])]
     parts = zip(*(share.divisors() for share in shares), strict=True)
     divisors = Divisors(*(torch.stack(part).mean(0) for part in parts))
-    losses = torch.tensor([[*model.loss(share, divisors)] for share in shares]).mean(0)
+    losses = torch.stack([torch.stack(model.loss(share, divisors)) for share in shares]).mean(0)
     torch.testing.assert_close(losses, torch.stack(whole), atol=1e-5, rtol=1e-5)
     naive = torch.stack([model.loss(share).total for share in shares]).mean()
     assert not torch.isclose(naive, whole.total, rtol=1e-3), "else the test would show nothing"
@@ -163,23 +165,24 @@ def test_a_stage_keeps_what_the_stage_before_learned(tmp_path: Path) -> None:
         assert torch.equal(ours, theirs), name
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_run_that_was_stopped_goes_on_as_if_it_was_not(number: int, tmp_path: Path) -> None:
-    whole = trainer(tiny_model(), number, tmp_path / "whole", steps=4).run()
-    stopped = trainer(tiny_model(), number, tmp_path / "parts", steps=4)
-    original, taken = stopped._one_step, []
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_stop_ends_its_step_and_goes_on_later(
+    asked: signal.Signals, tmp_path: Path
+) -> None:
+    whole = trainer(tiny_model(), 3, tmp_path / "whole", steps=4).run()
+    stopped = trainer(tiny_model(), 3, tmp_path / "parts", steps=4)
 
-    def interrupted() -> dict[str, float]:
-        if len(taken) == 2:
-            raise KeyboardInterrupt
-        taken.append(original())
-        return taken[-1]
+    def interrupted(index: int) -> Record:
+        if (stopped.step, index) == (1, 4):  # while the second batch is made
+            os.kill(os.getpid(), asked)
+        return record(index)
 
-    stopped._one_step = interrupted  # type: ignore[method-assign]
+    stopped.mixture = interrupted
     with pytest.raises(KeyboardInterrupt):
         stopped.run()
-    rest = trainer(tiny_model(), number, tmp_path / "parts", steps=4).run(resume=True)
-    assert [line["total"] for line in whole] == [line["total"] for line in taken + rest]
+    assert stopped.step == 2
+    rest = trainer(tiny_model(), 3, tmp_path / "parts", steps=4).run(resume=True)
+    assert [line["total"] for line in whole[2:]] == [line["total"] for line in rest]
     files = [tmp_path / name / "projections.safetensors" for name in ("whole", "parts")]
     assert files[0].read_bytes() == files[1].read_bytes()
 

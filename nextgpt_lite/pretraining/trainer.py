@@ -17,10 +17,8 @@ from __future__ import annotations
 import copy
 import json
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
+
+from nextgpt_lite.training.checkpoint import beside, stopping
 
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
@@ -92,7 +92,6 @@ class Pretrainer:
         self.directory = Path(directory)
         self.step = 0
         self.seconds = 0.0
-        self._stop = False
         learning = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             [
@@ -120,11 +119,11 @@ class Pretrainer:
             if not resume:
                 raise FileExistsError(f"{path} exists: pass resume or choose another output")
             self.load(path)
-        self._stop = False
         first, means, idle = self.step, {}, self._names()
         saved, sums, clock = time.monotonic(), _Means(), time.monotonic()
-        with self._signals(), tqdm(total=self.recipe.steps, initial=first, mininterval=5) as bar:
-            while self.step < self.recipe.steps and not self._stop:
+        bar = tqdm(total=self.recipe.steps, initial=first, mininterval=5)
+        with stopping() as stop, bar:
+            while self.step < self.recipe.steps and not stop.is_set():
                 sums.add(self._one_step())
                 self._check_gradients(idle, self.step - first)
                 self.seconds += time.monotonic() - clock
@@ -141,7 +140,7 @@ class Pretrainer:
         return means
 
     def save(self, path: Path) -> None:
-        """Writes the whole state beside `path`, then renames it: a cut-off write harms nothing."""
+        """Writes the whole state; a write that is cut off leaves the last one as it was."""
         state = {
             "step": self.step,
             "seconds": self.seconds,
@@ -149,9 +148,8 @@ class Pretrainer:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        beside = path.with_suffix(".writing")
-        torch.save(state, beside)
-        beside.replace(path)  # atomic on one file system
+        with beside(path) as draft:
+            torch.save(state, draft)
 
     def load(self, path: Path) -> None:
         """Takes up a state written by `save`."""
@@ -212,20 +210,6 @@ class Pretrainer:
         line["rate"] = self.recipe.rate(self.step - 1)
         with (self.directory / METRICS).open("a") as file:
             file.write(json.dumps({k: float(f"{v:.6g}") for k, v in line.items()}) + "\n")
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Lets SIGINT and SIGTERM end the loop after the current step, so that it is saved."""
-
-        def stop(*_: object) -> None:
-            self._stop = True
-
-        before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 class _Means:

@@ -1,11 +1,12 @@
 """One loop on accelerate for all stages and sizes.
 
-Knows: steps, learning rate, gradient clipping, checkpoints written whole or not at all, metrics.
-Leaves to others: what learns (`stages`), which conversation is number i (`mixture`), frozen work
-(`features`).
+Knows: steps, learning rate, gradient clipping, what a checkpoint holds, metrics. Leaves to others:
+what learns (`stages`), which conversation is number i (`mixture`), frozen work (`features`), files
+that outlive a kill (`checkpoint`), cutting a model (`sharding`).
 
-Everything random in step n depends on (seed, n) alone: a run that was stopped goes on with the
-same batches and the same dropout as one that was not.
+Everything random in step n depends on (seed, n) alone: a run that was killed goes on with the same
+batches and the same dropout as one that was not. Step n reads the same conversations on one process
+as on several, so the two differ by rounding only.
 """
 
 from __future__ import annotations
@@ -13,28 +14,59 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, set_seed
+from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 
 from nextgpt_lite.batch import Batch, collate
 from nextgpt_lite.losses import Losses
 from nextgpt_lite.model import NextGPT
+from nextgpt_lite.sharding import gathered, shard
+from nextgpt_lite.training.checkpoint import (
+    OPTIMIZER_FILE,
+    RUN_FILE,
+    Checkpoints,
+    beside,
+    load_optimizer_state,
+    optimizer_state,
+    stopping,
+)
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.mixture import Mixture
-from nextgpt_lite.training.stages import Stage, ledger, open_for
+from nextgpt_lite.training.provenance import provenance, same_base
+from nextgpt_lite.training.stages import (
+    Stage,
+    check_learning,
+    ledger,
+    open_for,
+    without_gradient,
+)
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
+GRADIENT_STEPS = 50  # after which every learning part must have had a gradient
+SMOOTHING = 0.98  # of the loss by which checkpoints are compared
+FREE = ("steps", "batch_size", "log_every", "checkpoint_every", "keep", "shard")
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The numbers of a run."""
+    """The numbers of a run. Changing `steps` of a resumed run stretches its cosine.
+
+    Attributes:
+        batch_size: of one process; the batch of a step is this times the processes.
+        checkpoint_every: steps; a clock would not agree between processes.
+        keep: how many of the newest checkpoints are kept, besides the best.
+        shard: cut the model over the processes (FSDP2) instead of copying it (DDP).
+    """
 
     steps: int
     batch_size: int
@@ -44,8 +76,10 @@ class Schedule:
     clip: float = 1.0
     seed: int = 0
     log_every: int = 10
-    checkpoint_seconds: float = 60.0
+    checkpoint_every: int = 100
+    keep: int = 2
     mixed_precision: str = "no"
+    shard: bool = False
 
     @classmethod
     def of(cls, stage: Stage, **changes: Any) -> Schedule:
@@ -73,7 +107,8 @@ class Trainer:
         model: from `NextGPT.from_config`, or with what earlier stages learned.
         stage: what learns.
         mixture: conversations by number.
-        output: folder for `metrics.jsonl`, `ledger.json`, the checkpoint and the trained model.
+        output: folder for `metrics.jsonl`, `ledger.json`, checkpoints and the trained model; of
+            several machines all must see the same one.
         schedule: the numbers.
         media_folder: where media paths of the conversations are resolved.
     """
@@ -89,39 +124,48 @@ class Trainer:
     ) -> None:
         self.accelerator = Accelerator(mixed_precision=schedule.mixed_precision)
         self.stage, self.mixture, self.output, self.schedule = stage, mixture, output, schedule
-        self.learning = open_for(model, stage)
+        self.checkpoints = Checkpoints(output / CHECKPOINTS, schedule.keep)
+        open_for(model, stage)
         self.model = model.to(self.accelerator.device)
         self.features = Features(self.model, media_folder)
-        matrices = [p for p in self.learning if p.ndim > 1]
-        vectors = [p for p in self.learning if p.ndim <= 1]
+        sharded = schedule.shard or self.accelerator.is_fsdp2
+        if sharded:
+            shard(self.model)
+        self.learning = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             [
-                {"params": matrices, "weight_decay": schedule.weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
+                {
+                    "params": [p for p in self.learning if p.ndim > 1],
+                    "weight_decay": schedule.weight_decay,
+                },
+                {"params": [p for p in self.learning if p.ndim <= 1], "weight_decay": 0.0},
             ],
             betas=(0.9, 0.98),
         )
-        self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        if sharded and not self.accelerator.is_fsdp2:  # accelerate would wrap it for copies
+            self.wrapped, self.optimizer = self.model, self.accelerator.prepare(optimizer)
+        else:
+            self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self.step = 0
         self.seconds = 0.0
+        self.loss: float | None = None  # smoothed
 
     def run(self, resume: bool = False) -> list[dict[str, float]]:
         """Trains to the last step, saves the model into `output`, returns the logged metrics.
 
-        Interrupted by Ctrl-C it writes a checkpoint first; `resume=True` goes on from it.
+        Interrupted by Ctrl-C or SIGTERM it ends the step in hand and writes a checkpoint first;
+        after that, or after a kill, `resume=True` goes on from the newest checkpoint.
 
         Raises:
             FloatingPointError: the loss is not finite; names the records of the batch.
             FileExistsError: `output` holds a checkpoint and `resume` is False.
+            RuntimeError: something else would learn than the ledger says.
+            ValueError: the checkpoint is of another stage, base model, data set or schedule.
+            OSError: `output` cannot be written; what was saved before is whole.
         """
-        self.output.mkdir(parents=True, exist_ok=True)
-        path = self.output / CHECKPOINT
-        if path.exists():
-            if not resume:
-                raise FileExistsError(f"{path} exists: pass --resume or choose another --output.")
-            self._load(path)
-        self._write("ledger.json", [row._asdict() for row in ledger(self.model, self.stage)])
+        self._start(resume)
         metrics: list[dict[str, float]] = []
+        idle, first, saved = set(self.stage.learns), self.step, self.step
         bar = tqdm(
             total=self.schedule.steps,
             initial=self.step,
@@ -130,32 +174,32 @@ class Trainer:
             mininterval=1.0,
         )
         self.wrapped.train()
-        saved = time.monotonic()
         try:
-            while self.step < self.schedule.steps:
-                line = self._one_step()
-                bar.update()
-                bar.set_postfix({k: f"{line[k]:.3f}" for k in Losses._fields}, refresh=False)
-                if self.step % self.schedule.log_every == 0 or self.step == self.schedule.steps:
-                    metrics.append(line)
-                    self._log(line)
-                if time.monotonic() - saved > self.schedule.checkpoint_seconds:
-                    self._save(path)
-                    saved = time.monotonic()
-        except KeyboardInterrupt:
-            self._save(path)
-            raise
+            with stopping() as stop:
+                while self.step < self.schedule.steps:
+                    line, stopped = self._one_step(stop)
+                    idle = self._reached(idle, self.step - first)
+                    bar.update()
+                    bar.set_postfix({k: f"{line[k]:.3f}" for k in Losses._fields}, refresh=False)
+                    last = stopped or self.step == self.schedule.steps
+                    if last or self.step % self.schedule.log_every == 0:
+                        metrics.append(line)
+                        self._log(line)
+                    if last or self.step - saved >= self.schedule.checkpoint_every:
+                        self._save()
+                        saved = self.step
+                    if stopped:
+                        raise KeyboardInterrupt
         finally:
             bar.close()
             self.wrapped.eval()
-        self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            self.model.save_pretrained(self.output)
-            self._save(path)
+            self.checkpoints.publish(self.step, self.output)
+        self.accelerator.wait_for_everyone()
         return metrics
 
     def batch(self, step: int) -> tuple[Batch, list[str]]:
-        """This process's batch of a step, and the ids of its records."""
+        """This process's share of a step's batch, and the ids of its records."""
         process, processes = self.accelerator.process_index, self.accelerator.num_processes
         first = (step * processes + process) * self.schedule.batch_size
         records = [self.mixture(first + i) for i in range(self.schedule.batch_size)]
@@ -169,13 +213,17 @@ class Trainer:
         )
         return batch.to(self.accelerator.device), [record.id for record in records]
 
-    def _one_step(self) -> dict[str, float]:
+    def _one_step(self, stop: Event) -> tuple[dict[str, float], bool]:
+        """One step of all processes: its log line, and whether any of them was asked to stop."""
         started = time.monotonic()
-        torch.manual_seed(self.schedule.seed * 1_000_003 + self.step)  # dropout
+        self._seed()
         batch, ids = self.batch(self.step)
+        divisors = self.accelerator.reduce(batch.divisors(), "mean")
         with self.accelerator.autocast():
-            losses: Losses = self.wrapped(batch)
-        if not torch.isfinite(losses.total):
+            losses: Losses = self.wrapped(batch, divisors)
+        asked = losses.total.new_tensor(float(stop.is_set()))
+        known = self.accelerator.reduce(torch.stack([*losses, asked]).detach(), "mean").tolist()
+        if not math.isfinite(known[0]):
             raise FloatingPointError(
                 f"The loss of step {self.step} is not finite; its records are {', '.join(ids)}."
             )
@@ -187,50 +235,113 @@ class Trainer:
             group["lr"] = rate
         self.optimizer.step()
         self.step += 1
+        before = known[0] if self.loss is None else self.loss
+        self.loss = SMOOTHING * before + (1 - SMOOTHING) * known[0]
         self.seconds += time.monotonic() - started
-        return {
+        line = {
             "step": self.step,
-            **losses.floats(),
-            "gradient": float(norm),
+            **dict(zip(Losses._fields, known, strict=False)),
+            "gradient": float(gathered(norm)),
             "rate": rate,
             "tokens": int(batch.attention_mask.sum()),
             "seconds": self.seconds,
         }
+        return line, known[-1] > 0
+
+    def _seed(self) -> None:
+        """Every source of random numbers, apart for each process: dropout, media, mixtures."""
+        process, processes = self.accelerator.process_index, self.accelerator.num_processes
+        step = self.schedule.seed * 1_000_003 + self.step
+        set_seed((step * processes + process) % 2**32)
+
+    def _reached(self, idle: set[str], taken: int) -> set[str]:
+        """The learning parts that have had no gradient yet; refused after some steps."""
+        idle = without_gradient(self.model, idle) if idle else idle
+        if idle and taken >= GRADIENT_STEPS:
+            raise RuntimeError(
+                f"No loss reached {', '.join(sorted(idle))} in {taken} steps of stage "
+                f"{self.stage.number}: the data lack what trains it."
+            )
+        return idle
+
+    def _start(self, resume: bool) -> None:
+        """Checks what will learn, takes up the newest checkpoint, writes the ledger."""
+        check_learning(self.model, self.stage, self.optimizer)
+        self.origin = provenance(self.model, self.mixture)
+        if not resume and any(self.checkpoints):
+            raise FileExistsError(
+                f"{self.checkpoints.folder} holds checkpoints: pass --resume or choose another "
+                "--output."
+            )
+        main = self.accelerator.is_main_process
+        found = broadcast_object_list([self.checkpoints.newest() if main and resume else None])
+        if found[0] is not None:
+            self._load(found[0])
+        if not main:
+            return
+        with beside(self.output / "ledger.json") as path:
+            rows = [row._asdict() for row in ledger(self.model, self.stage)]
+            path.write_text(json.dumps(rows, indent=1) + "\n")
+        metrics = self.output / METRICS
+        lines = metrics.read_text().splitlines(keepends=True) if metrics.exists() else []
+        with beside(metrics) as path:  # without what was logged after the checkpoint
+            path.write_text("".join(line for line in lines if _step_of(line) <= self.step))
 
     def _log(self, line: dict[str, float]) -> None:
         if self.accelerator.is_main_process:
             with (self.output / METRICS).open("a") as file:
-                file.write(json.dumps({k: float(f"{v:.6g}") for k, v in line.items()}) + "\n")
+                file.write(json.dumps({k: float(f"{v:.9g}") for k, v in line.items()}) + "\n")
 
-    def _write(self, name: str, values: Any) -> None:
-        if self.accelerator.is_main_process:
-            (self.output / name).write_text(json.dumps(values, indent=1) + "\n")
+    def _save(self) -> None:
+        """Writes a checkpoint; every process takes part, for a sharded model is gathered."""
+        main = self.accelerator.is_main_process
+        moments = optimizer_state(self.model, self.optimizer)
+        with self.checkpoints.new(self.step, self._state()) if main else nullcontext() as folder:
+            self.model.save_pretrained(folder or self.output, is_main_process=main)
+            if folder is not None:
+                save_file(moments, folder / OPTIMIZER_FILE)
 
-    def _save(self, path: Path) -> None:
-        """Writes beside and renames, so that a cut-off write harms nothing."""
-        if not self.accelerator.is_main_process:
-            return
-        state = {
+    def _state(self) -> dict[str, Any]:
+        """What `run.json` says: where the run is, and where it comes from."""
+        scaler = self.accelerator.scaler
+        return {
             "stage": self.stage.number,
-            "schedule": asdict(self.schedule),
             "step": self.step,
             "seconds": self.seconds,
-            "learned": [parameter.detach().cpu() for parameter in self.learning],
-            "optimizer": self.optimizer.state_dict(),
+            "loss": self.loss,
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "batch": self.schedule.batch_size * self.accelerator.num_processes,
+            "schedule": asdict(self.schedule),
+            **self.origin,
         }
-        beside = path.with_suffix(".writing")
-        torch.save(state, beside)
-        beside.replace(path)  # atomic on one file system
 
-    def _load(self, path: Path) -> None:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["stage"] != self.stage.number:
-            raise ValueError(
-                f"{path} is of stage {state['stage']}, not {self.stage.number}: choose another "
-                "--output for this stage."
-            )
-        self.step, self.seconds = state["step"], state["seconds"]
-        with torch.no_grad():
-            for parameter, value in zip(self.learning, state["learned"], strict=True):
-                parameter.copy_(value)
-        self.optimizer.load_state_dict(state["optimizer"])
+    def _load(self, folder: Path) -> None:
+        """Takes up a checkpoint, unless another run would come of it."""
+        theirs, ours = json.loads((folder / RUN_FILE).read_text()), self._state()
+        same_base(ours["base"], theirs["base"], folder)
+        numbers = {name: value for name, value in ours["schedule"].items() if name not in FREE}
+        for name, value in numbers.items():
+            _same(folder, name, theirs["schedule"].get(name), value)
+        for name in ("stage", "batch", "data"):
+            _same(folder, name, theirs[name], ours[name])
+        self.model.load_trained(folder)
+        load_optimizer_state(self.model, self.optimizer, load_file(folder / OPTIMIZER_FILE))
+        if theirs["scaler"] is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(theirs["scaler"])
+        self.step, self.seconds, self.loss = theirs["step"], theirs["seconds"], theirs["loss"]
+
+
+def _same(folder: Path, name: str, theirs: Any, ours: Any) -> None:
+    if theirs != ours:
+        raise ValueError(
+            f"{folder}: {name} was {theirs!r} and is now {ours!r}; give the same again or choose "
+            "another --output."
+        )
+
+
+def _step_of(line: str) -> float:
+    """The step of a log line; a line that a kill cut off comes after all others."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError):
+        return math.inf

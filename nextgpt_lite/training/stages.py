@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import nn
+from torch.optim import Optimizer
 
 from nextgpt_lite.model import NextGPT
 
@@ -129,20 +130,65 @@ class LedgerRow(NamedTuple):
     parameters: int
     learns: bool
     losses: tuple[str, ...]
+    dtype: str
 
 
 def ledger(model: NextGPT, stage: Stage) -> list[LedgerRow]:
-    """What learns and what is frozen, with the losses that reach each part.
+    """What learns and what is frozen, in which dtype, with the losses that reach each part.
 
     Decoders count once they are loaded.
     """
     counts = dict.fromkeys(PARTS, 0)
+    dtypes: dict[str, set[str]] = {part: set() for part in PARTS}
     for name, parameter in model.named_parameters():
         counts[part_of(name)] += parameter.numel()
+        dtypes[part_of(name)].add(str(parameter.dtype).removeprefix("torch."))
     return [
-        LedgerRow(part, count, part in stage.learns, stage.reaches.get(part, ()))
+        LedgerRow(
+            part,
+            count,
+            part in stage.learns,
+            stage.reaches.get(part, ()),
+            ", ".join(sorted(dtypes[part])),
+        )
         for part, count in counts.items()
     ]
+
+
+def check_learning(model: NextGPT, stage: Stage, optimizer: Optimizer) -> None:
+    """Stops a run that would not do what its ledger says.
+
+    Raises:
+        RuntimeError: nothing would learn, something frozen would, or something that should learn
+            is left out.
+    """
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if not any(p.requires_grad and id(p) in held for p in model.parameters()):
+        raise RuntimeError(
+            f"Stage {stage.number} would learn nothing: no parameter of the optimiser requires a "
+            "gradient; freeze parts before the trainer is built, not after."
+        )
+    for name, parameter in model.named_parameters():
+        part = part_of(name)
+        if part not in stage.learns and (parameter.requires_grad or id(parameter) in held):
+            raise RuntimeError(
+                f"{name} would learn, but stage {stage.number} keeps {part!r} frozen: call "
+                "open_for(model, stage) after whatever opened it."
+            )
+        if part in stage.learns and not (parameter.requires_grad and id(parameter) in held):
+            raise RuntimeError(
+                f"{name} would not learn, but stage {stage.number} trains {part!r}: call "
+                "open_for(model, stage) and build the optimiser after it."
+            )
+
+
+def without_gradient(model: NextGPT, parts: set[str]) -> set[str]:
+    """Those of `parts` in which no parameter has a gradient other than zero."""
+    parameters = ((part_of(name), p.grad) for name, p in model.named_parameters())
+    reached = {
+        part for part, grad in parameters if part in parts and grad is not None and grad.any()
+    }
+    return parts - reached
 
 
 def frozen_state(model: NextGPT, stage: Stage) -> Iterator[tuple[str, nn.Parameter]]:

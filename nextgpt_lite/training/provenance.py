@@ -1,0 +1,116 @@
+"""Where a run comes from: base model, data, versions, commit; written into each checkpoint.
+
+Knows: how each is named so that another one is told apart. Leaves to others: the files
+(`checkpoint`), token ids and configuration (`NextGPT.save_pretrained`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from nextgpt_lite.config import locate
+from nextgpt_lite.model import NextGPT
+from nextgpt_lite.training.mixture import FolderMixture, Mixture
+
+PACKAGES = (
+    "nextgpt-lite",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "diffusers",
+    "safetensors",
+    "tokenizers",
+    "numpy",
+)
+DRAWN = 64  # conversations that stand for an endless mixture
+
+
+def provenance(model: NextGPT, mixture: Mixture) -> dict[str, Any]:
+    """Everything that a run's result depends on besides its schedule, as plain values."""
+    return {
+        "base": {**model.llm.base, **_files(model.config.llm)},
+        "data": data_hash(mixture),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "commit": _commit(),
+    }
+
+
+def same_base(ours: dict[str, Any], theirs: dict[str, Any], where: Path) -> None:
+    """Refuses a run that would go on from another base model.
+
+    Args:
+        ours, theirs: "base" of two provenances; what only one of them knows is not compared.
+        where: the folder `theirs` was read from.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    for field in ("vocabulary", "fingerprint", "revision", "sha256"):
+        mine, other = ours.get(field), theirs.get(field)
+        if mine is not None and other is not None and mine != other:
+            raise ValueError(
+                f"{where}: field 'base.{field}' is {other}, the base model here has {mine}; take "
+                f"the base model {theirs.get('name')!r} it was trained on, or start anew from it."
+            )
+
+
+def data_hash(mixture: Mixture) -> str:
+    """sha256 of the conversations: all of a folder's, the first 64 of an endless mixture.
+
+    Media count by their path or scene, not by their bytes.
+    """
+    if isinstance(mixture, FolderMixture):
+        drawn = [record for records in mixture.records.values() for record in records]
+    else:
+        drawn = [mixture(index) for index in range(DRAWN)]
+    digest = hashlib.sha256()
+    for record in drawn:
+        digest.update(json.dumps(record.to_dict(), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _files(name: str) -> dict[str, str | None]:
+    """Revision and hash of the files a base model was loaded from; None where there are none."""
+    try:
+        folder = locate(name)
+    except FileNotFoundError:
+        return {"revision": None, "sha256": None}
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    snapshot = folder.resolve()  # the hub's cache lays revisions out as snapshots/<revision>
+    revision = snapshot.name if snapshot.parent.name == "snapshots" else None
+    return {"revision": revision, "sha256": digest.hexdigest()}
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def _commit() -> str | None:
+    """The commit of this package's source, "-dirty" after changes; None outside a checkout."""
+    folder = Path(__file__).parent
+    tracked = ["git", "ls-files", "--error-unmatch", Path(__file__).name]
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        for command in (tracked, describe):
+            answer = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, check=True, timeout=10
+            )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
