@@ -1,9 +1,9 @@
-"""Conversations side by side: one padded batch, with features instead of media.
+"""Conversations side by side or one behind the other, with features instead of media.
 
-Knows: the tensors `NextGPT.loss` needs. Leaves to others: computing features and conditions
-(`training.features`), drawing records (`training.mixture`).
+Knows: the tensors `NextGPT.loss` needs, and how conversations share rows. Leaves to others:
+computing features and conditions (`training.features`), drawing records (`training.mixture`).
 
-Letters: B conversations, S positions, M media items, X blocks of one modality.
+Letters: B rows, S positions, M media items, X blocks of one modality.
 """
 
 from __future__ import annotations
@@ -24,22 +24,27 @@ from nextgpt_lite.modality import MODALITIES
 class SignalTargets:
     """The blocks of one modality: where they start and what they should turn into."""
 
-    rows: Tensor  # (X,) conversation
+    rows: Tensor  # (X,)
     starts: Tensor  # (X,) first position
     conditions: Tensor  # (X, L, C)
 
 
 @dataclass
 class Batch:
-    """What one training step reads."""
+    """What one training step reads.
+
+    `positions` is None where each row holds one conversation. In packed rows it counts anew in
+    each conversation, which is how a transformers model tells that they must not see each other.
+    """
 
     ids: Tensor  # (B, S)
-    attention_mask: Tensor  # (B, S)
+    attention_mask: Tensor  # (B, S) ones where there is a token
     labels: Tensor  # (B, S)
     media_rows: Tensor  # (M,)
     media_starts: Tensor  # (M,)
     media_features: Tensor  # (M, E)
     signals: dict[str, SignalTargets] = field(default_factory=dict)
+    positions: Tensor | None = None  # (B, S)
 
     def divisors(self) -> Divisors:
         """What this batch alone is divided by."""
@@ -70,43 +75,72 @@ def collate(
     width: int,
     features: Callable[[list[dict[str, Any]]], Tensor],
     conditions: Callable[[str, list[str]], Tensor],
+    pack: int | None = None,
 ) -> Batch:
-    """Pads conversations on the right and gathers what their slots need.
+    """Lays conversations into rows and gathers what their slots need.
 
     Args:
-        conversations: B encoded conversations.
-        pad_id: filler; it is masked and never trained on.
+        conversations: encoded conversations.
+        pad_id: filler; nothing attends to it and it is never trained on.
         width: E, for a batch without media.
         features: media parts -> (M, E) encoder embeddings.
         conditions: modality and captions -> (X, L, C).
+        pack: None gives each conversation a row of its own. A number packs several into rows of
+            so many positions, or as long as the longest conversation if that is more: the same
+            losses with less padding.
     """
     length = max(len(c) for c in conversations)
-    ids = torch.full((len(conversations), length), pad_id)  # (B, S)
+    if pack is None:
+        places = [(row, 0) for row in range(len(conversations))]
+    else:
+        length = max(length, pack)
+        places = first_fit([len(c) for c in conversations], length)
+    size = (1 + max(row for row, _ in places), length)
+    ids = torch.full(size, pad_id)  # (B, S)
     labels = torch.full_like(ids, IGNORE)  # (B, S)
     mask = torch.zeros_like(ids)  # (B, S)
-    for row, conversation in enumerate(conversations):
-        ids[row, : len(conversation)] = torch.tensor(conversation.ids)
-        labels[row, : len(conversation)] = torch.tensor(conversation.labels)
-        mask[row, : len(conversation)] = 1
-    media = [(row, slot) for row, c in enumerate(conversations) for slot in c.media]
-    parts = [slot.part for _, slot in media]
+    positions = torch.zeros_like(ids)  # (B, S)
+    for (row, begin), conversation in zip(places, conversations, strict=True):
+        here = slice(begin, begin + len(conversation))
+        ids[row, here] = torch.tensor(conversation.ids)
+        labels[row, here] = torch.tensor(conversation.labels)
+        labels[row, begin] = IGNORE  # nothing of its own foretells a first token
+        mask[row, here] = 1
+        positions[row, here] = torch.arange(len(conversation))
+    placed = list(zip(places, conversations, strict=True))
+    media = [(row, begin + s.start, s.part) for (row, begin), c in placed for s in c.media]
     batch = Batch(
         ids,
         mask,
         labels,
-        torch.tensor([row for row, _ in media], dtype=torch.long),
-        torch.tensor([slot.start for _, slot in media], dtype=torch.long),
-        features(parts) if parts else torch.zeros(0, width),
+        torch.tensor([row for row, _, _ in media], dtype=torch.long),
+        torch.tensor([start for _, start, _ in media], dtype=torch.long),
+        features([part for _, _, part in media]) if media else torch.zeros(0, width),
+        positions=None if size[0] == len(conversations) else positions,
     )
     blocks: dict[str, list[tuple[int, int, str]]] = {}
-    for row, conversation in enumerate(conversations):
+    for (row, begin), conversation in placed:
         for slot in conversation.signals:
             if slot.caption is not None:
-                blocks.setdefault(slot.modality, []).append((row, slot.start, slot.caption))
-    for modality, found in blocks.items():
+                found = (row, begin + slot.start, slot.caption)
+                blocks.setdefault(slot.modality, []).append(found)
+    for modality, founds in blocks.items():
         batch.signals[modality] = SignalTargets(
-            torch.tensor([row for row, _, _ in found]),
-            torch.tensor([start for _, start, _ in found]),
-            conditions(modality, [caption for _, _, caption in found]),
+            torch.tensor([row for row, _, _ in founds]),
+            torch.tensor([start for _, start, _ in founds]),
+            conditions(modality, [caption for _, _, caption in founds]),
         )
     return batch
+
+
+def first_fit(lengths: Sequence[int], room: int) -> list[tuple[int, int]]:
+    """(row, first position) of each of some lengths, the longest laid down first."""
+    free: list[int] = []
+    places = [(0, 0)] * len(lengths)
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        row = next((r for r, left in enumerate(free) if left >= lengths[index]), len(free))
+        if row == len(free):
+            free.append(room)
+        places[index] = (row, room - free[row])
+        free[row] -= lengths[index]
+    return places

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
@@ -34,6 +35,8 @@ class LanguageModel(nn.Module):
         new_ids: ids whose rows learn: the signal tokens, and markers the base did not know.
         base: name, vocabulary rows and fingerprint of the base model, for checkpoints.
     """
+
+    _row_of: Tensor  # (V,) new row of an id, -1 for the known ones
 
     def __init__(
         self,
@@ -60,6 +63,9 @@ class LanguageModel(nn.Module):
         }
         _make_room(causal_lm, self.new_ids)
         self.peft = _with_adapters(causal_lm, self.new_ids, lora)
+        rows = torch.full((len(causal_lm.get_input_embeddings().weight),), -1)
+        rows[self.new_ids] = torch.arange(len(self.new_ids))
+        self.register_buffer("_row_of", rows, persistent=False)
 
     @classmethod
     def from_pretrained(
@@ -88,16 +94,33 @@ class LanguageModel(nn.Module):
         return self.causal_lm.config.hidden_size
 
     @property
+    def vocabulary(self) -> int:
+        """V, new rows included."""
+        return len(self._row_of)
+
+    @property
     def eos_id(self) -> int:
         """The token that ends a reply."""
         return int(self.tokenizer.eos_token_id)
 
     def embed(self, ids: Tensor) -> Tensor:
-        """(B, S) ids -> (B, S, D) input embeddings, new rows included."""
-        return self.causal_lm.get_input_embeddings()(ids)
+        """(B, S) ids -> (B, S, D) input embeddings, new rows included.
+
+        The same values as peft's own layer gives, but that one copies the whole (V, D) table in
+        each forward and computes a gradient of its size; here only the new rows have one.
+        """
+        layer = self.causal_lm.get_input_embeddings().token_adapter
+        known, row = layer.base_layer(ids), self._row_of[ids]  # (B, S, D), (B, S)
+        new = F.embedding(row.clamp_min(0), _new_rows(layer)).to(known)
+        scale = getattr(layer.base_layer, "embed_scale", 1.0)  # Gemma multiplies its embeddings
+        return torch.where((row >= 0)[..., None], new * scale, known)
 
     def hidden(
-        self, embeddings: Tensor, attention_mask: Tensor | None = None, cache: Any = None
+        self,
+        embeddings: Tensor,
+        attention_mask: Tensor | None = None,
+        cache: Any = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """(B, S, D) -> (B, S, D) last hidden states, the only ones kept.
 
@@ -105,22 +128,34 @@ class LanguageModel(nn.Module):
             embeddings: input embeddings, media already spliced in.
             attention_mask: (B, S) ones where there is a token; None means everywhere.
             cache: a transformers `Cache`, extended in place by S positions.
+            positions: (B, S) of each token in its conversation; None counts from 0. Where they
+                restart, and no mask is given, conversations do not see each other.
         """
         output = self.causal_lm.get_decoder()(
             inputs_embeds=embeddings,
             attention_mask=attention_mask,
+            position_ids=positions,
             past_key_values=cache,
             use_cache=cache is not None,
         )
         return output.last_hidden_state
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(..., D) -> (..., V)."""
-        return self.causal_lm.get_output_embeddings()(hidden)
+        """(..., D) -> (..., V), new rows included, and a gradient for no others (see `embed`)."""
+        layer = self.causal_lm.get_output_embeddings().token_adapter
+        known = layer.base_layer(hidden)  # (..., V)
+        new = F.linear(hidden, _new_rows(layer).to(hidden.dtype)).to(known.dtype)
+        ids = torch.tensor(self.new_ids, device=known.device)
+        return known.index_copy_(-1, ids, new)
 
     def describe_ids(self, ids: Sequence[int]) -> list[str]:
         """The tokens' names, for traces and `reply.signal_tokens`."""
         return list(self.tokenizer.convert_ids_to_tokens(list(ids)))
+
+
+def _new_rows(layer: Any) -> Tensor:
+    """(new ids, D) the rows that peft's layer of trainable tokens lays over its frozen matrix."""
+    return layer.trainable_tokens_delta["default"]
 
 
 def _identity(causal_lm: PreTrainedModel) -> dict[str, Any]:

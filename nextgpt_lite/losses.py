@@ -6,13 +6,16 @@ Knows: tensors. Leaves to others: where they come from (`model`) and which of th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 IGNORE = -100
+CHUNK = 2**24  # logits that exist at once: 64 MB of float32
 TINY = 1e-8
 
 
@@ -58,6 +61,43 @@ class Divisors(NamedTuple):
     def sizes(self) -> Tensor:
         """(modalities,) the mean square of a condition."""
         return (self.squares / self.blocks.clamp_min(TINY)).clamp_min(TINY)
+
+
+def chunked_token_losses(
+    head: Callable[[Tensor], Tensor],
+    hidden: Tensor,
+    labels: Tensor,
+    signal_ids: Tensor,
+    positions: Tensor,
+    vocabulary: int,
+    chunk: int = CHUNK,
+) -> tuple[Tensor, Tensor]:
+    """`token_losses` of `head(hidden)` without ever holding all of its logits.
+
+    With a vocabulary of 32,000 the logits of 8,192 positions, their softmax and its gradient are
+    3 GB. Where they are more than `chunk`, the positions go through the head piece by piece, and
+    the backward pass computes each piece's logits again.
+
+    Args:
+        head: (P, D) -> (P, V).
+        hidden: (P, D) states of the trained positions.
+        labels, signal_ids, positions: as in `token_losses`.
+        vocabulary: V.
+        chunk: logits that may exist at once.
+    """
+
+    def part(states: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        return token_losses(head(states), wanted, signal_ids, positions)
+
+    size = max(1, chunk // vocabulary)
+    if len(labels) <= size:
+        return part(hidden, labels)
+    pieces = [
+        checkpoint(part, states, wanted, use_reentrant=False)
+        for states, wanted in zip(hidden.split(size), labels.split(size), strict=True)
+    ]
+    text, signal = zip(*pieces, strict=True)
+    return torch.stack(text).sum(), torch.stack(signal).sum()
 
 
 def token_losses(

@@ -32,8 +32,8 @@ from nextgpt_lite.losses import (
     TINY,
     Divisors,
     Losses,
+    chunked_token_losses,
     condition_distance,
-    token_losses,
 )
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.projections import InputProjection, OutputProjection
@@ -147,7 +147,8 @@ class NextGPT(nn.Module):
         embeddings = self.splice(
             token_embeddings, batch.media_rows, batch.media_starts, batch.media_features
         )
-        return token_embeddings, self.llm.hidden(embeddings, batch.attention_mask)
+        mask = batch.attention_mask if batch.positions is None else None
+        return token_embeddings, self.llm.hidden(embeddings, mask, positions=batch.positions)
 
     def loss(self, batch: Batch, divisors: Divisors | None = None) -> Losses:
         """Cross-entropy on words and signal tokens, distance of projected blocks to conditions.
@@ -161,8 +162,14 @@ class NextGPT(nn.Module):
         targets = batch.labels[:, 1:]  # (B, S-1), position p predicts the token at p + 1
         trained = targets != IGNORE
         signal_ids = torch.tensor(list(self.llm.all_signal_ids), device=targets.device)
-        logits = self.llm.logits(hidden[:, :-1][trained])  # (P, V), never for untrained positions
-        text, signal = token_losses(logits, targets[trained], signal_ids, divisors.positions)
+        text, signal = chunked_token_losses(
+            self.llm.logits,
+            hidden[:, :-1][trained],  # (P, D): no logits for untrained positions
+            targets[trained],
+            signal_ids,
+            divisors.positions,
+            self.llm.vocabulary,
+        )
         condition = hidden.new_zeros((), dtype=torch.float32)
         every = divisors.blocks.sum().clamp_min(TINY)
         sizes = dict(zip(MODALITIES, divisors.sizes(), strict=True))

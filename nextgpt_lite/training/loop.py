@@ -80,6 +80,7 @@ class Schedule:
     keep: int = 2
     mixed_precision: str = "no"
     shard: bool = False
+    pack: int | None = 0  # see `batch.collate`: by default rows as long as the longest conversation
 
     @classmethod
     def of(cls, stage: Stage, **changes: Any) -> Schedule:
@@ -210,6 +211,7 @@ class Trainer:
             width=self.model.encoder.width,
             features=self.features.media,
             conditions=self.features.conditions,
+            pack=self.schedule.pack,
         )
         return batch.to(self.accelerator.device), [record.id for record in records]
 

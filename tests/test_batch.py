@@ -1,0 +1,165 @@
+"""Packed rows give what padded ones give; what is trained on is what the assistant says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+import torch
+from torch import Tensor
+
+from nextgpt_lite.batch import Batch, collate, first_fit
+from nextgpt_lite.losses import IGNORE, chunked_token_losses, token_losses
+from nextgpt_lite.model import NextGPT
+from nextgpt_lite.training.features import Features
+from nextgpt_lite.training.stages import STAGES, open_for
+from nextgpt_lite.world import dialogue
+from tests.test_stages import record
+from tests.tiny import tiny_model
+
+
+def batch_of(model: NextGPT, indices: Sequence[int], pack: int | None = None) -> Batch:
+    """Conversations of unequal length: number i says i times more."""
+    features = Features(model)
+    encoded = []
+    for index in indices:
+        messages = record(index).messages
+        messages[1]["content"][0]["text"] += " Draw a red car." * index
+        encoded.append(model.conversation.encode(messages))
+    return collate(
+        encoded,
+        pad_id=0,
+        width=model.encoder.width,
+        features=features.media,
+        conditions=features.conditions,
+        pack=pack,
+    )
+
+
+def losses_and_gradients(model: NextGPT, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    model.zero_grad()
+    losses = model.loss(batch)
+    losses.total.backward()
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    return torch.stack([*losses]).detach(), found
+
+
+def open_and_stirred(number: int) -> NextGPT:
+    """LoRA's B starts at zero, which would hide what reaches its A."""
+    model = tiny_model()
+    open_for(model, STAGES[number])
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("pack", [0, 150])
+def test_packed_rows_give_the_losses_and_gradients_of_padded_ones(number: int, pack: int) -> None:
+    model = open_and_stirred(number)
+    indices = [0, 7, 1, 0, 2]
+    padded, packed = batch_of(model, indices), batch_of(model, indices, pack)
+    assert packed.positions is not None
+    assert packed.ids.numel() < padded.ids.numel()
+    ours, gradients = losses_and_gradients(model, packed)
+    theirs, expected = losses_and_gradients(model, padded)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    assert set(gradients) == set(expected)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(gradients[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_packed_conversations_do_not_see_each_other() -> None:
+    model = tiny_model()
+    batch = batch_of(model, [0, 1], pack=1000)
+    assert len(batch.ids) == 1
+    second = int((batch.positions[0] == 0).nonzero()[1])
+    before = model.read(batch)[1]
+    batch.ids[0, 3] = 5  # in the first conversation
+    after = model.read(batch)[1]
+    assert not torch.equal(before[0, :second], after[0, :second])
+    assert torch.equal(before[0, second:], after[0, second:])
+
+
+def test_every_conversation_gets_a_place_and_none_overlap() -> None:
+    lengths = [Random(seed).randint(1, 60) for seed in range(50)]
+    taken: set[tuple[int, int]] = set()
+    for (row, begin), length in zip(first_fit(lengths, 64), lengths, strict=True):
+        assert begin + length <= 64
+        mine = {(row, begin + at) for at in range(length)}
+        assert not mine & taken
+        taken |= mine
+    rows = 1 + max(row for row, _ in taken)
+    assert rows * 64 < 1.25 * sum(lengths)
+
+
+@pytest.mark.parametrize("pack", [None, 0])
+def test_what_is_trained_on_is_what_the_assistant_says(pack: int | None) -> None:
+    """Decodes the targets of each row: the replies with their signal tokens, and nothing else."""
+    model = tiny_model()
+    records = [dialogue.mosit(Random(seed)) for seed in range(4)]
+    records += [dialogue.caption_record(Random(9), "audio"), dialogue.pair(Random(8), "image")]
+    encoded = [model.conversation.encode(each.messages) for each in records]
+    batch = collate(
+        encoded,
+        pad_id=0,
+        width=24,
+        features=lambda parts: torch.zeros(len(parts), 24),
+        conditions=lambda modality, captions: torch.zeros(len(captions), 1, 1),
+        pack=pack,
+    )
+    expected = []
+    for each in records:
+        for message in each.messages[1::2]:
+            said = "".join(
+                part["text"] if part["type"] == "text"
+                else "".join(model.llm.describe_ids(model.llm.signal_ids[part["type"]]))
+                for part in message["content"]
+            )  # fmt: skip
+            expected.append(said + model.llm.tokenizer.eos_token)
+    told = []
+    for row in batch.labels[:, 1:]:  # what a position's state must foretell
+        runs: list[list[int]] = [[]]
+        for token in row.tolist():
+            if token != IGNORE:
+                runs[-1].append(token)
+            elif runs[-1]:
+                runs.append([])
+        told += [model.llm.tokenizer.decode(run).strip() for run in runs if run]
+    assert sorted(told) == sorted(expected)
+
+
+def test_new_rows_are_those_of_peft_s_own_layers() -> None:
+    model = open_and_stirred(2)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "trainable_tokens" in name:
+                parameter.normal_()
+    ids = torch.arange(model.llm.vocabulary).flip(0)[None]
+    states = torch.randn(7, model.llm.width)
+    lm = model.llm.causal_lm
+    assert torch.equal(model.llm.embed(ids), lm.get_input_embeddings()(ids))
+    torch.testing.assert_close(model.llm.logits(states), lm.get_output_embeddings()(states))
+
+
+@pytest.mark.parametrize("chunk", [1, 30 * 11, 10**6])
+def test_chunks_change_neither_losses_nor_gradients(chunk: int) -> None:
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(70, 8), torch.randn(30, 8)
+    labels, signals = torch.randint(30, (70,)), torch.tensor([3, 4, 5])
+    both = []
+    for chunked in (False, True):
+        states = hidden.clone().requires_grad_()
+        head = weight.clone().requires_grad_()
+        if chunked:
+            parts = chunked_token_losses(
+                lambda h, w=head: h @ w.T, states, labels, signals, torch.tensor(70.0), 30, chunk
+            )
+        else:
+            parts = token_losses(states @ head.T, labels, signals)
+        (parts[0] + 2 * parts[1]).backward()
+        both.append((*parts, states.grad, head.grad))
+    for ours, theirs in zip(*both, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
