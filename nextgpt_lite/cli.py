@@ -156,11 +156,18 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=_positive, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument(
+        "--cache", metavar="DIR",
+        help="where encoder outputs and caption conditions are kept for the next run; 'none' keeps "
+        "none (default: see `nextgpt-lite cache`)",
+    )  # fmt: skip
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite.training.cache import default_folder
     from nextgpt_lite.training.run import train
 
+    cache = default_folder() if arguments.cache is None else Path(arguments.cache)
     train(
         arguments.stage,
         arguments.output,
@@ -170,7 +177,30 @@ def _train(arguments: argparse.Namespace) -> None:
         steps=arguments.steps,
         seed=arguments.seed,
         resume=arguments.resume,
+        cache=None if arguments.cache == "none" else cache,
     )
+
+
+def _cache_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="another than the default one")
+    parser.add_argument(
+        "--prune", type=float, metavar="GB",
+        help="delete what was used longest ago until so much is left; 0 empties the cache",
+    )  # fmt: skip
+
+
+def _cache(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite.training.cache import default_folder, listing, prune
+
+    folder = arguments.folder or default_folder()
+    if arguments.prune is not None:
+        freed = prune(folder, int(arguments.prune * 1e9))
+        print(f"{freed / 1e6:.1f} MB deleted")
+    found = listing(folder)
+    for part in found:
+        print(f"{part.name:32}{part.rows:10,} rows{part.bytes / 1e6:12.1f} MB   {part.made_by}")
+    total = sum(part.bytes for part in found) / 1e6
+    print(f"{folder}: {total:.1f} MB; another place: --folder here, or NEXTGPT_LITE_CACHE")
 
 
 def _refine_arguments(parser: argparse.ArgumentParser) -> None:
@@ -320,6 +350,7 @@ COMMANDS = {
     "chat": Command("Say something, with or without files; get any media back.",
                     _chat_arguments, _chat),
     "train": Command("Train one of the three stages.", _train_arguments, _train),
+    "cache": Command("Show or empty what training keeps of frozen work.", _cache_arguments, _cache),
     "refine": Command(
         "Fit the output projections alone, after stage 3.", _refine_arguments, _refine
     ),

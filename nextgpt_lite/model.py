@@ -25,7 +25,7 @@ from nextgpt_lite.config import NextGPTConfig, locate
 from nextgpt_lite.conversation import Conversation
 from nextgpt_lite.decoders import load_decoder
 from nextgpt_lite.decoders.base import Decoder
-from nextgpt_lite.encoders import Encoder
+from nextgpt_lite.encoders import Encoder, encoder_width
 from nextgpt_lite.llm import LanguageModel
 from nextgpt_lite.losses import (
     IGNORE,
@@ -48,16 +48,24 @@ ADAPTER_FILE = "adapter.safetensors"
 class NextGPT(nn.Module):
     """The whole model. Build it with `from_pretrained` or `from_config`.
 
-    Decoders are loaded when first needed: importing their pipelines costs seconds that a stage-1
-    run or a text reply should not pay.
+    Encoder and decoders are loaded when first needed: a text reply needs neither, and no more does
+    a run whose features were kept by an earlier one.
+
+    Args:
+        encoder: None loads that of the configuration at first use.
     """
 
-    def __init__(self, config: NextGPTConfig, encoder: Encoder, llm: LanguageModel) -> None:
+    def __init__(self, config: NextGPTConfig, encoder: Encoder | None, llm: LanguageModel) -> None:
         super().__init__()
         self.config = config
-        self.encoder = encoder.requires_grad_(False).eval()
+        self._given_encoder = encoder is not None
+        if encoder is None:
+            self.encoder_width = encoder_width(locate(config.encoder))
+        else:
+            self.encoder_width = encoder.width
+            self._modules["encoder"] = encoder.requires_grad_(False).eval()
         self.llm = llm
-        self.input_projection = InputProjection(encoder.width, llm.width, config.input_tokens)
+        self.input_projection = InputProjection(self.encoder_width, llm.width, config.input_tokens)
         self.output_projections = nn.ModuleDict(
             {
                 modality: OutputProjection(llm.width, length, width, config.output_projection)
@@ -65,6 +73,7 @@ class NextGPT(nn.Module):
             }
         )
         self.decoders = nn.ModuleDict()
+        self._loaded_decoders: set[str] = set()
         self.conversation = Conversation(llm.tokenizer, llm.signal_ids, config.input_tokens)
 
     @classmethod
@@ -77,11 +86,10 @@ class NextGPT(nn.Module):
         warn_of_licences(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            encoder = Encoder.from_pretrained(locate(config.encoder))
             llm = LanguageModel.from_pretrained(
                 locate(config.llm), config.signal_tokens, config.lora, config.llm
             )
-            return cls(config, encoder, llm).eval()
+            return cls(config, None, llm).eval()
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> NextGPT:
@@ -105,6 +113,22 @@ class NextGPT(nn.Module):
         """Where the model is."""
         return self.input_projection.linear.weight.device
 
+    @property
+    def encoder(self) -> Encoder:
+        """The frozen encoder, loaded once and kept."""
+        if "encoder" not in self._modules:
+            encoder = Encoder.from_pretrained(locate(self.config.encoder))
+            self._modules["encoder"] = encoder.to(self.device)
+        return self._modules["encoder"]  # type: ignore[return-value]
+
+    def frozen_folders(self, part: str) -> list[Path]:
+        """What the encoder, or the decoder of a modality, is loaded from; empty if it was given."""
+        if part == "encoder":
+            return [] if self._given_encoder else [locate(self.config.encoder)]
+        if part in self.decoders and part not in self._loaded_decoders:
+            return []
+        return [locate(self.config.decoders[part])]
+
     def decoder(self, modality: str) -> Decoder:
         """The frozen decoder of a modality, loaded once and kept.
 
@@ -122,6 +146,7 @@ class NextGPT(nn.Module):
                     f"conditions[{modality!r}] in the configuration and train stage 2 again."
                 )
             self.decoders[modality] = decoder.to(self.device)
+            self._loaded_decoders.add(modality)
         return self.decoders[modality]  # type: ignore[return-value]
 
     def splice(self, embeddings: Tensor, rows: Tensor, starts: Tensor, features: Tensor) -> Tensor:

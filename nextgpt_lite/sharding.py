@@ -25,7 +25,9 @@ def shard(model: NextGPT) -> None:
     """
     processes = torch.distributed.get_world_size()
     mesh = init_device_mesh(model.device.type, (processes,))
-    whole = {*model.encoder.parameters(), *model.decoders.parameters()}
+    whole = {
+        p for name, p in model.named_parameters() if name.startswith(("encoder.", "decoders."))
+    }
     for layer in model.llm.causal_lm.get_decoder().layers:
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh, ignored_params=whole)

@@ -1,73 +1,204 @@
-"""Frozen work, done once: encoder embeddings and caption conditions, kept in memory.
+"""Frozen work, done once: encoder embeddings and caption conditions, in memory and on disk.
 
-Knows: how to name what was encoded, so that the same thing is never encoded twice in a run. Exact
-because encoder, text encoders and decoders are frozen. Leaves to others: which items are needed.
+Knows: what each result depends on, and so when a kept one may be used. Leaves to others: which
+items are needed, and files (`cache`).
+
+**When a kept result is valid.** Encoder, text encoders and decoders are frozen in every stage, so
+a result depends on (1) the item: the bytes of a file, of a picture, sound or clip in memory, the
+words of a caption, or a scene of the lite world with its variant and the code that renders it;
+(2) the component: its weights, its settings and the code that runs it; (3) torch, device and
+number format. All three are in the key or in the folder's name, so that a change of any of them
+leads elsewhere and nothing has to be thrown away. Nothing that learns is ever kept: not the
+projections of these features, and not the LLM's states, which change with token rows and LoRA.
+
+**Exact.** A row read back is bit for bit the row computed. Matrix products round differently for
+different batch sizes, so items always go through in groups of `GROUP`: what an item's row is does
+not depend on what else was asked for, in this run or another. A warm cache therefore gives the
+same losses as a cold one.
 """
 
 from __future__ import annotations
 
-from hashlib import sha256
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from hashlib import file_digest, sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+import nextgpt_lite
 from nextgpt_lite.media import load, safe_path
 from nextgpt_lite.model import NextGPT
+from nextgpt_lite.training.cache import Rows, hash_files
 from nextgpt_lite.world.render import render
+
+GROUP = 4
+_SOURCE = Path(nextgpt_lite.__file__).parent
+_SETTINGS = ("precision", "official_encoder", "decoder_settings")  # of a configuration
+_RENDER_CODE = ("render", "scene", "sounds", "sprites")
+_RENDERED_BY = ("numpy", "scipy", "pillow")  # packages that scenes are rendered with
 
 
 class Features:
     """Embeddings of media parts and conditions of captions, each computed at first use.
 
+    With a warm cache neither encoder nor decoder is loaded.
+
     Args:
         model: its encoder and decoders do the work.
         folder: where the `path` of a media part is resolved, and nowhere outside it.
+        cache: folder that outlives the run (see `cache.Rows`); None keeps results in memory only.
     """
 
-    def __init__(self, model: NextGPT, folder: Path | None = None) -> None:
-        self.model = model
-        self.folder = folder
-        self._embeddings: dict[str, Tensor] = {}
-        self._conditions: dict[tuple[str, str], Tensor] = {}
+    def __init__(
+        self, model: NextGPT, folder: Path | None = None, cache: Path | None = None
+    ) -> None:
+        self.model, self.folder, self.cache = model, folder, cache
+        self.computed = 0  # items that were not kept from before
+        self._rows: dict[str, Rows] = {}
+        self._digests: dict[tuple[str, int, int], str] = {}
 
-    def media(self, parts: list[dict[str, Any]]) -> Tensor:
+    def media(self, parts: Sequence[dict[str, Any]]) -> Tensor:
         """(M, E) embeddings of M media parts."""
-        names = [_name(part) for part in parts]
-        missing = {n: p for n, p in zip(names, parts, strict=True) if n not in self._embeddings}
-        if missing:
-            items = [(part["type"], self._open(part)) for part in missing.values()]
-            for name, row in zip(missing, self.model.encoder.encode(items), strict=True):
-                self._embeddings[name] = row.cpu()
-        return torch.stack([self._embeddings[name] for name in names])
+        rows = self._rows_of("encoder")
+        keys = [self._key(part) for part in parts]
+        missing = {k: p for k, p in zip(keys, parts, strict=True) if k not in rows}
+        for modality in dict.fromkeys(part["type"] for part in missing.values()):
+            asked = {k: p for k, p in missing.items() if p["type"] == modality}
 
-    def conditions(self, modality: str, captions: list[str]) -> Tensor:
+            def encode(items: list[Any], modality: str = modality) -> Tensor:
+                return self.model.encoder.encode([(modality, item) for item in items])
+
+            self._compute(rows, asked, encode, self._open)
+        return rows.stack(keys)
+
+    def conditions(self, modality: str, captions: Sequence[str]) -> Tensor:
         """(X, L, C) the decoder's own conditions of X captions."""
-        missing = [c for c in dict.fromkeys(captions) if (modality, c) not in self._conditions]
+        rows = self._rows_of(modality)
+        keys = [sha256(caption.encode()).digest() for caption in captions]
+        missing = {k: c for k, c in zip(keys, captions, strict=True) if k not in rows}
         if missing:
-            for caption, row in zip(
-                missing, self.model.decoder(modality).encode_text(missing), strict=True
-            ):
-                self._conditions[modality, caption] = row.cpu()
-        return torch.stack([self._conditions[modality, caption] for caption in captions])
+            self._compute(rows, missing, self.model.decoder(modality).encode_text)
+        return rows.stack(keys)
+
+    def flush(self) -> None:
+        """Writes to disk what is new."""
+        for rows in self._rows.values():
+            rows.flush()
+
+    def _compute(
+        self,
+        rows: Rows,
+        asked: dict[bytes, Any],
+        work: Callable[[list[Any]], Tensor],
+        prepare: Callable[[Any], Any] = lambda item: item,
+    ) -> None:
+        """Computes rows in groups of one size, in full precision whatever the loop uses."""
+        self.computed += len(asked)
+        keys = [*asked]
+        for first in range(0, len(keys), GROUP):
+            group = keys[first : first + GROUP]
+            items = [prepare(asked[key]) for key in group]
+            items += [items[-1]] * (GROUP - len(items))
+            with torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
+                rows.add(group, work(items)[: len(group)])
+
+    def _rows_of(self, part: str) -> Rows:
+        if part not in self._rows:
+            folder = None
+            card = {"name": part}
+            if self.cache is not None:
+                digest, source = self._identity(part)
+                folder, card = self.cache / f"{part}-{digest[:20]}", {"name": source}
+            self._rows[part] = Rows(folder, card)
+        return self._rows[part]
+
+    def _identity(self, part: str) -> tuple[str, str]:
+        """(hash of all that the component's results depend on, its name for people)."""
+        folders = self.model.frozen_folders(part)
+        if not folders:  # made in memory: its weights are all there is to know it by
+            module: nn.Module = (
+                self.model.encoder if part == "encoder" else self.model.decoder(part)
+            )
+            content, name = _hash_module(module), f"{type(module).__name__} in memory"
+        else:
+            files = [path for folder in folders for path in _files(folder, part)]
+            content, name = hash_files(files, self.cache), str(folders[0])
+        code = "encoders" if part == "encoder" else "decoders"
+        source = hash_files((_SOURCE / code).glob("*.py"))
+        config = self.model.config.to_dict()
+        settings = [config.get(field) for field in _SETTINGS]
+        environment = f"{torch.__version__} {self.model.device.type} {settings}"
+        return sha256(f"{content} {source} {environment}".encode()).hexdigest(), name
 
     def _open(self, part: dict[str, Any]) -> Any:
         if part.get("data") is not None:
             return part["data"]
         if "path" in part:
-            path = part["path"] if self.folder is None else safe_path(self.folder, part["path"])
-            return load(part["type"], path)
-        return render(part["scene"], crc32(_name(part).encode()))
+            return load(part["type"], self._path(part))
+        return render(part["scene"], crc32(_scene_name(part).encode()))
+
+    def _path(self, part: dict[str, Any]) -> Path:
+        path = part["path"]
+        return Path(path) if self.folder is None else safe_path(self.folder, path)
+
+    def _key(self, part: dict[str, Any]) -> bytes:
+        """Parts of the same key hold the same medium."""
+        if (data := part.get("data")) is not None:
+            content = _hash_media(data)
+        elif "path" in part:
+            content = self._hash_file(self._path(part))
+        else:
+            content = f"{_renderer()} {_scene_name(part)}"
+        return sha256(f"{part['type']} {content}".encode()).digest()
+
+    def _hash_file(self, path: Path) -> str:
+        if not path.is_file():
+            return str(path)  # reading it will say what is wrong
+        stat = path.stat()
+        name = (str(path), stat.st_size, stat.st_mtime_ns)
+        if name not in self._digests:
+            with path.open("rb") as file:
+                self._digests[name] = file_digest(file, "sha256").hexdigest()
+        return self._digests[name]
 
 
-def _name(part: dict[str, Any]) -> str:
-    """Parts of the same name hold the same medium."""
-    if (data := part.get("data")) is not None:
-        values = np.ascontiguousarray(getattr(data, "samples", getattr(data, "frames", data)))
-        return f"data:{sha256(values.tobytes()).hexdigest()}"
-    if "path" in part:
-        return f"path:{part['path']}"
+def _files(folder: Path, part: str) -> Iterable[Path]:
+    """The files that a component's results come from; of a decoder, those of its text encoder."""
+    if folder.is_file():
+        return [folder]
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"]
+    text = [p for p in files if p.relative_to(folder).parts[0] in ("text_encoder", "tokenizer")]
+    return text if part != "encoder" and text else files
+
+
+def _hash_module(module: nn.Module) -> str:
+    digest = sha256(type(module).__name__.encode())
+    for name, value in module.state_dict().items():
+        array = value.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(f"{name} {tuple(value.shape)}".encode() + array.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _hash_media(data: Any) -> str:
+    values = np.ascontiguousarray(getattr(data, "samples", getattr(data, "frames", data)))
+    speed = getattr(data, "rate", getattr(data, "fps", None))
+    about = f"{values.shape} {values.dtype} {speed} {getattr(data, 'mode', '')}"
+    return sha256(about.encode() + values.tobytes()).hexdigest()
+
+
+def _scene_name(part: dict[str, Any]) -> str:
     return f"scene:{part['scene']}:{part.get('variant', 0)}"
+
+
+@cache
+def _renderer() -> str:
+    """Hash of the code that renders scenes."""
+    packages = " ".join(f"{name} {version(name)}" for name in _RENDERED_BY)
+    sources = (_SOURCE / "world" / f"{name}.py" for name in _RENDER_CODE)
+    return f"{hash_files(sources)} {packages}"

@@ -112,6 +112,7 @@ class Trainer:
             several machines all must see the same one.
         schedule: the numbers.
         media_folder: where media paths of the conversations are resolved.
+        cache: folder of frozen work that outlives the run (see `features`); None keeps none.
     """
 
     def __init__(
@@ -122,13 +123,14 @@ class Trainer:
         output: Path,
         schedule: Schedule,
         media_folder: Path | None = None,
+        cache: Path | None = None,
     ) -> None:
         self.accelerator = Accelerator(mixed_precision=schedule.mixed_precision)
         self.stage, self.mixture, self.output, self.schedule = stage, mixture, output, schedule
         self.checkpoints = Checkpoints(output / CHECKPOINTS, schedule.keep)
         open_for(model, stage)
         self.model = model.to(self.accelerator.device)
-        self.features = Features(self.model, media_folder)
+        self.features = Features(self.model, media_folder, cache)
         sharded = schedule.shard or self.accelerator.is_fsdp2
         if sharded:
             shard(self.model)
@@ -192,6 +194,7 @@ class Trainer:
                     if stopped:
                         raise KeyboardInterrupt
         finally:
+            self.features.flush()
             bar.close()
             self.wrapped.eval()
         if self.accelerator.is_main_process:
@@ -208,7 +211,7 @@ class Trainer:
         batch = collate(
             encoded,
             pad_id=self.model.llm.tokenizer.pad_token_id or 0,
-            width=self.model.encoder.width,
+            width=self.model.encoder_width,
             features=self.features.media,
             conditions=self.features.conditions,
             pack=self.schedule.pack,

@@ -88,7 +88,7 @@ def gather(
         batch = collate(
             encoded,
             pad_id=model.llm.tokenizer.pad_token_id or 0,
-            width=model.encoder.width,
+            width=model.encoder_width,
             features=features.media,
             conditions=lambda _, captions: torch.zeros(len(captions), 0),
         ).to(model.device)

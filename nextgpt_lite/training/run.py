@@ -24,6 +24,7 @@ def train(
     data: str | Path | None = None,
     init: str | Path | None = None,
     resume: bool = False,
+    cache: str | Path | None = None,
     **schedule: Any,
 ) -> Trainer:
     """Trains one stage and saves the model into `output`.
@@ -35,6 +36,7 @@ def train(
         data: folder in the released formats; None draws from the lite world without end.
         init: folder of an earlier stage (or "lite"); nothing it learned is lost.
         resume: go on from the checkpoint in `output`.
+        cache: folder where frozen work is kept for the next run; None keeps it in memory.
         schedule: changes to the stage's numbers: steps, batch_size, learning_rate, seed, ...
 
     Returns:
@@ -48,7 +50,7 @@ def train(
         raise ValueError(f"Unknown stage {stage!r}: choose 1, 2 or 3.")
     plan = STAGES[stage]
     numbers = Schedule.of(plan, **schedule)
-    folder = None if data is None else Path(data)
+    folder = _path(data)
     mixture: Mixture
     if folder is None:
         mixture = WorldMixture(plan, numbers.seed)
@@ -58,6 +60,10 @@ def train(
         model = NextGPT.from_config(NextGPTConfig.from_profile(profile), numbers.seed)
     else:
         model = NextGPT.from_pretrained(init)
-    trainer = Trainer(model, plan, mixture, Path(output), numbers, folder)
+    trainer = Trainer(model, plan, mixture, Path(output), numbers, folder, _path(cache))
     trainer.run(resume)
     return trainer
+
+
+def _path(name: str | Path | None) -> Path | None:
+    return None if name is None else Path(name)

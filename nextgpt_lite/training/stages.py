@@ -136,7 +136,7 @@ class LedgerRow(NamedTuple):
 def ledger(model: NextGPT, stage: Stage) -> list[LedgerRow]:
     """What learns and what is frozen, in which dtype, with the losses that reach each part.
 
-    Decoders count once they are loaded.
+    Encoder and decoders count once they are loaded.
     """
     counts = dict.fromkeys(PARTS, 0)
     dtypes: dict[str, set[str]] = {part: set() for part in PARTS}

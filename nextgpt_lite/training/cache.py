@@ -1,0 +1,238 @@
+"""Rows of frozen work on disk: tensors by content, one folder for each component that made them.
+
+Knows: files, and how several processes share them without a lock. A folder holds *segments*,
+safetensors files that are written beside, renamed when whole and never changed: a reader maps them
+into memory, and a run that is killed loses what was not yet written, nothing else. Two processes
+that compute the same row both write it; the rows are equal, and one of them is used.
+
+Leaves to others: what is computed and what its key is (`features`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+CARD = "component.json"
+LIMIT = 8 * 10**9  # bytes of a cache, unless the caller says otherwise
+PENDING_BYTES, PENDING_SECONDS = 64 * 10**6, 30.0  # what a killed run may have to compute again
+
+
+def default_folder() -> Path:
+    """`NEXTGPT_LITE_CACHE`, else nextgpt_lite in the user's folder for caches."""
+    if named := os.environ.get("NEXTGPT_LITE_CACHE"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "nextgpt_lite"
+
+
+class Rows:
+    """Tensors of one shape by key.
+
+    Args:
+        folder: of this component; None keeps rows in memory only.
+        card: what made them, written beside them for `listing`.
+        limit: bytes of the whole cache (the folder above) beyond which nothing more is written.
+    """
+
+    def __init__(
+        self, folder: Path | None, card: dict[str, Any] | None = None, limit: int = LIMIT
+    ) -> None:
+        self.folder, self.card, self.limit = folder, card or {}, limit
+        self._stored: dict[bytes, tuple[Tensor, int]] = {}  # key -> (segment, row in it)
+        self._pending: dict[bytes, Tensor] = {}
+        self._pending_bytes = 0
+        self._seen: set[str] = set()
+        self._written = time.monotonic()
+        self._read_segments()
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._stored or key in self._pending
+
+    def __len__(self) -> int:
+        return len(self._stored) + len(self._pending)
+
+    def stack(self, keys: Sequence[bytes]) -> Tensor:
+        """(N, ...) the rows of N keys that are there."""
+        return torch.stack([self._row(key) for key in keys])
+
+    def add(self, keys: Iterable[bytes], rows: Iterable[Tensor]) -> None:
+        """Keeps new rows; from time to time they are written."""
+        for key, row in zip(keys, rows, strict=True):
+            self._pending[key] = row.detach().cpu()
+            self._pending_bytes += row.nbytes
+        if (
+            self._pending_bytes > PENDING_BYTES
+            or time.monotonic() - self._written > PENDING_SECONDS
+        ):
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what is new as one segment. A full or read-only disk costs a warning, no row."""
+        self._written, self._pending_bytes = time.monotonic(), 0
+        if self.folder is None or not self._pending:
+            return
+        if (used := size_of(self.folder.parent)) > self.limit:
+            self._stop(f"holds {used / 1e9:.1f} GB already: `nextgpt-lite cache --prune 0` empties")
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not (self.folder / CARD).exists():
+                _write(self.folder / CARD, (json.dumps(self.card, indent=1) + "\n").encode())
+            keys = torch.from_numpy(np.frombuffer(b"".join(self._pending), np.uint8).copy())
+            values = torch.stack([*self._pending.values()])  # (N, ...)
+            name = f"{uuid4().hex}.safetensors"
+            draft = self.folder / f".{name}"
+            save_file({"keys": keys.view(len(values), -1), "rows": values}, draft)
+            draft.replace(self.folder / name)  # atomic on one file system
+        except (OSError, SafetensorError) as error:
+            self._stop(f"cannot be written ({error}): make room in")
+            return
+        self._read_segments()
+        self._pending = {k: row for k, row in self._pending.items() if k not in self._stored}
+
+    def _stop(self, why: str) -> None:
+        assert self.folder is not None
+        warnings.warn(
+            f"The feature cache {self.folder.parent} {why} it; this run goes on, and keeps what is "
+            "new in memory.",
+            stacklevel=2,
+        )
+        self.folder = None
+
+    def _row(self, key: bytes) -> Tensor:
+        if key in self._pending:
+            return self._pending[key]
+        segment, index = self._stored[key]
+        return segment[index]
+
+    def _read_segments(self) -> None:
+        """Maps segments that are new since the last look, another process's among them."""
+        if self.folder is None or not self.folder.is_dir():
+            return
+        for path in sorted(self.folder.glob("[!.]*.safetensors")):
+            if path.name in self._seen:
+                continue
+            self._seen.add(path.name)
+            try:
+                with safe_open(path, "pt") as file:
+                    keys, rows = file.get_tensor("keys"), file.get_tensor("rows")
+                os.utime(path)  # when it was last of use, for `prune`
+            except FileNotFoundError:  # pruned a moment ago
+                continue
+            except (OSError, SafetensorError) as error:
+                warnings.warn(f"{path} is damaged ({error}): its rows are computed again.",
+                              stacklevel=2)  # fmt: skip
+                continue
+            for index, key in enumerate(keys.numpy()):
+                self._stored.setdefault(key.tobytes(), (rows, index))
+
+
+@dataclass(frozen=True)
+class Component:
+    """What a cache holds of one component."""
+
+    name: str
+    made_by: str
+    rows: int
+    bytes: int
+    last_used: float
+
+
+def listing(root: Path) -> list[Component]:
+    """Every component of a cache, the largest first."""
+    found = []
+    for card in sorted(root.glob(f"*/{CARD}")):
+        segments = _segments(card.parent)
+        rows = 0
+        for path in segments:
+            with safe_open(path, "pt") as file:
+                rows += file.get_slice("keys").get_shape()[0]
+        made_by = json.loads(card.read_text()).get("name", "?")
+        used = max((path.stat().st_mtime for path in segments), default=0.0)
+        found.append(Component(card.parent.name, made_by, rows, size_of(card.parent), used))
+    return sorted(found, key=lambda each: -each.bytes)
+
+
+def prune(root: Path, keep: int = 0) -> int:
+    """Deletes the segments used longest ago until at most `keep` bytes are left; returns bytes.
+
+    A run that has a segment mapped goes on reading it.
+    """
+    before = size_of(root)
+    segments = [path for folder in root.glob("*/") for path in _segments(folder)]
+    left = sum(path.stat().st_size for path in segments)
+    for path in sorted(segments, key=lambda each: each.stat().st_mtime):
+        if left <= keep:
+            break
+        left -= path.stat().st_size
+        path.unlink(missing_ok=True)
+    for card in root.glob(f"*/{CARD}"):
+        if not _segments(card.parent):
+            shutil.rmtree(card.parent, ignore_errors=True)
+    return before - size_of(root)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder; one that vanishes meanwhile counts nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def hash_files(paths: Iterable[Path], memory: Path | None = None) -> str:
+    """sha256 over files, in the order of their paths; unchanged ones are not read twice.
+
+    Args:
+        paths: the files.
+        memory: folder where hashes are kept by path, size and time of change.
+    """
+    known: dict[str, str] = {}
+    notes = None if memory is None else memory / "hashes.json"
+    if notes is not None and notes.is_file():
+        known = json.loads(notes.read_text())
+    digest, grown = hashlib.sha256(), False
+    for path in sorted(paths):
+        stat = path.stat()
+        name = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        if name not in known:
+            with path.open("rb") as file:
+                known[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            grown = True
+        digest.update(f"{path.name}:{known[name]};".encode())
+    if grown and notes is not None:
+        try:
+            notes.parent.mkdir(parents=True, exist_ok=True)
+            _write(notes, json.dumps(known).encode())
+        except OSError:
+            pass  # only slower next time
+    return digest.hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.{uuid4().hex}")
+    draft.write_bytes(content)
+    draft.replace(path)
+
+
+def _segments(folder: Path) -> list[Path]:
+    return [*folder.glob("[!.]*.safetensors")]
