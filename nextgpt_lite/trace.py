@@ -126,8 +126,9 @@ def _watched(model: NextGPT) -> Iterator[tuple[list[list[int]], list[int]]]:
         forwards.append(named["inputs_embeds"].shape[1])  # (1, S, D)
 
     causal_lm = model.llm.causal_lm
+    table = causal_lm.get_input_embeddings().token_adapter.base_layer  # below the new rows
     hooks = (
-        causal_lm.get_input_embeddings().register_forward_pre_hook(on_embed),
+        table.register_forward_pre_hook(on_embed),
         causal_lm.get_decoder().register_forward_pre_hook(on_forward, with_kwargs=True),
     )
     try:
