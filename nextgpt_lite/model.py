@@ -36,6 +36,7 @@ from nextgpt_lite.losses import (
     condition_distance,
 )
 from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.prefix import read_after_prefix
 from nextgpt_lite.projections import InputProjection, OutputProjection
 from nextgpt_lite.reply import Event, Reply
 from nextgpt_lite.sharding import cut_like, gathered
@@ -172,8 +173,33 @@ class NextGPT(nn.Module):
         embeddings = self.splice(
             token_embeddings, batch.media_rows, batch.media_starts, batch.media_features
         )
+        if batch.positions is None and self.prefixes_frozen and torch.is_grad_enabled():
+            return token_embeddings, self._read_after_prefix(batch, embeddings)
         mask = batch.attention_mask if batch.positions is None else None
         return token_embeddings, self.llm.hidden(embeddings, mask, positions=batch.positions)
+
+    @property
+    def prefixes_frozen(self) -> bool:
+        """Whether nothing learns that reaches a position before the first signal token."""
+        lm = self.llm.causal_lm
+        if lm.config._attn_implementation not in ("sdpa", "eager") or any(
+            getattr(module, "gradient_checkpointing", False) for module in lm.modules()
+        ):
+            return False  # reading in two parts needs a mask of its own and a cache
+        learning = (name for name, p in self.named_parameters() if p.requires_grad)
+        return not any("lora_" in name or name.startswith("input_") for name in learning)
+
+    def _read_after_prefix(self, batch: Batch, embeddings: Tensor) -> Tensor:
+        """(B, S, D) as `read`, the frozen beginnings of rows apart (see `prefix`)."""
+        lengths = batch.attention_mask.sum(1).tolist()
+        learns = torch.isin(batch.ids, torch.tensor(self.llm.new_ids, device=batch.ids.device))
+        firsts, keys, with_media = [], [], set(batch.media_rows.tolist())
+        for row, length in enumerate(lengths):
+            at = learns[row, :length].nonzero()[:1, 0].tolist()
+            firsts.append(max(1, *at) if at else length)
+            beginning = tuple(batch.ids[row, : firsts[-1]].tolist())
+            keys.append((beginning, row if row in with_media else None))
+        return read_after_prefix(self.llm, embeddings, lengths, firsts, keys)
 
     def loss(self, batch: Batch, divisors: Divisors | None = None) -> Losses:
         """Cross-entropy on words and signal tokens, distance of projected blocks to conditions.

@@ -214,7 +214,7 @@ class Trainer:
             width=self.model.encoder_width,
             features=self.features.media,
             conditions=self.features.conditions,
-            pack=self.schedule.pack,
+            pack=None if self.model.prefixes_frozen else self.schedule.pack,
         )
         return batch.to(self.accelerator.device), [record.id for record in records]
 
