@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,11 +23,15 @@ from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.notebook.display import MIME, Bundle, facts, media_bundle
 
 if TYPE_CHECKING:
+    from IPython.display import DisplayHandle
     from matplotlib.figure import Figure
 
 MAX_BYTES = 60 * 1024
 TILE = 128  # pixels on the page of one picture in a sheet
-NOT_LOSSES = {"step", "epoch", "stage", "lr", "learning_rate", "seconds", "samples", "time"}
+NOT_LOSSES = {
+    "step", "epoch", "stage", "lr", "learning_rate", "samples", "time", "seconds",
+    "samples_per_second", "tokens_per_second", "seconds_left", "peak_memory",
+}  # fmt: skip
 
 
 def show_pictures(
@@ -83,14 +89,48 @@ def plot_losses(
         metrics: one mapping a step with "step" and the named parts, or a metrics.jsonl file.
         parts: names to plot; by default every number that is no bookkeeping.
     """
-    from matplotlib.figure import Figure
-
     if isinstance(metrics, str | Path):
         with Path(metrics).open(encoding="utf-8") as lines:
             metrics = [json.loads(line) for line in lines if line.strip()]
     if not metrics:
         raise ValueError("no metrics to plot: train for at least one step first")
     names = list(parts) if parts is not None else _numeric_names(metrics)
+    _show_figure(_curves(metrics, names, title), f"<losses: {', '.join(names)}>", [])
+
+
+class LivePlot:
+    """`plot_losses` that grows while a run goes on: a watcher for `Trainer`.
+
+    Args:
+        parts: names to plot.
+        title: of the figure.
+        seconds: between two drawings; the last line of a run is always drawn.
+    """
+
+    def __init__(self, parts: Sequence[str], title: str = "", seconds: float = 2.0) -> None:
+        self.parts, self.title, self.seconds = list(parts), title, seconds
+        self.lines: list[Mapping[str, Any]] = []
+        self._drawn = -math.inf
+        self._place: DisplayHandle | None = None
+
+    def __call__(self, line: Mapping[str, Any]) -> None:
+        """Takes one line of metrics."""
+        self.lines.append(line)
+        if time.monotonic() - self._drawn < self.seconds and line.get("seconds_left", 1) > 0:
+            return
+        self._drawn = time.monotonic()
+        picture = _picture(_curves(self.lines, self.parts, self.title))
+        bundle = _bundle(picture, f"<losses: {', '.join(self.parts)}>", [])
+        if self._place is None:
+            self._place = display(bundle, display_id=True)
+        else:
+            self._place.update(bundle)
+
+
+def _curves(metrics: Sequence[Mapping[str, Any]], names: Sequence[str], title: str) -> Figure:
+    """One curve for each name, thin as measured and thick smoothed."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5, 2.8), dpi=90, layout="constrained")
     axes = figure.subplots()
     for name in names:
@@ -101,7 +141,7 @@ def plot_losses(
     axes.set(xlabel="step", ylabel="loss", title=title)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
-    _show_figure(figure, f"<losses: {', '.join(names)}>", [])
+    return figure
 
 
 def show_figure(figure: Figure, text: str = "<figure>") -> None:
@@ -179,20 +219,26 @@ def _numeric_names(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _show_figure(figure: Figure, text: str, shown: list[dict[str, Any]]) -> None:
+    _show_image(_picture(figure), text, shown)
+
+
+def _picture(figure: Figure) -> Image.Image:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    _show_image(Image.open(buffer).convert("RGB"), text, shown)
+    return Image.open(buffer).convert("RGB")
 
 
 def _show_image(image: Image.Image, text: str, shown: list[dict[str, Any]]) -> None:
-    display(
-        Bundle(
-            {
-                "text/plain": text,
-                "image/png": b64encode(_small_png(image)).decode(),
-                MIME: {"kind": "plot", "media": shown},
-            }
-        )
+    display(_bundle(image, text, shown))
+
+
+def _bundle(image: Image.Image, text: str, shown: list[dict[str, Any]]) -> Bundle:
+    return Bundle(
+        {
+            "text/plain": text,
+            "image/png": b64encode(_small_png(image)).decode(),
+            MIME: {"kind": "plot", "media": shown},
+        }
     )
 
 

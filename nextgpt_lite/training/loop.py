@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +23,12 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, set_seed
+from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list, gather_object, set_seed
 from safetensors.torch import load_file, save_file
-from tqdm.auto import tqdm
 
 from nextgpt_lite.batch import Batch, collate
-from nextgpt_lite.losses import Losses
+from nextgpt_lite.losses import Divisors, Losses
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.sharding import gathered, shard
 from nextgpt_lite.training.checkpoint import (
@@ -41,7 +42,9 @@ from nextgpt_lite.training.checkpoint import (
 )
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.mixture import Mixture
+from nextgpt_lite.training.precision import compile_checked, mixed_precision
 from nextgpt_lite.training.provenance import provenance, same_base
+from nextgpt_lite.training.report import METRICS, PROJECT, Report, Trackers, Watcher, trackers
 from nextgpt_lite.training.stages import (
     Stage,
     check_learning,
@@ -51,10 +54,10 @@ from nextgpt_lite.training.stages import (
 )
 
 CHECKPOINTS = "checkpoints"
-METRICS = "metrics.jsonl"
 GRADIENT_STEPS = 50  # after which every learning part must have had a gradient
 SMOOTHING = 0.98  # of the loss by which checkpoints are compared
-FREE = ("steps", "batch_size", "log_every", "checkpoint_every", "keep", "shard")
+FREE = ("steps", "batch_size", "log_every", "checkpoint_every", "keep", "shard", "accumulate",
+        "checkpointing", "compile")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,13 @@ class Schedule:
         checkpoint_every: steps; a clock would not agree between processes.
         keep: how many of the newest checkpoints are kept, besides the best.
         shard: cut the model over the processes (FSDP2) instead of copying it (DDP).
+        mixed_precision: "no", "bf16", "fp16" (with a scaler, for a T4), or "auto": what the device
+            is fast at.
+        pack: positions of a row that several conversations share, by default those of the longest;
+            None gives each a row of its own (see `batch.collate`).
+        accumulate: passes in which a step's batch is read; it gives the same gradient.
+        checkpointing: compute the LLM's activations again in the backward pass, to save memory.
+        compile: torch.compile LLM and output projections, after a check that it keeps gradients.
     """
 
     steps: int
@@ -80,7 +90,17 @@ class Schedule:
     keep: int = 2
     mixed_precision: str = "no"
     shard: bool = False
-    pack: int | None = 0  # see `batch.collate`: by default rows as long as the longest conversation
+    pack: int | None = 0
+    accumulate: int = 1
+    checkpointing: bool = False
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.accumulate <= self.batch_size:
+            raise ValueError(
+                f"accumulate is {self.accumulate}: a batch of {self.batch_size} is read in 1 to "
+                f"{self.batch_size} passes."
+            )
 
     @classmethod
     def of(cls, stage: Stage, **changes: Any) -> Schedule:
@@ -113,6 +133,8 @@ class Trainer:
         schedule: the numbers.
         media_folder: where media paths of the conversations are resolved.
         cache: folder of frozen work that outlives the run (see `features`); None keeps none.
+        report_to: "tensorboard", "trackio", "wandb", or accelerate's own trackers.
+        watchers: called with each logged line, for instance `SamplesPage` or `LivePlot`.
     """
 
     def __init__(
@@ -124,8 +146,16 @@ class Trainer:
         schedule: Schedule,
         media_folder: Path | None = None,
         cache: Path | None = None,
+        report_to: Trackers | None = None,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
-        self.accelerator = Accelerator(mixed_precision=schedule.mixed_precision)
+        AcceleratorState._reset_state()  # else a second run could not have another precision
+        self.accelerator = Accelerator(
+            mixed_precision=mixed_precision(schedule.mixed_precision),
+            log_with=trackers(report_to) or None,
+            project_dir=output,
+        )
+        self.watchers = watchers
         self.stage, self.mixture, self.output, self.schedule = stage, mixture, output, schedule
         self.checkpoints = Checkpoints(output / CHECKPOINTS, schedule.keep)
         open_for(model, stage)
@@ -134,6 +164,8 @@ class Trainer:
         sharded = schedule.shard or self.accelerator.is_fsdp2
         if sharded:
             shard(self.model)
+        if schedule.checkpointing:
+            self.model.llm.causal_lm.gradient_checkpointing_enable({"use_reentrant": False})
         self.learning = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             [
@@ -144,6 +176,7 @@ class Trainer:
                 {"params": [p for p in self.learning if p.ndim <= 1], "weight_decay": 0.0},
             ],
             betas=(0.9, 0.98),
+            fused=True,  # one pass over the weights: five times as fast on a CPU
         )
         if sharded and not self.accelerator.is_fsdp2:  # accelerate would wrap it for copies
             self.wrapped, self.optimizer = self.model, self.accelerator.prepare(optimizer)
@@ -169,12 +202,9 @@ class Trainer:
         self._start(resume)
         metrics: list[dict[str, float]] = []
         idle, first, saved = set(self.stage.learns), self.step, self.step
-        bar = tqdm(
-            total=self.schedule.steps,
-            initial=self.step,
-            desc=f"stage {self.stage.number}",
-            disable=not self.accelerator.is_main_process,
-            mininterval=1.0,
+        title = f"stage {self.stage.number}"
+        self.report = Report(
+            self.accelerator, self.output, title, self.schedule.steps, self.step, self.watchers
         )
         self.wrapped.train()
         try:
@@ -182,12 +212,11 @@ class Trainer:
                 while self.step < self.schedule.steps:
                     line, stopped = self._one_step(stop)
                     idle = self._reached(idle, self.step - first)
-                    bar.update()
-                    bar.set_postfix({k: f"{line[k]:.3f}" for k in Losses._fields}, refresh=False)
+                    self.report.show(line)
                     last = stopped or self.step == self.schedule.steps
                     if last or self.step % self.schedule.log_every == 0:
                         metrics.append(line)
-                        self._log(line)
+                        self.report.log(line)
                     if last or self.step - saved >= self.schedule.checkpoint_every:
                         self._save()
                         saved = self.step
@@ -195,18 +224,19 @@ class Trainer:
                         raise KeyboardInterrupt
         finally:
             self.features.flush()
-            bar.close()
+            self.report.close()
             self.wrapped.eval()
         if self.accelerator.is_main_process:
             self.checkpoints.publish(self.step, self.output)
         self.accelerator.wait_for_everyone()
         return metrics
 
-    def batch(self, step: int) -> tuple[Batch, list[str]]:
-        """This process's share of a step's batch, and the ids of its records."""
+    def batch(self, step: int, part: int = 0) -> tuple[Batch, list[str]]:
+        """One part of this process's share of a step's batch, and the ids of its records."""
         process, processes = self.accelerator.process_index, self.accelerator.num_processes
         first = (step * processes + process) * self.schedule.batch_size
-        records = [self.mixture(first + i) for i in range(self.schedule.batch_size)]
+        share = range(first, first + self.schedule.batch_size)[part :: self.schedule.accumulate]
+        records = [self.mixture(index) for index in share]
         encoded = [self.model.conversation.encode(record.messages) for record in records]
         batch = collate(
             encoded,
@@ -222,18 +252,25 @@ class Trainer:
         """One step of all processes: its log line, and whether any of them was asked to stop."""
         started = time.monotonic()
         self._seed()
-        batch, ids = self.batch(self.step)
-        divisors = self.accelerator.reduce(batch.divisors(), "mean")
-        with self.accelerator.autocast():
-            losses: Losses = self.wrapped(batch, divisors)
-        asked = losses.total.new_tensor(float(stop.is_set()))
-        known = self.accelerator.reduce(torch.stack([*losses, asked]).detach(), "mean").tolist()
+        parts = [self.batch(self.step, part) for part in range(self.schedule.accumulate)]
+        each = zip(*(batch.divisors() for batch, _ in parts), strict=True)
+        divisors = Divisors(*(torch.stack(values).mean(0) for values in each))
+        divisors = self.accelerator.reduce(divisors, "mean")
+        self.optimizer.zero_grad(set_to_none=True)
+        found, suspects = [], []
+        for batch, ids in parts:
+            losses = self._pass(batch, divisors, last=batch is parts[-1][0])
+            found.append(torch.stack([*losses]).detach())
+            suspects += [] if found[-1].isfinite().all() else ids
+        tokens = torch.stack([batch.attention_mask.sum() for batch, _ in parts]).sum()
+        asked = torch.tensor(float(stop.is_set()), device=tokens.device)
+        mine = torch.cat([torch.stack(found).mean(0), torch.stack([asked, tokens.float()])])
+        *known, stopped, read = self.accelerator.reduce(mine, "mean").tolist()
         if not math.isfinite(known[0]):
             raise FloatingPointError(
-                f"The loss of step {self.step} is not finite; its records are {', '.join(ids)}."
+                f"The loss of step {self.step} is not finite; its records are "
+                f"{', '.join(gather_object(suspects))}."
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(losses.total)
         norm = self.accelerator.clip_grad_norm_(self.learning, self.schedule.clip)
         rate = self.schedule.rate(self.step)
         for group in self.optimizer.param_groups:
@@ -242,16 +279,33 @@ class Trainer:
         self.step += 1
         before = known[0] if self.loss is None else self.loss
         self.loss = SMOOTHING * before + (1 - SMOOTHING) * known[0]
-        self.seconds += time.monotonic() - started
+        processes, seconds = self.accelerator.num_processes, time.monotonic() - started
+        self.seconds += seconds
         line = {
             "step": self.step,
-            **dict(zip(Losses._fields, known, strict=False)),
+            **dict(zip(Losses._fields, known, strict=True)),
             "gradient": float(gathered(norm)),
             "rate": rate,
-            "tokens": int(batch.attention_mask.sum()),
+            "tokens": round(read * processes),
             "seconds": self.seconds,
+            **self.report.measured(
+                self.step,
+                seconds,
+                self.schedule.batch_size * processes,
+                round(read * processes),
+                self.accelerator.device,
+            ),
         }
-        return line, known[-1] > 0
+        return line, stopped > 0
+
+    def _pass(self, batch: Batch, divisors: Divisors, last: bool) -> Losses:
+        """Forward and backward of one part; processes wait for each other in the last one only."""
+        apart = nullcontext() if last else self.accelerator.no_sync(self.wrapped)
+        with apart:
+            with self.accelerator.autocast():
+                losses: Losses = self.wrapped(batch, divisors)
+            self.accelerator.backward(losses.total / self.schedule.accumulate)
+        return losses
 
     def _seed(self) -> None:
         """Every source of random numbers, apart for each process: dropout, media, mixtures."""
@@ -272,6 +326,9 @@ class Trainer:
     def _start(self, resume: bool) -> None:
         """Checks what will learn, takes up the newest checkpoint, writes the ledger."""
         check_learning(self.model, self.stage, self.optimizer)
+        if self.schedule.compile:
+            compile_checked(self.model, self.batch(0)[0], self.accelerator.autocast)
+        self.accelerator.init_trackers(PROJECT, asdict(self.schedule))
         self.origin = provenance(self.model, self.mixture)
         if not resume and any(self.checkpoints):
             raise FileExistsError(
@@ -291,11 +348,6 @@ class Trainer:
         lines = metrics.read_text().splitlines(keepends=True) if metrics.exists() else []
         with beside(metrics) as path:  # without what was logged after the checkpoint
             path.write_text("".join(line for line in lines if _step_of(line) <= self.step))
-
-    def _log(self, line: dict[str, float]) -> None:
-        if self.accelerator.is_main_process:
-            with (self.output / METRICS).open("a") as file:
-                file.write(json.dumps({k: float(f"{v:.9g}") for k, v in line.items()}) + "\n")
 
     def _save(self) -> None:
         """Writes a checkpoint; every process takes part, for a sharded model is gathered."""

@@ -1,0 +1,132 @@
+"""What a run shows while it runs: a bar, `metrics.jsonl`, experiment trackers, whoever watches.
+
+Knows: rates, seconds left, peak memory, which trackers there are. Leaves to others: the numbers of
+a step (`loop`), curves (`notebook.plots`), sample replies (`samples_page`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from accelerate import Accelerator
+from accelerate.tracking import GeneralTracker
+from tqdm.auto import tqdm
+
+from nextgpt_lite.losses import Losses
+
+METRICS = "metrics.jsonl"
+PROJECT = "nextgpt_lite"
+MODULES = {"tensorboard": ("tensorboard", "tensorboardX"), "trackio": ("trackio",),
+           "wandb": ("wandb",)}  # fmt: skip
+
+Watcher = Callable[[Mapping[str, Any]], None]
+Trackers: TypeAlias = "str | GeneralTracker | Sequence[str | GeneralTracker]"
+TIMES = ("seconds", "samples_per_second", "tokens_per_second", "seconds_left", "peak_memory")
+
+
+def trackers(names: Trackers | None) -> list[Any]:
+    """What `Accelerator(log_with=...)` takes.
+
+    Raises:
+        ValueError: a tracker is unknown or not installed; accelerate would leave it out silently.
+    """
+    listed = [names] if isinstance(names, str | GeneralTracker) else [*(names or ())]
+    for name in listed:
+        if not isinstance(name, str):
+            continue
+        if name not in MODULES:
+            raise ValueError(f"report_to is {name!r}: use one of {', '.join(MODULES)}.")
+        if not any(find_spec(module) for module in MODULES[name]):
+            raise ValueError(f"report_to names {name!r}, which is not installed: pip install it.")
+    return listed
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: most that the accelerator, or on a CPU this process, ever held."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":  # which has no `resource`
+        return 0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+class Report:
+    """Shows one run.
+
+    Args:
+        accelerator: its main process reports, all others keep silent.
+        folder: of the run.
+        title: before the bar.
+        steps: of the whole run.
+        step: the one the run starts from.
+        watchers: called with each logged line.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        folder: Path,
+        title: str,
+        steps: int,
+        step: int,
+        watchers: Sequence[Watcher] = (),
+    ) -> None:
+        self.accelerator, self.folder = accelerator, folder
+        self.steps, self.watchers = steps, watchers
+        self.pace: float | None = None  # seconds a step, smoothed
+        self.bar = tqdm(
+            total=steps,
+            initial=step,
+            desc=title,
+            disable=not accelerator.is_main_process,
+            mininterval=1.0,
+            smoothing=0.1,
+        )
+
+    def measured(
+        self, step: int, seconds: float, records: int, tokens: int, device: torch.device
+    ) -> dict[str, float]:
+        """The `TIMES` of one step: rates of all processes together, and when the run ends."""
+        self.pace = seconds if self.pace is None else 0.9 * self.pace + 0.1 * seconds
+        return {
+            "samples_per_second": records / seconds,
+            "tokens_per_second": tokens / seconds,
+            "seconds_left": (self.steps - step) * self.pace,
+            "peak_memory": peak_memory(device),
+        }
+
+    def show(self, line: Mapping[str, float]) -> None:
+        """Moves the bar by one step."""
+        parts = {name: f"{line[name]:.3f}" for name in Losses._fields}
+        rates = {
+            "samples/s": f"{line['samples_per_second']:.1f}",
+            "tokens/s": f"{line['tokens_per_second']:.0f}",
+            "GB": f"{line['peak_memory'] / 1e9:.2f}",
+        }
+        self.bar.update()
+        self.bar.set_postfix({**parts, **rates}, refresh=False)
+
+    def log(self, line: Mapping[str, float]) -> None:
+        """Writes a line to `metrics.jsonl`, to every tracker, and tells the watchers."""
+        self.accelerator.log(dict(line), step=int(line["step"]))
+        if not self.accelerator.is_main_process:
+            return
+        with (self.folder / METRICS).open("a") as file:
+            file.write(json.dumps({k: float(f"{v:.9g}") for k, v in line.items()}) + "\n")
+        for watcher in self.watchers:
+            watcher(line)
+
+    def close(self) -> None:
+        """Ends the bar and the trackers."""
+        self.bar.close()
+        for tracker in self.accelerator.trackers:  # `end_training` would end the process group too
+            tracker.finish()
