@@ -16,11 +16,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from nextgpt_lite.config import LoraSettings
+from nextgpt_lite.losses import head_errors
 from nextgpt_lite.modality import MODALITIES, markers
 
 
@@ -147,6 +149,27 @@ class LanguageModel(nn.Module):
         new = F.linear(hidden, _new_rows(layer).to(hidden.dtype)).to(known.dtype)
         ids = torch.tensor(self.new_ids, device=known.device)
         return known.index_copy_(-1, ids, new)
+
+    def errors(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        """(P, D) states, (P,) wanted tokens -> (P,) cross-entropy of `logits`, all in one go."""
+        layer = self.causal_lm.get_output_embeddings().token_adapter
+        head, ids = layer.base_layer, torch.tensor(self.new_ids, device=hidden.device)
+        return head_errors(hidden, head.weight, head.bias, _new_rows(layer), ids, labels)
+
+    def train(self, mode: bool = True) -> LanguageModel:
+        """As ever, but LoRA that does not learn has no dropout, and costs nothing while it is zero.
+
+        Before stage 3 its output is exactly zero; leaving it out changes no bit.
+        """
+        super().train(mode)
+        lora = {name: p for name, p in self.named_parameters() if "lora_" in name}
+        learns = any(p.requires_grad for p in lora.values())
+        zero = all(not p.any() for name, p in lora.items() if "lora_B" in name)
+        for module in self.modules():
+            if isinstance(module, LoraLayer):
+                module.lora_dropout.train(mode and learns)
+                module._disable_adapters = mode and zero and not learns
+        return self
 
     def describe_ids(self, ids: Sequence[int]) -> list[str]:
         """The tokens' names, for traces and `reply.signal_tokens`."""

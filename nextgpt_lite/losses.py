@@ -6,16 +6,14 @@ Knows: tensors. Leaves to others: where they come from (`model`) and which of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 IGNORE = -100
-CHUNK = 2**24  # logits that exist at once: 64 MB of float32
+CHUNK = 2**25, 2**22  # logits that exist at once: on an accelerator, on a CPU with its caches
 TINY = 1e-8
 
 
@@ -63,50 +61,13 @@ class Divisors(NamedTuple):
         return (self.squares / self.blocks.clamp_min(TINY)).clamp_min(TINY)
 
 
-def chunked_token_losses(
-    head: Callable[[Tensor], Tensor],
-    hidden: Tensor,
-    labels: Tensor,
-    signal_ids: Tensor,
-    positions: Tensor,
-    vocabulary: int,
-    chunk: int = CHUNK,
-) -> tuple[Tensor, Tensor]:
-    """`token_losses` of `head(hidden)` without ever holding all of its logits.
-
-    With a vocabulary of 32,000 the logits of 8,192 positions, their softmax and its gradient are
-    3 GB. Where they are more than `chunk`, the positions go through the head piece by piece, and
-    the backward pass computes each piece's logits again.
-
-    Args:
-        head: (P, D) -> (P, V).
-        hidden: (P, D) states of the trained positions.
-        labels, signal_ids, positions: as in `token_losses`.
-        vocabulary: V.
-        chunk: logits that may exist at once.
-    """
-
-    def part(states: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        return token_losses(head(states), wanted, signal_ids, positions)
-
-    size = max(1, chunk // vocabulary)
-    if len(labels) <= size:
-        return part(hidden, labels)
-    pieces = [
-        checkpoint(part, states, wanted, use_reentrant=False)
-        for states, wanted in zip(hidden.split(size), labels.split(size), strict=True)
-    ]
-    text, signal = zip(*pieces, strict=True)
-    return torch.stack(text).sum(), torch.stack(signal).sum()
-
-
 def token_losses(
-    logits: Tensor, labels: Tensor, signal_ids: Tensor, positions: Tensor | None = None
+    errors: Tensor, labels: Tensor, signal_ids: Tensor, positions: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy split into words and signal tokens.
 
     Args:
-        logits: (P, V) one row for each trained position.
+        errors: (P,) cross-entropy of each trained position.
         labels: (P,) the token to be predicted there.
         signal_ids: (X,) every signal token id.
         positions: () divisor of both sums; None means P.
@@ -115,11 +76,90 @@ def token_losses(
         (text, signal), whose sum is the mean cross-entropy over the positions.
     """
     if positions is None:
-        positions = torch.tensor(float(len(labels)), device=logits.device)
-    losses = F.cross_entropy(logits.float(), labels, reduction="none")  # (P,)
-    losses = losses / positions.clamp_min(TINY)
+        positions = torch.tensor(float(len(labels)), device=errors.device)
+    shares = errors / positions.clamp_min(TINY)
     is_signal = torch.isin(labels, signal_ids)  # (P,)
-    return losses[~is_signal].sum(), losses[is_signal].sum()
+    return shares[~is_signal].sum(), shares[is_signal].sum()
+
+
+def head_errors(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    rows: Tensor,
+    ids: Tensor,
+    labels: Tensor,
+    chunk: int | None = None,
+) -> Tensor:
+    """Cross-entropy of a frozen output matrix some of whose rows learn, never holding all logits.
+
+    Each position's gradient is known as soon as its logits are, so it is computed at once and the
+    logits are forgotten: with a vocabulary of 32,000 the logits of 8,192 positions, their softmax
+    and its gradient would be 3 GB. Only `hidden` and `rows` get a gradient.
+
+    Args:
+        hidden: (P, D) states.
+        weight: (V, D) output matrix; what stands at `ids` does not count.
+        bias: (V,) of the output matrix.
+        rows: (n, D) learning rows that stand at `ids` instead.
+        ids: (n,) where.
+        labels: (P,) the token to be predicted.
+        chunk: logits that exist at once.
+
+    Returns:
+        float32 (P,).
+    """
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    size = max(1, (chunk or CHUNK[kind == "cpu"]) // len(weight))
+    errors: Tensor = _HeadErrors.apply(
+        hidden, weight.detach(), bias, rows, ids, labels, dtype, size, torch.is_grad_enabled()
+    )
+    return errors
+
+
+class _HeadErrors(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, rows: Tensor, ids: Tensor,
+        labels: Tensor, dtype: torch.dtype, size: int, learning: bool,
+    ) -> Tensor:  # fmt: skip
+        # float16 would round small probabilities to zero
+        scale = 1024.0 if dtype == torch.float16 else 1.0
+        with torch.autocast(hidden.device.type, enabled=False):
+            states, known, new = (t.to(dtype) for t in (hidden, weight, rows))
+            errors = hidden.new_empty(len(labels), dtype=torch.float32)
+            slopes = torch.empty_like(hidden) if learning else None  # (P, D) of each own error
+            onto_new = hidden.new_empty(len(labels), len(ids), dtype=dtype)  # (P, n)
+            for first in range(0, len(labels), size):
+                here = slice(first, first + size)
+                logits = F.linear(states[here], known, bias)  # (p, V)
+                logits[:, ids] = states[here] @ new.T
+                logits = logits.float()
+                wanted = labels[here, None]
+                total = logits.logsumexp(-1, keepdim=True)  # (p, 1)
+                errors[here] = (total - logits.gather(-1, wanted))[:, 0]
+                if slopes is None:
+                    continue
+                slope = logits.sub_(total).exp_()  # probabilities
+                slope.scatter_add_(-1, wanted, slope.new_full(wanted.shape, -1.0))
+                slope = slope.mul_(scale).to(dtype)
+                onto_new[here] = slope[:, ids]
+                slope[:, ids] = 0
+                back = slope @ known + onto_new[here] @ new
+                slopes[here] = (back.float() / scale).to(hidden.dtype)
+        ctx.save_for_backward(slopes, onto_new, hidden)
+        ctx.scale = scale
+        return errors
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        slopes, onto_new, hidden = ctx.saved_tensors
+        amount = upstream[0][:, None]  # (P, 1)
+        with torch.autocast(hidden.device.type, enabled=False):
+            onto_rows = (onto_new.float() * (amount / ctx.scale)).T @ hidden.float()  # (n, D)
+            onto_hidden = (slopes.float() * amount).to(hidden.dtype)
+        return onto_hidden, None, None, onto_rows, None, None, None, None, None
 
 
 def condition_distance(

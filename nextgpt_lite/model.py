@@ -32,8 +32,8 @@ from nextgpt_lite.losses import (
     TINY,
     Divisors,
     Losses,
-    chunked_token_losses,
     condition_distance,
+    token_losses,
 )
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.prefix import read_after_prefix
@@ -213,14 +213,9 @@ class NextGPT(nn.Module):
         targets = batch.labels[:, 1:]  # (B, S-1), position p predicts the token at p + 1
         trained = targets != IGNORE
         signal_ids = torch.tensor(list(self.llm.all_signal_ids), device=targets.device)
-        text, signal = chunked_token_losses(
-            self.llm.logits,
-            hidden[:, :-1][trained],  # (P, D): no logits for untrained positions
-            targets[trained],
-            signal_ids,
-            divisors.positions,
-            self.llm.vocabulary,
-        )
+        wanted = targets[trained]  # (P,)
+        errors = self.llm.errors(hidden[:, :-1][trained], wanted)  # none for untrained positions
+        text, signal = token_losses(errors, wanted, signal_ids, divisors.positions)
         condition = hidden.new_zeros((), dtype=torch.float32)
         every = divisors.blocks.sum().clamp_min(TINY)
         sizes = dict(zip(MODALITIES, divisors.sizes(), strict=True))

@@ -7,10 +7,12 @@ from random import Random
 
 import pytest
 import torch
+import torch.nn.functional as F
+from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from nextgpt_lite.batch import Batch, collate, first_fit
-from nextgpt_lite.losses import IGNORE, chunked_token_losses, token_losses
+from nextgpt_lite.losses import IGNORE, head_errors
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.stages import STAGES, open_for
@@ -188,22 +190,57 @@ def test_new_rows_are_those_of_peft_s_own_layers() -> None:
     torch.testing.assert_close(model.llm.logits(states), lm.get_output_embeddings()(states))
 
 
-@pytest.mark.parametrize("chunk", [1, 30 * 11, 10**6])
-def test_chunks_change_neither_losses_nor_gradients(chunk: int) -> None:
+@pytest.mark.parametrize("chunk", [1, 40 * 11, 10**6])
+@pytest.mark.parametrize("bias", [False, True])
+def test_pieces_of_the_head_give_the_cross_entropy_of_all_logits(chunk: int, bias: bool) -> None:
     torch.manual_seed(0)
-    hidden, weight = torch.randn(70, 8), torch.randn(30, 8)
-    labels, signals = torch.randint(30, (70,)), torch.tensor([3, 4, 5])
+    hidden, rows, amount = torch.randn(70, 8), torch.randn(3, 8), torch.rand(70)
+    head, ids = torch.nn.Linear(8, 40, bias), torch.tensor([3, 39, 5])
+    labels = torch.randint(40, (70,))
     both = []
-    for chunked in (False, True):
-        states = hidden.clone().requires_grad_()
-        head = weight.clone().requires_grad_()
-        if chunked:
-            parts = chunked_token_losses(
-                lambda h, w=head: h @ w.T, states, labels, signals, torch.tensor(70.0), 30, chunk
-            )
+    for pieces in (True, False):
+        states, new = hidden.clone().requires_grad_(), rows.clone().requires_grad_()
+        if pieces:
+            errors = head_errors(states, head.weight, head.bias, new, ids, labels, chunk)
         else:
-            parts = token_losses(states @ head.T, labels, signals)
-        (parts[0] + 2 * parts[1]).backward()
-        both.append((*parts, states.grad, head.grad))
+            logits = head(states).index_copy(-1, ids, states @ new.T)
+            errors = F.cross_entropy(logits, labels, reduction="none")
+        (errors * amount).sum().backward()
+        both.append((errors.detach(), states.grad, new.grad))
     for ours, theirs in zip(*both, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_heads_stay_near(dtype: torch.dtype) -> None:
+    model = open_and_stirred(2)
+    states = torch.randn(50, model.llm.width, requires_grad=True)
+    labels = torch.randint(model.llm.vocabulary, (50,))
+    found = []
+    for half in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", dtype, enabled=half):
+            errors = model.llm.errors(states, labels)
+        assert errors.dtype == torch.float32
+        (gradient,) = torch.autograd.grad(errors.mean(), states)
+        found.append((errors.detach(), gradient * 50))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0.02, rtol=0.02)
+
+
+def test_lora_that_is_frozen_at_zero_is_left_out_and_comes_back() -> None:
+    model = tiny_model()
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    embeddings = torch.randn(2, 5, model.llm.width)
+    open_for(model, STAGES[2])
+    before = model.llm.hidden(embeddings)
+    model.train()
+    assert layers and all(layer.disable_adapters for layer in layers)
+    assert torch.equal(model.llm.hidden(embeddings), before)
+    open_for(model, STAGES[3])
+    assert not any(layer.disable_adapters for layer in model.train().modules()
+                   if isinstance(layer, LoraLayer))  # fmt: skip
+    open_for(model, STAGES[1])
+    torch.nn.init.normal_(layers[0].lora_B["default"].weight)
+    model.train()
+    assert not any(layer.disable_adapters for layer in layers), "frozen, but not zero"

@@ -74,7 +74,7 @@ class Features:
             def encode(items: list[Any], modality: str = modality) -> Tensor:
                 return self.model.encoder.encode([(modality, item) for item in items])
 
-            self._compute(rows, asked, encode, self._open)
+            self._compute(rows, asked, encode, self.open)
         return rows.stack(keys)
 
     def conditions(self, modality: str, captions: Sequence[str]) -> Tensor:
@@ -136,7 +136,7 @@ class Features:
         environment = f"{torch.__version__} {self.model.device.type} {settings}"
         return sha256(f"{content} {source} {environment}".encode()).hexdigest(), name
 
-    def _open(self, part: dict[str, Any]) -> Any:
+    def open(self, part: dict[str, Any]) -> Any:
         if part.get("data") is not None:
             return part["data"]
         if "path" in part:
