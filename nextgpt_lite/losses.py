@@ -124,32 +124,31 @@ class _HeadErrors(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, rows: Tensor, ids: Tensor,
         labels: Tensor, dtype: torch.dtype, size: int, learning: bool,
     ) -> Tensor:  # fmt: skip
-        # float16 would round small probabilities to zero
-        scale = 1024.0 if dtype == torch.float16 else 1.0
+        is_new = labels[:, None] == ids  # (P, n)
         with torch.autocast(hidden.device.type, enabled=False):
             states, known, new = (t.to(dtype) for t in (hidden, weight, rows))
+            wanted = torch.where(is_new.any(1, keepdim=True), is_new.to(dtype) @ new, known[labels])
             errors = hidden.new_empty(len(labels), dtype=torch.float32)
             slopes = torch.empty_like(hidden) if learning else None  # (P, D) of each own error
-            onto_new = hidden.new_empty(len(labels), len(ids), dtype=dtype)  # (P, n)
+            onto_new = hidden.new_empty(len(labels), len(ids), dtype=torch.float32)  # (P, n)
             for first in range(0, len(labels), size):
                 here = slice(first, first + size)
                 logits = F.linear(states[here], known, bias)  # (p, V)
                 logits[:, ids] = states[here] @ new.T
                 logits = logits.float()
-                wanted = labels[here, None]
-                total = logits.logsumexp(-1, keepdim=True)  # (p, 1)
-                errors[here] = (total - logits.gather(-1, wanted))[:, 0]
+                right = logits.gather(-1, labels[here, None])  # (p, 1)
+                most = logits.amax(-1, keepdim=True)
+                weights = logits.sub_(most).exp_()  # probabilities, but for their sum
+                total = weights.sum(-1, keepdim=True)  # (p, 1)
+                errors[here] = (most + total.log() - right)[:, 0]
                 if slopes is None:
                     continue
-                slope = logits.sub_(total).exp_()  # probabilities
-                slope.scatter_add_(-1, wanted, slope.new_full(wanted.shape, -1.0))
-                slope = slope.mul_(scale).to(dtype)
-                onto_new[here] = slope[:, ids]
-                slope[:, ids] = 0
-                back = slope @ known + onto_new[here] @ new
-                slopes[here] = (back.float() / scale).to(hidden.dtype)
+                onto_new[here] = weights[:, ids] / total - is_new[here].float()
+                mixed = weights[:, ids].to(dtype) @ new
+                weights[:, ids] = 0.0
+                mixed = mixed.float() + (weights.to(dtype) @ known).float()
+                slopes[here] = (mixed / total - wanted[here].float()).to(hidden.dtype)
         ctx.save_for_backward(slopes, onto_new, hidden)
-        ctx.scale = scale
         return errors
 
     @staticmethod
@@ -157,7 +156,7 @@ class _HeadErrors(torch.autograd.Function):
         slopes, onto_new, hidden = ctx.saved_tensors
         amount = upstream[0][:, None]  # (P, 1)
         with torch.autocast(hidden.device.type, enabled=False):
-            onto_rows = (onto_new.float() * (amount / ctx.scale)).T @ hidden.float()  # (n, D)
+            onto_rows = (onto_new * amount).T @ hidden.float()  # (n, D)
             onto_hidden = (slopes.float() * amount).to(hidden.dtype)
         return onto_hidden, None, None, onto_rows, None, None, None, None, None
 
