@@ -13,7 +13,7 @@ from zlib import crc32
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from nextgpt_lite.config import NextGPTConfig, locate
 from nextgpt_lite.data.records import Record
@@ -80,7 +80,7 @@ class Conditions(nn.Module):
         return torch.stack(made)
 
 
-def causal_lm(sizes: Sizes, **options: Any) -> LlamaForCausalLM:
+def causal_lm(sizes: Sizes, dtype: torch.dtype = torch.float32) -> LlamaForCausalLM:
     """A Llama of random weights."""
     config = LlamaConfig(
         vocab_size=sizes.vocabulary,
@@ -91,7 +91,7 @@ def causal_lm(sizes: Sizes, **options: Any) -> LlamaForCausalLM:
         max_position_embeddings=4096,
         tie_word_embeddings=False,
     )
-    return LlamaForCausalLM(config).to(**options) if options else LlamaForCausalLM(config)
+    return AutoModelForCausalLM.from_config(config, dtype=dtype)
 
 
 def model(sizes: Sizes, lm: LlamaForCausalLM | None = None) -> NextGPT:

@@ -51,6 +51,11 @@ def peak_memory(device: torch.device) -> int:
     """Bytes: most that the accelerator, or on a CPU this process, ever held."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.is_file():  # `getrusage` would begin with the peak of the process that started us
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     if sys.platform == "win32":  # which has no `resource`
         return 0
     import resource

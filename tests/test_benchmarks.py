@@ -1,0 +1,92 @@
+"""The benchmark measures what it says: both loops learn the same things; its FLOPs are counted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import gpu, training
+from benchmarks.flops import batch_flops
+from benchmarks.setting import Sizes
+from benchmarks.training import Ours, Plain, fit
+from nextgpt_lite.training.stages import part_of
+
+SMALL = Sizes(
+    width=64, layers=2, vocabulary=1200, records=4, sequence=60, rank=4,
+    projection={"hidden": 32, "layers": 1, "heads": 2, "feed_forward": 64},
+    conditions={"image": [7, 16], "audio": [1, 8], "video": [7, 24]},
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "Sizes", lambda: SMALL)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_both_loops_read_the_same_and_count_the_flops_that_are_done(
+    stage: int, tmp_path: Path
+) -> None:
+    ours = Ours(stage, SMALL, tmp_path, mixed_precision="no")
+    plain = Plain(stage, SMALL, tmp_path)
+    assert [r.messages for r in ours.records.records] == [r.messages for r in plain.records.records]
+    model, (batch, _) = ours.trainer.model, ours.trainer.batch(0)
+    with FlopCounterMode(display=False) as counter:
+        model.loss(batch).total.backward()
+    counted, said = counter.get_total_flops(), batch_flops(model, batch, SMALL)
+    assert 0.6 * counted < said < 1.1 * counted, "what is left out is padding and attention"
+    for loop in (ours, plain):
+        loop.step()
+    learned = sum(p.numel() for p in ours.trainer.learning)
+    table = plain.loop.table.weight.numel()
+    rows = sum(p.numel() for n, p in model.named_parameters() if part_of(n) == "token_rows")
+    ours_without_rows = learned - (rows if stage > 1 else 0)
+    assert sum(p.numel() for p in plain.loop.learning) == ours_without_rows + 2 * table
+
+
+def test_conversations_are_about_as_long_as_stated() -> None:
+    made = training.model(SMALL)
+    for stage in (1, 2, 3):
+        records = training.Conversations(stage, replace(SMALL, sequence=115, records=40),
+                                         made.conversation)  # fmt: skip
+        lengths = [len(made.conversation.encode(each.messages)) for each in records.records]
+        assert 105 < sum(lengths) / len(lengths) < 130
+        assert min(lengths) < 80
+        assert max(lengths) > 150
+
+
+def test_a_fit_finds_the_numbers_it_was_made_of() -> None:
+    found = fit([1, 2, 3, 4], [3.0, 9.0, 19.0, 33.0], 2)
+    assert found["a"] == pytest.approx(1)
+    assert found["b"] == pytest.approx(2)
+    assert found["r2"] == pytest.approx(1)
+
+
+def test_a_whole_small_run_writes_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "memory", lambda stage, name: 10**9)
+    monkeypatch.setattr(training, "TURNS", 2)
+    monkeypatch.setattr(sys, "argv", ["training", "--output", str(tmp_path)])
+    training.main()
+    result = json.loads((tmp_path / "training.json").read_text())
+    assert [*result["stages"]] == ["1", "2", "3"]
+    assert set(result["growth"]) == {"batch", "tokens", "width", "records"}
+    assert len(result["stages"]["1"]["times as fast"]["values"]) == 2
+    assert (tmp_path / "training.png").stat().st_size > 10_000
+    assert "stage 3: samples/s" in capsys.readouterr().out
+
+
+def test_the_part_for_an_accelerator_runs_at_small_sizes() -> None:
+    full = gpu.Full(replace(SMALL, batch=2), row=256, blocks=2, steps=1)
+    found = gpu.stage_3(full, checkpointing=True)
+    assert 0 < found["utilisation"] < 2
+    assert 0.2 < found["filled share of rows"] <= 1
+    assert gpu.stage_2(full)["samples per second"] > 0
+    assert torch.get_default_device().type == "cpu"
