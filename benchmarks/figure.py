@@ -29,8 +29,8 @@ def draw(source: Path, target: Path) -> None:
     _bars(speed, stages, "samples per second", "samples a second")
     for place, found in enumerate(stages.values()):
         times = found["times as fast"]["median"]
-        top = found["samples per second"]["ours"]["median"]
-        speed.annotate(f"{times:.1f}x", (place - 0.2, top), ha="center", va="bottom")
+        top = found["samples per second"]["ours"]["quartiles"][1]
+        speed.annotate(f"{times:.1f}x", (place - 0.2, 1.02 * top), ha="center", va="bottom")
     speed.margins(y=0.15)
     _bars(memory, stages, "peak memory", "peak memory in GB", 1e-9)
     utilisation = {

@@ -156,6 +156,23 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=_positive, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--batch-size", type=_positive, metavar="N", help="of one process")
+    parser.add_argument("--accumulate", type=_positive, metavar="N", help="passes a step")
+    parser.add_argument(
+        "--precision", choices=("no", "bf16", "fp16", "auto"),
+        help="auto: what the device is fast at; default: no",
+    )  # fmt: skip
+    parser.add_argument(
+        "--checkpointing", action="store_true", default=None,
+        help="compute activations again instead of keeping them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--report-to", choices=("tensorboard", "trackio", "wandb"), help="besides metrics.jsonl"
+    )
+    parser.add_argument(
+        "--samples-every", type=_positive, default=0, metavar="N",
+        help="steps between sample replies in samples.html",
+    )  # fmt: skip
     parser.add_argument(
         "--cache", metavar="DIR",
         help="where encoder outputs and caption conditions are kept for the next run; 'none' keeps "
@@ -178,6 +195,12 @@ def _train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         resume=arguments.resume,
         cache=None if arguments.cache == "none" else cache,
+        report_to=arguments.report_to,
+        samples_every=arguments.samples_every,
+        batch_size=arguments.batch_size,
+        accumulate=arguments.accumulate,
+        mixed_precision=arguments.precision,
+        checkpointing=arguments.checkpointing,
     )
 
 

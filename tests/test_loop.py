@@ -14,8 +14,10 @@ from accelerate.tracking import GeneralTracker
 from safetensors.torch import load_file
 from torch import nn
 
+from nextgpt_lite.cli import main
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.notebook import plots
+from nextgpt_lite.training import run as training_run
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.precision import compile_checked, mixed_precision
 from nextgpt_lite.training.report import METRICS, TIMES, trackers
@@ -182,6 +184,27 @@ def test_sample_replies_become_a_page_and_leave_the_run_as_it_was(tmp_path: Path
         assert told.count(tag) >= 4, "required in each of four replies"
     for name in ("image_0.png", "audio_0.wav", "video_0.mp4"):
         assert (folder / "samples" / "00000002" / "1" / name).is_file()
+
+
+def test_the_command_reaches_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`train` from the shell: options become numbers of the schedule, replies a page."""
+    monkeypatch.setenv("NEXTGPT_LITE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(training_run.NextGPT, "from_config", lambda *_: tiny_model())
+    monkeypatch.setattr(training_run, "WorldMixture", lambda *_: record)
+    asked = []
+    original = SamplesPage.__call__
+    monkeypatch.setattr(SamplesPage, "__call__", lambda s, line: asked.append(original(s, line)))
+    flags = ["--steps", "2", "--batch-size", "4", "--accumulate", "2", "--precision", "bf16",
+             "--checkpointing", "--samples-every", "1"]  # fmt: skip
+    output = tmp_path / "run"
+    assert main(["train", "--stage", "1", "--output", str(output), *flags]) == 0
+    schedule = json.loads((output / "run.json").read_text())["schedule"]
+    assert (schedule["batch_size"], schedule["accumulate"]) == (4, 2)
+    assert (schedule["mixed_precision"], schedule["checkpointing"]) == ("bf16", True)
+    assert asked == [None]
+    told = (output / PAGE).read_text()
+    assert told.count("[image] What is it?") == 1 < told.count("<td>")
+    assert list((tmp_path / "cache").glob("encoder-*/*.safetensors"))
 
 
 def test_a_live_plot_draws_once_and_then_in_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ everything that `Trainer` does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from nextgpt_lite.config import NextGPTConfig
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.mixture import FolderMixture, Mixture, WorldMixture
+from nextgpt_lite.training.report import Trackers, Watcher
+from nextgpt_lite.training.samples_page import SamplesPage, prompts
 from nextgpt_lite.training.stages import STAGES
 
 
@@ -25,6 +28,9 @@ def train(
     init: str | Path | None = None,
     resume: bool = False,
     cache: str | Path | None = None,
+    report_to: Trackers | None = None,
+    samples_every: int = 0,
+    watchers: Sequence[Watcher] = (),
     **schedule: Any,
 ) -> Trainer:
     """Trains one stage and saves the model into `output`.
@@ -37,6 +43,8 @@ def train(
         init: folder of an earlier stage (or "lite"); nothing it learned is lost.
         resume: go on from the checkpoint in `output`.
         cache: folder where frozen work is kept for the next run; None keeps it in memory.
+        report_to, watchers: of `Trainer`.
+        samples_every: steps between sample replies in `samples.html`; 0 makes none.
         schedule: changes to the stage's numbers: steps, batch_size, learning_rate, seed, ...
 
     Returns:
@@ -60,7 +68,14 @@ def train(
         model = NextGPT.from_config(NextGPTConfig.from_profile(profile), numbers.seed)
     else:
         model = NextGPT.from_pretrained(init)
-    trainer = Trainer(model, plan, mixture, Path(output), numbers, folder, _path(cache))
+    if samples_every and numbers.shard:
+        raise ValueError("samples_every needs the whole model on one device: leave out --shard.")
+    if samples_every:
+        page = SamplesPage(model, Path(output), samples_every, prompts(stage))
+        watchers = [*watchers, page]
+    trainer = Trainer(
+        model, plan, mixture, Path(output), numbers, folder, _path(cache), report_to, watchers
+    )
     trainer.run(resume)
     return trainer
 

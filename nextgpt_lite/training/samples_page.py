@@ -15,13 +15,20 @@ from typing import Any
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.reply import Reply
+from nextgpt_lite.world.render import render
+from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
 
 PAGE = "samples.html"
-PROMPTS = (
+ASKED = (
     "Show me a large red car in the garden.",
     "Let me hear a dog bark twice.",
     "I want to see a blue bird fly to the left.",
     "What is two plus three?",
+)
+SHOWN: tuple[Scene, ...] = (
+    Picture((Group("car", "red", "large"),), place="garden"),
+    Sound("dog", 2),
+    Clip("bird", "blue", "left"),
 )
 _TAGS = {
     "image": '<img src="{}" height="128">',
@@ -32,6 +39,17 @@ _HEAD = """<!doctype html><meta charset="utf-8"><title>Replies in training</titl
 <style>body{font:14px sans-serif;margin:2em} table{border-collapse:collapse}
 td,th{border:1px solid #ccc;padding:.5em;vertical-align:top;text-align:left}</style>
 <h1>Replies in training</h1><table><tr><th>step</th>"""
+
+
+def prompts(stage: int) -> list[Any]:
+    """What a model of a stage is asked: to describe media in stage 1, to make some later."""
+    if stage > 1:
+        return [*ASKED]
+    asked: list[Any] = []
+    for scene, modality in zip(SHOWN, MODALITIES, strict=True):
+        parts = [{"type": modality, "data": render(scene)}, {"type": "text", "text": "What is it?"}]
+        asked.append([{"role": "user", "content": parts}])
+    return asked
 
 
 class SamplesPage:
@@ -54,7 +72,7 @@ class SamplesPage:
         model: NextGPT,
         folder: Path,
         every: int,
-        prompts: Sequence[str | Sequence[dict[str, Any]]] = PROMPTS,
+        prompts: Sequence[str | Sequence[dict[str, Any]]] = ASKED,
         **options: Any,
     ) -> None:
         self.model, self.folder, self.every = model, folder, every
