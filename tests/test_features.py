@@ -21,7 +21,7 @@ from nextgpt_lite.training.cache import Rows, hash_files, listing, prune
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.mixture import WorldMixture
-from nextgpt_lite.training.stages import STAGES
+from nextgpt_lite.training.stages import STAGES, ledger
 from nextgpt_lite.world.scene import Group, Picture, Sound
 from tests.tiny import tiny_model
 
@@ -62,6 +62,17 @@ def test_a_warm_cache_loads_nothing_and_trains_the_same(
     assert in_memory == cold == warm
     with pytest.raises(AssertionError, match="was loaded"):
         run("another cache", tmp_path / "empty")
+
+
+def test_the_ledger_counts_an_encoder_that_is_not_loaded() -> None:
+    model = NextGPT.from_config(NextGPTConfig.from_profile("lite"), 0)
+    rows = [ledger(model, STAGES[1])[0]]
+    assert "encoder" not in dict(model.named_children())
+    assert model.encoder.width == model.encoder_width
+    rows.append(ledger(model, STAGES[1])[0])
+    assert [row.part for row in rows] == ["encoder", "encoder"]
+    assert rows[0].parameters == rows[1].parameters > 0
+    assert [row.dtype for row in rows] == ["not loaded", "float32"]
 
 
 def test_a_row_does_not_depend_on_what_else_is_asked_for(lite: NextGPT) -> None:

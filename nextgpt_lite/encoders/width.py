@@ -1,15 +1,30 @@
-"""How long an encoder's vectors are, said without loading it."""
+"""How long an encoder's vectors are and how large it is, said without loading it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import torch
+
 from nextgpt_lite.encoders.config import ImageBindConfig
+from nextgpt_lite.encoders.imagebind import ImageBind
 
 
 def encoder_width(folder: Path) -> int:
     """E of a folder's encoder; of one without a config.json of ours, the released encoder's."""
+    return _config(folder).out
+
+
+def encoder_parameters(folder: Path) -> int:
+    """Of all its trunks; of the released encoder, vision and audio."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in ImageBind(_config(folder)).parameters())
+
+
+def _config(folder: Path) -> ImageBindConfig:
     path = folder / "config.json"
     values = json.loads(path.read_text()) if path.is_file() else {}
-    return int(values.get("imagebind", {}).get("out", ImageBindConfig.out))
+    if "imagebind" in values:
+        return ImageBindConfig.from_dict(values["imagebind"])
+    return ImageBindConfig.huge(("vision", "audio"))

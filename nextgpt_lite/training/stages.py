@@ -13,6 +13,7 @@ from typing import NamedTuple
 from torch import nn
 from torch.optim import Optimizer
 
+from nextgpt_lite.encoders.width import encoder_parameters
 from nextgpt_lite.model import NextGPT
 
 PARTS = (
@@ -136,13 +137,16 @@ class LedgerRow(NamedTuple):
 def ledger(model: NextGPT, stage: Stage) -> list[LedgerRow]:
     """What learns and what is frozen, in which dtype, with the losses that reach each part.
 
-    Encoder and decoders count once they are loaded.
+    An encoder that is not loaded counts all the same; decoders count once they are.
     """
     counts = dict.fromkeys(PARTS, 0)
     dtypes: dict[str, set[str]] = {part: set() for part in PARTS}
     for name, parameter in model.named_parameters():
         counts[part_of(name)] += parameter.numel()
         dtypes[part_of(name)].add(str(parameter.dtype).removeprefix("torch."))
+    if not counts["encoder"]:
+        counts["encoder"] = sum(map(encoder_parameters, model.frozen_folders("encoder")))
+        dtypes["encoder"] = {"not loaded"}
     return [
         LedgerRow(
             part,

@@ -314,6 +314,89 @@ only_new = all(changed == sorted(llm.new_ids) for changed in moved)
 record("only the new rows changed", only_new)
 
 # %% [markdown]
+# ## Nothing frozen is computed twice
+#
+# Two things in this stage are the same in every step. The *conditions*
+# are: a caption's target is computed once and kept, as the encoder's
+# vectors were in notebook 3. And the LLM's work on the *caption* is: no
+# token that learns stands before the block, so nothing before it changes,
+# and no gradient leads there. Only the block needs a backward pass.
+#
+# Inline: the caption goes through the LLM without a graph and leaves its
+# keys and values; the block follows and attends to them.
+
+# %%
+from transformers import DynamicCache
+
+caption_ids = encoded.ids[: encoded.signals[0].start]
+block_ids = encoded.ids[encoded.signals[0].start :]
+every = torch.tensor([encoded.ids], device=session.device)  # (1, S)
+with torch.no_grad():
+    whole = model.llm.hidden(model.llm.embed(every))  # (1, S, D)
+
+past = DynamicCache()
+with torch.no_grad():
+    before_block = every[:, : len(caption_ids)]
+    model.llm.hidden(model.llm.embed(before_block), cache=past)
+behind = every[:, len(caption_ids) :]
+states = model.llm.hidden(model.llm.embed(behind), cache=past)
+close = torch.allclose(states, whole[:, len(caption_ids) :], atol=1e-4)
+record("inline states after a frozen caption are the same", close)
+print(len(caption_ids), "positions without a backward pass,", end=" ")
+print(len(block_ids), "with one")
+
+# %% [markdown]
+# `NextGPT.loss` does so for a whole batch while only token rows and
+# output projections learn, and reads a caption once that several blocks
+# follow (`prefix.py` says when this is valid: not in stages 1 and 3,
+# where something learns that the caption's states depend on). Losses and
+# gradients are those of reading every row whole:
+
+# %%
+import time
+from unittest.mock import patch
+
+batch, _ = trainer.batch(0)
+
+
+def losses_and_gradients():
+    """(loss, gradient of the new rows, seconds)."""
+    model.zero_grad()
+    begin = time.perf_counter()
+    loss = model.loss(batch).total
+    loss.backward()
+    gradient = new_rows_of(model).grad.clone()
+    return loss.detach(), gradient, time.perf_counter() - begin
+
+
+def new_rows_of(model):
+    table = model.llm.causal_lm.get_input_embeddings().token_adapter
+    return table.trainable_tokens_delta["default"]
+
+
+apart = losses_and_gradients()
+with patch.object(NextGPT, "prefixes_frozen", False):
+    together = losses_and_gradients()
+same_loss = torch.allclose(apart[0], together[0], atol=1e-4)
+same_gradient = torch.allclose(apart[1], together[1], atol=1e-4, rtol=1e-3)
+record("frozen captions change no loss", same_loss)
+record("frozen captions change no gradient", same_gradient)
+
+# %%
+turns = [(losses_and_gradients()[2]) for _ in range(5)]
+with patch.object(NextGPT, "prefixes_frozen", False):
+    others = [losses_and_gradients()[2] for _ in range(5)]
+print(f"read whole: {sorted(others)[2]:.3f} s, captions apart: ", end="")
+print(f"{sorted(turns)[2]:.3f} s, the output projections included")
+record("times faster with captions apart", sorted(others)[2] / sorted(turns)[2])
+model.zero_grad()
+
+# %% [markdown]
+# The gain depends on how long captions are beside the blocks, and on how
+# much of a step the LLM is. Here it is small and its output projections
+# are comparatively large; with a 7B LLM nearly the whole step is LLM.
+
+# %% [markdown]
 # ## How near is near enough?
 #
 # A distance is hard to judge. Three yardsticks: zeros (1 by definition),
@@ -535,6 +618,7 @@ check("stage2.complete", complete)
 # | section 4.2, output projection | `projections.OutputProjection` | `test_projections.py` |
 # | section 4.2, negative log-likelihood | `losses.token_losses` | `test_stages.py` |
 # | section 4.2, l2 distance | `losses.condition_distance` | `test_stages.py` |
+# | (not in the paper) frozen captions | `prefix.read_after_prefix` | `test_batch.py` |
 # | appendix C, stage 2 | `training.stages.STAGES[2]`, `train` | `test_stages.py` |
 # | appendix E, blocks at inference | `generation.generate` | `test_generation.py` |
 #

@@ -193,6 +193,84 @@ for row in ledger(shipped, stage):
     print(f"{row.part:20}{row.parameters:12,}  {learns:6}  {losses}")
 
 # %% [markdown]
+# ## Rows without holes
+#
+# Conversations differ much in length: a greeting has thirty positions, a
+# MosIT talk three hundred. Padded to the longest, a batch is mostly
+# padding, and padding costs as much as words do. So conversations share
+# rows. Two things keep them apart: position ids begin anew in each, and
+# attention looks back to the beginning of its own conversation only.
+
+# %%
+from nextgpt_lite.batch import collate, first_fit
+from nextgpt_lite.training.features import Features
+from nextgpt_lite.training.mixture import WorldMixture
+
+mixture = WorldMixture(stage, seed)
+talks = [mixture(i) for i in range(16)]
+tokens = [shipped.conversation.encode(t.messages) for t in talks]
+lengths = [len(each) for each in tokens]
+longest = max(lengths)
+rows = 1 + max(row for row, _ in first_fit(lengths, longest))
+print("positions of each:", sorted(lengths))
+print(f"padded: {len(tokens)} rows of {longest}, packed: {rows} rows")
+record("padded positions a token", len(tokens) * longest / sum(lengths))
+record("packed positions a token", rows * longest / sum(lengths))
+
+# %% [markdown]
+# Inline, for two short conversations in one row: a mask of blocks.
+
+# %%
+short = sorted(tokens, key=len)[:2]
+ids = torch.tensor([short[0].ids + short[1].ids], device=session.device)
+number = torch.tensor([[0] * len(short[0]) + [1] * len(short[1])])
+blocks = (number[:, :, None] == number[:, None, :]).tril()  # (1, S, S)
+places = torch.cat([torch.arange(len(each)) for each in short])[None]
+with torch.no_grad():
+    embedded = shipped.llm.embed(ids)
+    own = shipped.llm.hidden(
+        embedded, blocks[:, None].to(ids.device), positions=places.to(ids.device)
+    )
+    alone = [
+        shipped.llm.hidden(embedded[:, : len(short[0])]),
+        shipped.llm.hidden(embedded[:, len(short[0]) :]),
+    ]
+close = torch.allclose(own, torch.cat(alone, 1), atol=1e-4)
+record("inline blocks equal conversations alone", close)
+
+# %% [markdown]
+# transformers builds that mask by itself where it finds position ids that
+# begin anew; `collate(pack=...)` makes such rows. The losses are the
+# same, for they are means over trained positions and over blocks, not
+# over rows.
+
+# %%
+import time
+
+features = Features(shipped)
+packed, took = {}, {}
+for name, pack in (("padded", None), ("packed", 0)):
+    packed[name] = collate(
+        tokens, pad_id=shipped.llm.tokenizer.pad_token_id,
+        width=shipped.encoder_width, features=features.media,
+        conditions=features.conditions, pack=pack,
+    ).to(session.device)  # fmt: skip
+    seconds = []
+    with torch.no_grad():
+        for _ in range(4):
+            begin = time.perf_counter()
+            parts = shipped.loss(packed[name])
+            seconds.append(time.perf_counter() - begin)
+    took[name] = sorted(seconds)[1]
+    shown = ", ".join(f"{k} {v:.5f}" for k, v in parts.floats().items())
+    print(f"{name}: {took[name]:.3f} s   {shown}")
+with torch.no_grad():
+    both = [torch.stack([*shipped.loss(packed[n])]) for n in packed]
+same = torch.allclose(*both, atol=1e-4)
+record("packed rows change no loss", same)
+record("times faster packed", took["padded"] / took["packed"])
+
+# %% [markdown]
 # ## Brief tuning
 #
 # A true stage 3 takes thousands of steps after stages 1 and 2. To see the
@@ -233,9 +311,6 @@ plot_losses(
 # about the *same* unseen conversations.
 
 # %%
-from nextgpt_lite.batch import collate
-from nextgpt_lite.training.features import Features
-
 cache = Features(shipped)
 
 
@@ -463,6 +538,7 @@ check("stage3.trained", trained)
 # | section 5.2, T2M | `world.dialogue.t2m` | `test_world_dialogue.py` |
 # | section 5.2, MosIT | `world.dialogue.mosit` | `test_world_dialogue.py` |
 # | appendix C, stage 3 loss | `NextGPT.loss`, `losses.Losses` | `test_stages.py` |
+# | (not in the paper) packed rows | `batch.collate` | `test_batch.py` |
 # | Table 1, "33M" | `LoraSettings(rank=32)` | here |
 #
 # Next: `06_any_to_any_inference`, where you talk with it yourself.
