@@ -18,6 +18,7 @@ from pathlib import Path
 from nextgpt_lite import __version__
 
 PROFILE_NAMES = ("lite", "colab", "paper")
+LAYOUTS = ("legacy", "current")
 PARTS = ("encoder", "llm", "image", "audio", "video")
 TOUR = Path("notebooks/00_tour.ipynb")
 
@@ -328,6 +329,28 @@ def _download(arguments: argparse.Namespace) -> None:
     print(f"Set {CHECKPOINTS}={arguments.output} so that the presets find them.")
 
 
+def _convert_arguments(parser: argparse.ArgumentParser) -> None:
+    way = parser.add_mutually_exclusive_group(required=True)
+    way.add_argument("--from", dest="source", choices=LAYOUTS, help="read this released layout")
+    way.add_argument("--to", dest="target", choices=LAYOUTS, help="write this released layout")
+    parser.add_argument("path", type=Path, help="their file or folder, or a folder of ours")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--base", metavar="DIR", help="the language model it was trained on, to be compared"
+    )
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite.convert import from_released, to_released
+
+    path, output = arguments.path, arguments.output
+    if arguments.source:
+        lines = from_released(arguments.source, path, output, arguments.base)
+    else:
+        lines = to_released(arguments.target, path, output)
+    print("\n".join(lines))
+
+
 # --- data and tour ------------------------------------------------------------------------------
 
 
@@ -388,6 +411,10 @@ COMMANDS = {
     ),
     "download": Command(
         "Fetch the public checkpoints of a preset.", _download_arguments, _download
+    ),
+    "convert": Command(
+        "Turn a released NExT-GPT checkpoint into a folder of ours, or back.",
+        _convert_arguments, _convert,
     ),
     "data": Command("Write the small shipped data set anew.", _data_arguments, _data),
     "tour": Command("Execute the tour notebook and render it as a page.",

@@ -123,11 +123,6 @@ PROFILES: dict[str, dict[str, Any]] = {
 }
 
 
-def folder_name(name: str) -> str:
-    """The folder of a hub id inside a folder of checkpoints."""
-    return name.replace("/", "--")
-
-
 def locate(name: str) -> Path:
     """The folder a component name stands for.
 
@@ -148,7 +143,7 @@ def locate(name: str) -> Path:
         return folder
     places = [Path(name).expanduser()]
     if checkpoints := os.environ.get(CHECKPOINTS):
-        places.append(Path(checkpoints).expanduser() / folder_name(name))
+        places.append(Path(checkpoints).expanduser() / name)
     for folder in places:
         if folder.is_dir():
             return folder

@@ -65,6 +65,7 @@ class LanguageModel(nn.Module):
         }
         _make_room(causal_lm, self.new_ids)
         self.peft = _with_adapters(causal_lm, self.new_ids, lora)
+        self.laid_over: tuple[str, ...] = ()
         rows = torch.full((len(causal_lm.get_input_embeddings().weight),), -1)
         rows[self.new_ids] = torch.arange(len(self.new_ids))
         self.register_buffer("_row_of", rows, persistent=False)
@@ -171,6 +172,32 @@ class LanguageModel(nn.Module):
                 module._disable_adapters = mode and zero and not learns
         return self
 
+    def lay_over(self, rows: dict[str, Tensor]) -> None:
+        """Replaces rows of the base vocabulary, for checkpoints that trained all of them.
+
+        Args:
+            rows: (vocabulary, D) under "embed_tokens", "lm_head" or both.
+        """
+        with torch.no_grad():
+            for name, given in rows.items():
+                matrix = self._base_matrix(name)
+                matrix[: len(given)] = given.to(matrix)
+        self.laid_over = tuple(rows)
+
+    def base_rows(self) -> dict[str, Tensor]:
+        """What `lay_over` was given, to be saved again; empty where the base is as it was."""
+        known = self.base["vocabulary"]
+        return {name: self._base_matrix(name)[:known] for name in self.laid_over}
+
+    def _base_matrix(self, name: str) -> Tensor:
+        head = name == "lm_head"
+        layer = (
+            self.causal_lm.get_output_embeddings()
+            if head
+            else self.causal_lm.get_input_embeddings()
+        )
+        return layer.token_adapter.base_layer.weight
+
     def describe_ids(self, ids: Sequence[int]) -> list[str]:
         """The tokens' names, for traces and `reply.signal_tokens`."""
         return list(self.tokenizer.convert_ids_to_tokens(list(ids)))
@@ -185,9 +212,13 @@ def _identity(causal_lm: PreTrainedModel) -> dict[str, Any]:
     weight = causal_lm.get_input_embeddings().weight
     if weight.is_meta:  # built from its configuration, only to be counted
         return {"vocabulary": len(weight), "fingerprint": ""}
-    rows = weight[:: max(1, len(weight) // 64)].detach().float().cpu().contiguous()
-    digest = hashlib.sha256(rows.numpy().tobytes()).hexdigest()[:16]
-    return {"vocabulary": len(weight), "fingerprint": digest}
+    return {"vocabulary": len(weight), "fingerprint": fingerprint(weight)}
+
+
+def fingerprint(embedding: Tensor) -> str:
+    """Tells base models apart by some rows of their embedding (V, D), whatever its dtype."""
+    rows = embedding[:: max(1, len(embedding) // 64)].detach().float().cpu().contiguous()
+    return hashlib.sha256(rows.numpy().tobytes()).hexdigest()[:16]
 
 
 def _make_room(causal_lm: PreTrainedModel, new_ids: Sequence[int]) -> None:

@@ -44,6 +44,7 @@ from nextgpt_lite.sharding import cut_like, gathered
 CONFIG_FILE = "config.json"
 PROJECTIONS_FILE = "projections.safetensors"
 ADAPTER_FILE = "adapter.safetensors"
+BASE_ROWS_FILE = "base_rows.safetensors"  # only in checkpoints that were converted
 
 
 class NextGPT(nn.Module):
@@ -296,6 +297,8 @@ class NextGPT(nn.Module):
         (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
         save_file(projections, folder / PROJECTIONS_FILE)
         save_file(adapter, folder / ADAPTER_FILE)
+        if rows := _plain(self.llm.base_rows(), dtype):
+            save_file(rows, folder / BASE_ROWS_FILE)
 
     def load_trained(self, folder: str | Path) -> None:
         """Loads what `save_pretrained` wrote into this model.
@@ -310,18 +313,26 @@ class NextGPT(nn.Module):
             theirs = saved.get(name)
             if name == "base":  # the same base may lie in another folder
                 mine, theirs = ({k: v for k, v in d.items() if k != "name"} for d in (mine, theirs))
+            if "absent" in saved:  # converted: some fields could not be known
+                theirs = mine if theirs is None else {**mine, **_known(theirs)}
             if mine != theirs:
                 raise ValueError(
                     f"{folder / CONFIG_FILE}: field {name!r} is {theirs}, this model has {mine}; "
                     f"load it with the base model {saved['base']['name']!r} it was trained on."
                 )
-        adapter, projections = self._trained_state()
+        absent = tuple(saved.get("absent", ()))
+        adapter, projections = (
+            {k: v for k, v in state.items() if not any(part in k for part in absent)}
+            for state in self._trained_state()
+        )
         given = {
             **_check(folder / PROJECTIONS_FILE, projections),
             **_check(folder / ADAPTER_FILE, adapter),
         }
         self.load_state_dict(_cut(given, projections), strict=False)
         set_peft_model_state_dict(self.llm.peft, _cut(given, adapter))
+        if (folder / BASE_ROWS_FILE).is_file():
+            self.llm.lay_over(load_file(folder / BASE_ROWS_FILE))
 
     def _trained_state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """(LoRA and token rows, both projections), by name."""
@@ -332,6 +343,10 @@ class NextGPT(nn.Module):
             if name.startswith(("input_projection.", "output_projections."))
         }
         return adapter, projections
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _plain(state: dict[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
