@@ -5,6 +5,7 @@ Knows: names, numbers and where a component's weights are. Leaves to others: bui
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
@@ -76,7 +77,7 @@ class NextGPTConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"Unknown configuration field {unknown[0]!r}: remove it or fix it.")
-        values = dict(values)
+        values = copy.deepcopy(values)  # a change of one configuration must not reach a preset
         if isinstance(values.get("output_projection"), dict):
             values["output_projection"] = OutputProjectionConfig(**values["output_projection"])
         if isinstance(values.get("lora"), dict):

@@ -41,6 +41,11 @@ def test_the_paper_table(paper: dict[str, Row]) -> None:
     }  # fmt: skip
 
 
+def test_a_changed_configuration_leaves_its_preset_alone() -> None:
+    NextGPTConfig.from_profile("paper").conditions["image"] = [1, 1]
+    assert NextGPTConfig.from_profile("paper").conditions["image"] == [77, 768]
+
+
 def test_what_learns_is_one_percent(paper: dict[str, Row]) -> None:
     learns = {part: row.stages for part, row in paper.items() if row.stages}
     outputs = {f"output_projections.{m}": [2, 3] for m in ("image", "audio", "video")}
