@@ -35,18 +35,23 @@ DRAWN = 64  # conversations that stand for an endless mixture
 def provenance(model: NextGPT, mixture: Mixture) -> dict[str, Any]:
     """Everything that a run's result depends on besides its schedule, as plain values."""
     return {
-        "base": {**model.llm.base, **_files(model.config.llm)},
+        "base": base(model),
         "data": data_hash(mixture),
         "versions": {"python": platform.python_version(), **_versions()},
         "commit": _commit(),
     }
 
 
+def base(model: NextGPT) -> dict[str, Any]:
+    """The base LLM: id, revision, vocabulary, fingerprint and the hash of its weight files."""
+    return {**model.llm.base, **_files(model.config.llm)}
+
+
 def same_base(ours: dict[str, Any], theirs: dict[str, Any], where: Path) -> None:
     """Refuses a run that would go on from another base model.
 
     Args:
-        ours, theirs: "base" of two provenances; what only one of them knows is not compared.
+        ours, theirs: of `base`; what only one of them knows is not compared.
         where: the folder `theirs` was read from.
 
     Raises:

@@ -6,14 +6,17 @@ everything that `Trainer` does.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nextgpt_lite.config import NextGPTConfig
 from nextgpt_lite.model import NextGPT
+from nextgpt_lite.training.checkpoint import RUN_FILE
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.mixture import FolderMixture, Mixture, WorldMixture
+from nextgpt_lite.training.provenance import base, same_base
 from nextgpt_lite.training.report import Trackers, Watcher
 from nextgpt_lite.training.samples_page import SamplesPage, prompts
 from nextgpt_lite.training.stages import STAGES
@@ -68,6 +71,8 @@ def train(
         model = NextGPT.from_config(NextGPTConfig.from_profile(profile), numbers.seed)
     else:
         model = NextGPT.from_pretrained(init)
+        if (before := Path(init) / RUN_FILE).is_file():
+            same_base(base(model), json.loads(before.read_text())["base"], before)
     if samples_every and numbers.shard:
         raise ValueError("samples_every needs the whole model on one device: leave out --shard.")
     if samples_every:
