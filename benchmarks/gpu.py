@@ -83,7 +83,7 @@ def stage_3(full: Full, **changes: Any) -> dict[str, float]:
     records = Conversations(3, full.sizes, made.conversation)
     schedule = Schedule(
         steps=10**6, batch_size=full.sizes.batch, learning_rate=1e-4, mixed_precision="bf16",
-        pack=full.row, **changes,
+        row=full.row, **changes,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(made, STAGES[3], records, Path(folder), schedule)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from nextgpt_lite.cli import main
+from nextgpt_lite.data.records import Record
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.notebook import plots
 from nextgpt_lite.training import run as training_run
@@ -35,7 +36,14 @@ def run(
 ) -> list[dict[str, float]]:
     """A few steps of a tiny model: the logged lines."""
     schedule = Schedule.of(STAGES[stage], **{**QUICK, "batch_size": 4, **changes})
-    return Trainer(tiny_model(), STAGES[stage], record, folder, schedule, **(more or {})).run()
+    return Trainer(tiny_model(), STAGES[stage], talkative, folder, schedule, **(more or {})).run()
+
+
+def talkative(index: int) -> Record:
+    """Conversations of very unequal length."""
+    made = record(index)
+    made.messages[1]["content"][0]["text"] += " Draw a red car." * (30 if index % 4 == 0 else 0)
+    return made
 
 
 def losses(lines: list[dict[str, float]]) -> torch.Tensor:
@@ -44,7 +52,7 @@ def losses(lines: list[dict[str, float]]) -> torch.Tensor:
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
 @pytest.mark.parametrize(
-    "changes", [{"accumulate": 3}, {"checkpointing": True}, {"pack": None}, {"pack": 400}]
+    "changes", [{"accumulate": 3}, {"checkpointing": True}, {"packed": False}, {"row": 400}]
 )
 def test_what_saves_time_or_memory_changes_no_loss(
     stage: int, changes: dict[str, Any], tmp_path: Path
@@ -52,6 +60,17 @@ def test_what_saves_time_or_memory_changes_no_loss(
     plain = losses(run(tmp_path / "plain", stage))
     other = losses(run(tmp_path / "other", stage, **changes))
     torch.testing.assert_close(other, plain, atol=1e-4, rtol=1e-4)
+
+
+def test_rows_are_shared_where_that_is_asked_for() -> None:
+    shapes = {}
+    for name, changes in {"shared": {}, "own": {"packed": False}, "long": {"row": 999}}.items():
+        schedule = Schedule.of(STAGES[3], **{**QUICK, "batch_size": 4, **changes})
+        trainer = Trainer(tiny_model(), STAGES[3], talkative, Path("unused"), schedule)
+        shapes[name] = trainer.batch(0)[0].ids.shape
+    assert shapes["own"][0] == 4
+    assert shapes["long"] == (1, 999)
+    assert shapes["shared"] == (2, shapes["own"][1])
 
 
 def test_bfloat16_stays_near_and_leaves_weights_in_float32(tmp_path: Path) -> None:
@@ -174,7 +193,7 @@ def test_sample_replies_become_a_page_and_leave_the_run_as_it_was(tmp_path: Path
         output_modalities=["image", "audio", "video"], max_new_tokens=3, num_inference_steps=1,
     )  # fmt: skip
     schedule = Schedule.of(STAGES[3], **{**QUICK, "batch_size": 4, "steps": 4})
-    watched = Trainer(model, STAGES[3], record, folder, schedule, watchers=[page]).run()
+    watched = Trainer(model, STAGES[3], talkative, folder, schedule, watchers=[page]).run()
     assert torch.equal(losses(watched), plain)
     told = (folder / PAGE).read_text()
     assert told.index("<td>4</td>") < told.index("<td>2</td>"), "the newest first"

@@ -71,8 +71,8 @@ class Schedule:
         shard: cut the model over the processes (FSDP2) instead of copying it (DDP).
         mixed_precision: "no", "bf16", "fp16" (with a scaler, for a T4), or "auto": what the device
             is fast at.
-        pack: positions of a row that several conversations share, by default those of the longest;
-            None gives each a row of its own (see `batch.collate`).
+        packed: let conversations share rows; False gives each one of its own (`batch.collate`).
+        row: positions of such a row, or of the longest conversation if that has more.
         accumulate: passes in which a step's batch is read; it gives the same gradient.
         checkpointing: compute the LLM's activations again in the backward pass, to save memory.
         compile: torch.compile LLM and output projections, after a check that it keeps gradients.
@@ -90,7 +90,8 @@ class Schedule:
     keep: int = 2
     mixed_precision: str = "no"
     shard: bool = False
-    pack: int | None = 0
+    packed: bool = True
+    row: int = 0
     accumulate: int = 1
     checkpointing: bool = False
     compile: bool = False
@@ -238,13 +239,14 @@ class Trainer:
         share = range(first, first + self.schedule.batch_size)[part :: self.schedule.accumulate]
         records = [self.mixture(index) for index in share]
         encoded = [self.model.conversation.encode(record.messages) for record in records]
+        packed = self.schedule.packed and not self.model.prefixes_frozen
         batch = collate(
             encoded,
             pad_id=self.model.llm.tokenizer.pad_token_id or 0,
             width=self.model.encoder_width,
             features=self.features.media,
             conditions=self.features.conditions,
-            pack=None if self.model.prefixes_frozen else self.schedule.pack,
+            pack=self.schedule.row if packed else None,
         )
         return batch.to(self.accelerator.device), [record.id for record in records]
 
