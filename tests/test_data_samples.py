@@ -8,13 +8,8 @@ from pathlib import Path
 import pytest
 
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.data.released import (
-    conversation_item,
-    mosit_item,
-    pair_item,
-    read_file,
-    read_folder,
-)
+from nextgpt_lite.data.released import read_file, read_folder
+from nextgpt_lite.data.writing import conversation_item, mosit_item, pair_item
 from nextgpt_lite.media import MediaError, load
 from nextgpt_lite.world.describe import parse
 from nextgpt_lite.world.scene import Sound, is_held_out
@@ -167,7 +162,8 @@ def test_media_outside_the_folder_are_refused(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "not a JSON text"),
+        ("{", "no list"),
+        ('[{"caption": "a"', "not a JSON text from item 0 on"),
         ("{}", "no list"),
         ("[3]", "item 0"),
         ('[{"caption": "a"}]', "neither a conversation nor a media name"),

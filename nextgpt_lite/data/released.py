@@ -1,29 +1,35 @@
-"""The file formats that the authors released, read into records and written from them.
+"""The file formats that the authors released, read into records.
 
 Knows: the fields of the pair, comprehension, generation, T2M, T+X-T and MosIT files, and their
 quirks: a string or a list, an id as number or text, line ends in captions, `conversation` or
-`conversations`, `<image>` placeholders or `<Image>name</Image>` inline.
-Leaves to others: opening media (`media`), tokens (`conversation`), what the samples show.
+`conversations`, `<image>` placeholders or `<Image>name</Image>` inline, conditions computed before.
+Leaves to others: writing (`writing`), other projects' formats (`foreign`), long files (`stream`,
+`folder`), opening media (`media`), tokens (`conversation`), what the samples show.
 
 A media file is named without its folder and lies in `images/`, `audios/` or `videos/` beside the
-JSON file; a record's "path" is relative to the JSON file's folder and never leads out of it.
+JSON file; a record's "path" is relative to the folder that is read and never leads out of it. A
+condition computed before lies in `embed/`, there or in the folder that is read; a record's
+"embedding" is its path, or its bare name where there is no such file.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nextgpt_lite.data import foreign
 from nextgpt_lite.data.records import Kind, Record
+from nextgpt_lite.data.stream import items, parse
 from nextgpt_lite.media import safe_path
 from nextgpt_lite.modality import MODALITIES
 
 HELD_OUT_SUFFIX = "_held_out"
 EMBEDDING_SUFFIX = ".npy"
-_PAIR_ID = {"image": "id", "audio": "audio_id", "video": "id"}
+EMBEDDINGS = "embed"
+PAIR_ID = {"image": "id", "audio": "audio_id", "video": "id"}
 _NAMES = "|".join(MODALITIES)
 _PLACEHOLDER = re.compile(rf"<({_NAMES})>")
 _INLINE = re.compile(rf"<({_NAMES})>\s*([^<>]+?)\s*</\1>", re.IGNORECASE)
@@ -32,135 +38,141 @@ _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "ass
 Item = dict[str, Any]
 
 
-def read_folder(folder: str | Path, held_out: bool = False) -> list[Record]:
-    """Reads every JSON file right inside `folder`, in the order of names.
+class Report:
+    """What was skipped while reading, and why: every file counted, the first reasons in full."""
+
+    SHOWN = 10
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.skipped: Counter[str] = Counter()
+        self.reasons: list[str] = []
+
+    def skip(self, path: Path, reason: str) -> None:
+        """Notes an item (or a whole file) that was left out."""
+        self.skipped[str(path)] += 1
+        if len(self.reasons) < self.SHOWN:
+            self.reasons.append(reason)
+
+    def __str__(self) -> str:
+        total = sum(self.skipped.values())
+        if not total:
+            return f"{self.read} items read, none skipped"
+        files = ", ".join(f"{count} in {name}" for name, count in self.skipped.items())
+        lines = [f"{self.read} items read, {total} skipped: {files}", *self.reasons]
+        if total > len(self.reasons):
+            lines.append(f"... and {total - len(self.reasons)} more")
+        return "\n".join(lines)
+
+
+def data_files(folder: str | Path, held_out: bool = False) -> list[Path]:
+    """The JSON files in a folder and in the folders right inside it, in the order of names.
 
     Args:
         folder: such as `data_samples`.
         held_out: the files whose name ends in "_held_out" instead of all others.
 
     Raises:
-        ValueError: the folder has no such file, or a file is in none of the formats.
+        ValueError: there is none.
     """
-    files = [
-        path
-        for path in sorted(Path(folder).glob("*.json"))
-        if path.stem.endswith(HELD_OUT_SUFFIX) == held_out
-    ]
+    found = sorted([*Path(folder).glob("*.json"), *Path(folder).glob("*/*.json")])
+    files = [path for path in found if path.stem.endswith(HELD_OUT_SUFFIX) == held_out]
     if not files:
         raise ValueError(f"{folder}: no JSON data file lies there; give a folder of data files.")
-    return [record for path in files for record in read_file(path)]
+    return files
 
 
-def read_file(path: str | Path) -> list[Record]:
+def read_folder(
+    folder: str | Path, held_out: bool = False, report: Report | None = None
+) -> list[Record]:
+    """Reads every file of `data_files` into memory; `folder.Records` does so one by one.
+
+    Args:
+        folder: the data folder.
+        held_out: as in `data_files`.
+        report: told of what is skipped; without one, the first wrong item raises ValueError.
+    """
+    folder = Path(folder)
+    return [
+        record
+        for path in data_files(folder, held_out)
+        for record in read_file(path, folder, report)
+    ]
+
+
+def read_file(
+    path: str | Path, root: Path | None = None, report: Report | None = None
+) -> list[Record]:
     """Reads one file, each item in whichever of the formats its fields show.
+
+    Args:
+        path: the file.
+        root: the data folder; None means the file's own.
+        report: told of what is skipped, instead of raising.
 
     Raises:
         ValueError: naming the file, the item and the field that is missing or wrong.
         MediaError: a media name leads out of the folder.
     """
     path = Path(path)
+    root = path.parent if root is None else root
+    return [record for _, record in read_items(path, root, report)]
+
+
+def read_items(path: Path, root: Path, report: Report | None) -> Iterator[tuple[Any, Record]]:
+    """(place in the file, record) of each item; holds one at a time. See `read_file`."""
     try:
-        items = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not a JSON text ({error}); write the file again.") from error
-    if not isinstance(items, list):
-        raise ValueError(f"{path}: holds no list of items; wrap its content in [ ].")
-    records = []
-    for index, item in enumerate(items):
-        where = f"{path}, item {index}"
-        try:
-            records.append(_read_item(item, path, f"{path.stem}_{index:06d}"))
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise ValueError(f"{where}: lacks or misuses {error}; see the data sheet.") from error
-        except ValueError as error:
-            raise type(error)(f"{where}: {error}") from error
-    return records
+        for span, raw in items(path):
+            try:
+                record = read_item(parse(raw), path, root, span.number)
+            except ValueError as error:
+                if report is None:
+                    raise
+                report.skip(path, str(error))
+                continue
+            if report is not None:
+                report.read += 1
+            yield span, record
+    except ValueError as error:
+        if report is None:
+            raise
+        if str(error) not in report.reasons:
+            report.skip(path, str(error))
 
 
-def write_file(path: str | Path, items: Iterable[Item]) -> None:
-    """Writes items as UTF-8 JSON with a line end at its end; the same items give the same bytes."""
-    text = json.dumps(list(items), indent=1, ensure_ascii=False)
-    Path(path).write_text(text + "\n", encoding="utf-8", newline="\n")
-
-
-def pair_item(record: Record) -> Item:
-    """A pair record as an item of `cc3m.json`, `webvid.json` or `audiocap.json`."""
-    media, words = _parts(record, "user")[0], _text_of(record.messages[1])
-    modality = media["type"]
-    fields = {
-        "caption": words,
-        _PAIR_ID[modality]: record.id,
-        f"{modality}_name": Path(media["path"]).name,
-    }
-    return dict(sorted(fields.items()))
-
-
-def conversation_item(record: Record, lists: bool) -> Item:
-    """A record as an item of a comprehension, generation, T2M or T+X-T file.
-
-    Args:
-        record: media of the user have a path, those of the assistant a caption and maybe a path.
-        lists: media fields hold lists (T2M, T+X-T), else single values (comprehension,
-            generation), for which a record must hold one item a side.
-    """
-    item: Item = {}
-    for modality in MODALITIES:
-        shown = [p for p in _parts(record, "user") if p["type"] == modality]
-        made = [p for p in _parts(record, "assistant") if p["type"] == modality]
-        if shown:
-            item[f"input_{modality}"] = _values((Path(p["path"]).name for p in shown), lists)
-        if not made:
-            continue
-        names = [Path(p["path"]).name for p in made if "path" in p]
-        if names:
-            item[f"output_{modality}"] = _values(names, lists)
-        else:
-            names = [f"{record.id}_{i:02d}{MODALITIES[modality].suffix}" for i in range(len(made))]
-        item[f"{modality}_captions"] = _values((p["caption"] for p in made), lists)
-        embeddings = (name + EMBEDDING_SUFFIX for name in names)
-        item[f"{modality}_caption_embeddings"] = _values(embeddings, lists)
-    turns = []
-    for message in record.messages:
-        turn: Item = {"from": "human" if message["role"] == "user" else "gpt"}
-        turn["value"] = _written(message, lambda part: f"<{part['type']}>")
-        if record.kind == "t2m":
-            side = "input" if message["role"] == "user" else "output"
-            kinds = [p["type"] for p in message["content"] if p["type"] != "text"] or ["text"]
-            if side == "output" and kinds != ["text"]:
-                captions = [p["caption"] for p in message["content"] if p["type"] != "text"]
-                turn["caption"] = captions[0] if len(captions) == 1 else captions
-            turn[f"{side}_modality"] = kinds[0] if len(kinds) == 1 else kinds
-        turns.append(turn)
-    return {**item, "conversations": turns}
-
-
-def mosit_item(record: Record, source: str) -> Item:
-    """A record as an item of the raw `mosit.json`; every medium must have a path and a caption."""
-    lists: dict[str, list[Item]] = {f"{modality}_list": [] for modality in MODALITIES}
+def read_item(item: Any, path: Path, root: Path, number: int) -> Record:
+    """The record of item `number` of a file; raises ValueError as `read_file` does."""
+    where = f"{path}, item {number}"
+    try:
+        record = _read_item(item, path, f"{path.stem}_{number:06d}")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"{where}: lacks or misuses {error}; see the data sheet.") from error
+    except ValueError as error:
+        raise type(error)(f"{where}: {error}") from error
+    between = path.parent.relative_to(root)
     for message in record.messages:
         for part in message["content"]:
-            if part["type"] != "text":
-                entry = {
-                    f"{part['type']}_name": Path(part["path"]).name,
-                    "data_source": source,
-                    "caption": part["caption"],
-                }
-                if entry not in lists[f"{part['type']}_list"]:
-                    lists[f"{part['type']}_list"].append(entry)
-    turns = []
-    for message in record.messages:
-        value = _written(
-            message,
-            lambda p: f"<{p['type'].title()}>{Path(p['path']).name}</{p['type'].title()}>",
-        )
-        turns.append({"from": "human" if message["role"] == "user" else "gpt", "value": value})
-    return {**lists, "conversation": turns}
+            if "path" in part:
+                part["path"] = str(between / part["path"])
+            if "embedding" in part:
+                part["embedding"] = _embedding(part["embedding"], path.parent, root)
+    return record
+
+
+def _embedding(name: str, folder: Path, root: Path) -> str:
+    """Where a condition computed before lies, relative to the root; its name where it does not."""
+    for place in (folder, root):
+        if (place / EMBEDDINGS / name).is_file():
+            return str((place / EMBEDDINGS / name).relative_to(root))
+    return name
 
 
 def _read_item(item: Item, path: Path, fallback: str) -> Record:
     if not isinstance(item, dict):
         raise ValueError(f"is a {type(item).__name__} and no object; see the data sheet.")
+    if (messages := foreign.read(item, lambda m, name: _media_path(path, m, name))) is not None:
+        kind = "pair" if "image_id" in item else _kind(messages, "")
+        return Record(str(item.get("id", fallback)), messages, kind)
     if "conversations" not in item and "conversation" not in item:
         return _read_pair(item, path)
     turns = item["conversations" if "conversations" in item else "conversation"]
@@ -178,7 +190,7 @@ def _read_pair(item: Item, path: Path) -> Record:
         raise ValueError("has neither a conversation nor a media name; see the data sheet.")
     words = _clean(item["caption"])
     media = {"type": modality, "path": _media_path(path, modality, item[f"{modality}_name"])}
-    identity = item.get(_PAIR_ID[modality], item.get("id", media["path"]))
+    identity = item.get(PAIR_ID[modality], item.get("id", media["path"]))
     messages = [
         {"role": "user", "content": [media]},
         {"role": "assistant", "content": [{"type": "text", "text": words}]},
@@ -217,15 +229,20 @@ def _read_placeholders(item: Item, turns: list[Item], path: Path) -> list[Item]:
 
 
 def _shown(item: Item, modality: str, path: Path) -> Iterator[Item]:
-    for name in _list(item.get(f"input_{modality}")):
+    for name in _list(item.get(f"input_{modality}", item.get(modality))):  # LLaVA: "image"
         yield {"type": modality, "path": _media_path(path, modality, name)}
 
 
 def _made(item: Item, modality: str, path: Path) -> Iterator[Item]:
     captions = _list(item.get(f"{modality}_captions"))
     names = _list(item.get(f"output_{modality}"))
+    embeddings = _list(item.get(f"{modality}_caption_embeddings"))
     for index in range(max(len(captions), len(names))):
         part: Item = {"type": modality}
+        if index < len(embeddings):
+            name = str(embeddings[index])
+            safe_path(path.parent / EMBEDDINGS, name)
+            part["embedding"] = name
         if index < len(captions):
             part["caption"] = _clean(captions[index])
         if index < len(names):
@@ -281,37 +298,6 @@ def _media_path(path: Path, modality: str, name: Any) -> str:
     relative = f"{MODALITIES[modality].plural}/{name}"
     safe_path(path.parent / MODALITIES[modality].plural, name)
     return relative
-
-
-def _parts(record: Record, role: str) -> list[Item]:
-    """The media parts of one side, in order."""
-    return [
-        part
-        for message in record.messages
-        if message["role"] == role
-        for part in message["content"]
-        if part["type"] != "text"
-    ]
-
-
-def _text_of(message: Item) -> str:
-    return " ".join(part["text"] for part in message["content"] if part["type"] == "text")
-
-
-def _written(message: Item, mark: Any) -> str:
-    """A turn's value: media first stand on lines of their own, later ones after a blank."""
-    value = ""
-    for part in message["content"]:
-        media = part["type"] != "text"
-        if value:
-            value += "\n" if value.endswith(">") and not media else " "
-        value += mark(part) if media else part["text"]
-    return value
-
-
-def _values(values: Iterable[str], lists: bool) -> list[str] | str:
-    found = list(values)
-    return found if lists else found[0]
 
 
 def _list(value: Any) -> list[Any]:

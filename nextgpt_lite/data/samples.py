@@ -12,13 +12,8 @@ from typing import Any
 
 from nextgpt_lite.data.datasheet import DATASHEET
 from nextgpt_lite.data.records import Kind, Record
-from nextgpt_lite.data.released import (
-    HELD_OUT_SUFFIX,
-    conversation_item,
-    mosit_item,
-    pair_item,
-    write_file,
-)
+from nextgpt_lite.data.released import HELD_OUT_SUFFIX
+from nextgpt_lite.data.writing import conversation_item, mosit_item, pair_item, write_file
 from nextgpt_lite.media import save
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.world import dialogue

@@ -2,19 +2,21 @@
 
 Knows: the kinds of a stage and their weights; record i depends on (seed, i) alone, so a run can be
 stopped and go on anywhere. Leaves to others: how dialogues are written (`world.dialogue`), file
-formats (`data.released`), tokens and features.
+formats and places (`data.folder`), tokens and features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Protocol
 
+from nextgpt_lite.data.folder import index_folder
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.data.released import read_folder
+from nextgpt_lite.data.released import Report
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.training.stages import Stage
 from nextgpt_lite.world import dialogue
@@ -70,21 +72,25 @@ class WorldMixture:
 class FolderMixture:
     """Conversations of a folder in the released formats, kinds weighted as the stage says.
 
+    Records stay in their files until they are drawn. Wrong items and those without their media
+    are left out, with a warning that counts them; `report` has the reasons.
+
     Raises:
         ValueError: the folder has no record of any kind the stage needs.
     """
 
     def __init__(self, stage: Stage, folder: Path, seed: int = 0) -> None:
-        by_kind: dict[str, list[Record]] = {}
-        for record in read_folder(folder):
-            if record.kind in stage.mixture:
-                by_kind.setdefault(record.kind, []).append(record)
+        self.report = Report()
+        found = index_folder(folder, report=self.report)
+        if self.report.skipped:
+            warnings.warn(str(self.report), stacklevel=2)
+        by_kind = {kind: records for kind, records in found.items() if kind in stage.mixture}
         if not by_kind:
             needed = ", ".join(stage.mixture)
             raise ValueError(
                 f"{folder}: no record for stage {stage.number}; it needs one of {needed}."
             )
-        self.records = by_kind
+        self.records: dict[str, Sequence[Record]] = dict(by_kind)
         self.weights = [stage.mixture[kind] for kind in by_kind]
         self.seed = seed
 

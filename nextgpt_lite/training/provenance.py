@@ -72,9 +72,9 @@ def data_hash(mixture: Mixture) -> str:
     Media count by their path or scene, not by their bytes.
     """
     if isinstance(mixture, FolderMixture):
-        drawn = [record for records in mixture.records.values() for record in records]
+        drawn = (record for records in mixture.records.values() for record in records)
     else:
-        drawn = [mixture(index) for index in range(DRAWN)]
+        drawn = (mixture(index) for index in range(DRAWN))
     digest = hashlib.sha256()
     for record in drawn:
         digest.update(json.dumps(record.to_dict(), sort_keys=True).encode())
