@@ -13,6 +13,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DECLARED = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+# Imported only where a user has installed them, and only after asking whether they are there.
+OPTIONAL = {"sentencepiece", "bitsandbytes", "imagebind"}
 IMPORT_NAMES = {"pillow": "PIL", "ipython": "IPython", "pyyaml": "yaml"}
 
 
@@ -60,9 +62,8 @@ def numbers(version: str) -> list[int]:
 
 
 def test_package_and_tests_import_only_what_is_declared():
-    allowed = (
-        declared_imports() | set(sys.stdlib_module_names) | {"nextgpt_lite", "tests", "benchmarks"}
-    )
+    allowed = declared_imports() | OPTIONAL | set(sys.stdlib_module_names)
+    allowed |= {"nextgpt_lite", "tests", "benchmarks"}
     for folder in ("nextgpt_lite", "tests"):
         for path in (ROOT / folder).rglob("*.py"):
             unknown = imported(path.read_text()) - allowed
