@@ -124,6 +124,11 @@ PROFILES: dict[str, dict[str, Any]] = {
 }
 
 
+def folder_name(name: str) -> str:
+    """The folder of a hub id inside a folder of checkpoints."""
+    return name.replace("/", "--")
+
+
 def locate(name: str) -> Path:
     """The folder a component name stands for.
 
@@ -144,7 +149,7 @@ def locate(name: str) -> Path:
         return folder
     places = [Path(name).expanduser()]
     if checkpoints := os.environ.get(CHECKPOINTS):
-        places.append(Path(checkpoints).expanduser() / name)
+        places.append(Path(checkpoints).expanduser() / folder_name(name))
     for folder in places:
         if folder.is_dir():
             return folder

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from nextgpt_lite.catalogue import Checkpoint, checkpoint, components, licences
-from nextgpt_lite.config import NextGPTConfig
+from nextgpt_lite.config import NextGPTConfig, folder_name
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -40,7 +40,7 @@ def download(
 
     Args:
         profile: "colab" or "paper" ("lite" ships with the package and needs nothing).
-        output: folders named by hub id (owner/name) are made inside.
+        output: folders named by hub id (owner--name) are made inside.
         say: told what happens, line by line.
         endpoint: another hub than huggingface_hub's own (its HF_ENDPOINT).
 
@@ -63,7 +63,7 @@ def fetch(row: Checkpoint, output: Path, api: HfApi, say: Callable[[str], None])
     """Fetches one checkpoint into its folder inside `output`; see `download`."""
     from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError
 
-    folder = output / row.name
+    folder = output / folder_name(row.name)
     revision = row.revision or _noted(folder)
     try:
         info = api.model_info(row.name, revision=revision, files_metadata=True, timeout=TIMEOUT)
@@ -134,7 +134,7 @@ def _noted(folder: Path) -> str | None:
 
 def _check_room(name: str, output: Path, needed: int) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    there = sum(f.stat().st_size for f in (output / name).rglob("*") if f.is_file())
+    there = sum(f.stat().st_size for f in (output / folder_name(name)).rglob("*") if f.is_file())
     free = shutil.disk_usage(output).free
     if needed - there > free:
         raise OSError(

@@ -32,7 +32,11 @@ State = dict[str, Tensor]
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_stand_ins(tmp_path_factory.mktemp("base"), [BASE]) / BASE
+    return stand_in(tmp_path_factory.mktemp("base"))
+
+
+def stand_in(root: Path, seed: int = 0) -> Path:
+    return next(write_stand_ins(root, [BASE], seed).rglob("config.json")).parent
 
 
 def transformer(length: int, width: int) -> State:
@@ -298,7 +302,7 @@ def test_another_base_model_is_refused(
 def test_a_base_of_the_same_size_but_other_weights_is_refused(
     base: Path, legacy_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = write_stand_ins(tmp_path / "other", [BASE], seed=1) / BASE
+    other = stand_in(tmp_path / "other", seed=1)
     assert "mean cosine" in refused(legacy_file, tmp_path, other, capsys)
 
 

@@ -18,7 +18,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from nextgpt_lite.catalogue import CATALOGUE, Checkpoint
-from nextgpt_lite.config import CHECKPOINTS, locate
+from nextgpt_lite.config import CHECKPOINTS, folder_name, locate
 from nextgpt_lite.download import LOCK, choose, download, fetch
 
 COMMIT = "c" * 40
@@ -123,7 +123,7 @@ def test_another_hash_is_refused(hub: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"model\.safetensors: its hash is") as caught:
         fetch(ROW, tmp_path, hub.api, lambda _: None)
     assert "delete the file" in str(caught.value)
-    assert not (tmp_path / "some" / "model" / LOCK).exists()
+    assert not (tmp_path / "some--model" / LOCK).exists()
 
 
 def test_a_disk_too_small_is_said_before_anything_is_fetched(
@@ -133,7 +133,7 @@ def test_a_disk_too_small_is_said_before_anything_is_fetched(
     monkeypatch.setattr("nextgpt_lite.download.shutil.disk_usage", lambda _: usage)
     with pytest.raises(OSError, match=r"some/model needs 0\.0 GB"):
         fetch(ROW, tmp_path, hub.api, lambda _: None)
-    assert not (tmp_path / "some" / "model").exists()
+    assert not (tmp_path / "some--model").exists()
 
 
 def test_shards_are_no_variants() -> None:
@@ -166,6 +166,6 @@ def test_a_fetched_checkpoint_is_found_by_its_hub_id(
     name = next(iter(CATALOGUE))
     with pytest.raises(FileNotFoundError, match="nextgpt-lite download"):
         locate(name)
-    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / folder_name(name)).mkdir()
     monkeypatch.setenv(CHECKPOINTS, str(tmp_path))
-    assert locate(name) == tmp_path / name
+    assert locate(name) == tmp_path / folder_name(name)

@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from nextgpt_lite.config import WEIGHTS, NextGPTConfig
+from nextgpt_lite.config import WEIGHTS, NextGPTConfig, folder_name
 
 HERE = Path(__file__).parent
 
@@ -94,7 +94,7 @@ def blueprint(name: str) -> Path:
     Raises:
         ValueError: it is none of these.
     """
-    places = (WEIGHTS / name, Path(name).expanduser(), HERE / name.replace("/", "--"))
+    places = (WEIGHTS / name, Path(name).expanduser(), HERE / folder_name(name))
     for place in places[0 if name.startswith("lite/") else 1 :]:
         if place.is_dir():
             return place
