@@ -12,6 +12,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from nextgpt_lite.batch import Batch, collate, first_fit
+from nextgpt_lite.conversation import Encoded
 from nextgpt_lite.losses import IGNORE, head_errors
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.training.features import Features
@@ -127,6 +128,19 @@ def test_packed_conversations_do_not_see_each_other() -> None:
     after = model.read(batch)[1]
     assert not torch.equal(before[0, :second], after[0, :second])
     assert torch.equal(before[0, second:], after[0, second:])
+
+
+def test_nothing_foretells_the_first_token_of_a_conversation() -> None:
+    """Not even the last one of its neighbour, where a template lets the assistant begin."""
+    model = tiny_model()
+    talks = [Encoded([*range(5, 5 + n)], [*range(5, 5 + n)]) for n in (4, 3, 6)]
+    found = []
+    for pack in (None, 20):
+        batch = collate(talks, pad_id=0, width=24, features=torch.stack,
+                        conditions=lambda *_: torch.zeros(0), pack=pack)  # fmt: skip
+        assert batch.divisors().positions == 4 + 3 + 6 - 3
+        found.append(model.loss(batch).total)
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
 
 
 def test_every_conversation_gets_a_place_and_none_overlap() -> None:
