@@ -57,9 +57,10 @@ def losses(lines: list[dict[str, float]]) -> torch.Tensor:
 def test_what_saves_time_or_memory_changes_no_loss(
     stage: int, changes: dict[str, Any], tmp_path: Path
 ) -> None:
-    plain = losses(run(tmp_path / "plain", stage))
-    other = losses(run(tmp_path / "other", stage, **changes))
-    torch.testing.assert_close(other, plain, atol=1e-4, rtol=1e-4)
+    plain, other = run(tmp_path / "plain", stage), run(tmp_path / "other", stage, **changes)
+    torch.testing.assert_close(losses(other), losses(plain), atol=1e-4, rtol=1e-4)
+    for mine, theirs in zip(other, plain, strict=True):  # AdamW would hide another scale
+        assert mine["gradient"] == pytest.approx(theirs["gradient"], rel=1e-3)
 
 
 def test_rows_are_shared_where_that_is_asked_for() -> None:
@@ -193,8 +194,11 @@ def test_sample_replies_become_a_page_and_leave_the_run_as_it_was(tmp_path: Path
         output_modalities=["image", "audio", "video"], max_new_tokens=3, num_inference_steps=1,
     )  # fmt: skip
     schedule = Schedule.of(STAGES[3], **{**QUICK, "batch_size": 4, "steps": 4})
-    watched = Trainer(model, STAGES[3], talkative, folder, schedule, watchers=[page]).run()
+    training = []
+    watchers = [page, lambda line: training.append(model.training)]
+    watched = Trainer(model, STAGES[3], talkative, folder, schedule, watchers=watchers).run()
     assert torch.equal(losses(watched), plain)
+    assert training == [True] * 4
     told = (folder / PAGE).read_text()
     assert told.index("<td>4</td>") < told.index("<td>2</td>"), "the newest first"
     assert told.count("<td>") == 2 * 3
