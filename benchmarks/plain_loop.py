@@ -59,7 +59,8 @@ class PlainLoop:
         if stage == 3:
             targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
             self.lm = get_peft_model(
-                causal_lm, LoraConfig(task_type="CAUSAL_LM", r=rank, target_modules=targets)
+                causal_lm,
+                LoraConfig(task_type="CAUSAL_LM", r=rank, lora_dropout=0.1, target_modules=targets),
             )
         self.table, self.head = causal_lm.get_input_embeddings(), causal_lm.get_output_embeddings()
         for matrix in (self.table, self.head):

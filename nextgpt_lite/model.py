@@ -239,7 +239,8 @@ class NextGPT(nn.Module):
         other's gradients must all wait for the same ones.
         """
         projection = self.output_projections[modality]
-        if not any(parameter.requires_grad for parameter in projection.parameters()):
+        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        if alone or not any(parameter.requires_grad for parameter in projection.parameters()):
             return None
         nowhere = torch.zeros(0, dtype=torch.long, device=self.device)
         shape = self.config.conditions[modality]

@@ -218,3 +218,19 @@ def test_frozen_work_is_done_once(tmp_path: Path) -> None:
         asked = model.decoders[modality].asked  # in groups of one size, filled up with repetitions
         groups = [set(asked[first : first + GROUP]) for first in range(0, len(asked), GROUP)]
         assert sum(map(len, groups)) == len(set(asked)) > 0
+
+
+def test_a_modality_that_no_conversation_shows_takes_no_step(tmp_path: Path) -> None:
+    def without_clips(index: int) -> Record:
+        made = record(3 * index)  # shows a picture, asks for a sound and a picture
+        assert [p["type"] for p in made.messages[1]["content"]] == ["text", "audio", "image"]
+        return made
+
+    model = tiny_model()
+    before = snapshot(model)
+    schedule = Schedule.of(STAGES[3], **{**QUICK, "steps": 2})
+    Trainer(model, STAGES[3], without_clips, tmp_path, schedule).run()
+    for name, value in model.named_parameters():
+        if name.startswith("output_projections."):
+            same = torch.equal(value, before[name])
+            assert same == name.startswith("output_projections.video."), name

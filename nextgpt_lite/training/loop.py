@@ -29,6 +29,7 @@ from safetensors.torch import load_file, save_file
 
 from nextgpt_lite.batch import Batch, collate
 from nextgpt_lite.losses import Divisors, Losses
+from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.sharding import gathered, shard
 from nextgpt_lite.training.checkpoint import (
@@ -165,6 +166,9 @@ class Trainer:
         sharded = schedule.shard or self.accelerator.is_fsdp2
         if sharded:
             shard(self.model)
+        self.attention = self.model.llm.causal_lm.config._attn_implementation
+        if self.accelerator.device.type == "cpu":  # faster than sdpa on short rows
+            self.model.llm.causal_lm.set_attn_implementation("eager")
         if schedule.checkpointing:
             self.model.llm.causal_lm.gradient_checkpointing_enable({"use_reentrant": False})
         self.learning = [p for p in self.model.parameters() if p.requires_grad]
@@ -226,6 +230,7 @@ class Trainer:
         finally:
             self.features.flush()
             self.report.close()
+            self.model.llm.causal_lm.set_attn_implementation(self.attention)
             self.wrapped.eval()
         if self.accelerator.is_main_process:
             self.checkpoints.publish(self.step, self.output)
@@ -273,6 +278,7 @@ class Trainer:
                 f"The loss of step {self.step} is not finite; its records are "
                 f"{', '.join(gather_object(suspects))}."
             )
+        self._forget_absent(divisors)
         norm = self.accelerator.clip_grad_norm_(self.learning, self.schedule.clip)
         rate = self.schedule.rate(self.step)
         for group in self.optimizer.param_groups:
@@ -308,6 +314,15 @@ class Trainer:
                 losses: Losses = self.wrapped(batch, divisors)
             self.accelerator.backward(losses.total / self.schedule.accumulate)
         return losses
+
+    def _forget_absent(self, divisors: Divisors) -> None:
+        """No step for the projection of a modality that no process has a block of.
+
+        A gradient of zeros would still let AdamW's momentum and decay move it.
+        """
+        for modality, blocks in zip(MODALITIES, divisors.blocks.tolist(), strict=True):
+            if not blocks and modality in self.model.output_projections:
+                self.model.output_projections[modality].zero_grad(set_to_none=True)
 
     def _seed(self) -> None:
         """Every source of random numbers, apart for each process: dropout, media, mixtures."""
