@@ -168,6 +168,10 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         help="compute activations again instead of keeping them",
     )  # fmt: skip
     parser.add_argument(
+        "--shard", action="store_true", default=None,
+        help="under torchrun: cut the model over the processes (FSDP2) instead of copying it",
+    )  # fmt: skip
+    parser.add_argument(
         "--report-to", choices=("tensorboard", "trackio", "wandb"), help="besides metrics.jsonl"
     )
     parser.add_argument(
@@ -202,6 +206,7 @@ def _train(arguments: argparse.Namespace) -> None:
         accumulate=arguments.accumulate,
         mixed_precision=arguments.precision,
         checkpointing=arguments.checkpointing,
+        shard=arguments.shard,
     )
 
 

@@ -73,3 +73,24 @@ def test_a_model_cut_over_processes_learns_the_same_and_becomes_whole_again(
                 for other in (theirs, dict.fromkeys(ours, 0.0))
             )
             assert apart < 1e-6 * size, (name, file)  # biases of no effect drift by rounding
+
+
+def test_accelerate_reads_the_configuration_files() -> None:
+    """And each is told of in the folder's README."""
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    folder = Path(__file__).parents[1] / "configs" / "accelerate"
+    files = {path.name: load_config_from_file(str(path)) for path in folder.glob("*.yaml")}
+    kinds = {name: config.distributed_type.value for name, config in files.items()}
+    assert kinds == {
+        "one_gpu.yaml": "NO",
+        "several_gpus.yaml": "MULTI_GPU",
+        "several_nodes.yaml": "MULTI_GPU",
+        "fsdp2.yaml": "FSDP",
+        "deepspeed.yaml": "DEEPSPEED",
+    }
+    assert files["fsdp2.yaml"].fsdp_config["fsdp_version"] == 2
+    settings = files["deepspeed.yaml"].deepspeed_config["deepspeed_config_file"]
+    assert json.loads((folder.parents[1] / settings).read_text())["zero_optimization"]["stage"] == 2
+    told = (folder / "README.md").read_text()
+    assert all(f"`{name}`" in told for name in files)

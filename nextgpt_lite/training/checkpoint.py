@@ -183,10 +183,9 @@ def load_optimizer_state(model: nn.Module, optimizer: Optimizer, state: dict[str
     for key, value in state.items():
         name, _, moment = key.rpartition("/")
         parameter = parameters[name]
-        if value.ndim:  # the count of steps is one number
-            value = cut_like(value, parameter)
-        value = value.to(parameter.device)  # where a fused AdamW keeps the count, too
-        optimizer.state[parameter][moment] = value
+        whole = value.to(parameter.device)
+        # The count of steps is a plain number in a cut model too.
+        optimizer.state[parameter][moment] = cut_like(whole, parameter) if value.ndim else whole
 
 
 @contextmanager

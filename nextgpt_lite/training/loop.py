@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list, gather_object, set_seed
+from accelerate.utils import DistributedType, broadcast_object_list, gather_object, set_seed
 from safetensors.torch import load_file, save_file
 
 from nextgpt_lite.batch import Batch, collate
@@ -351,6 +351,11 @@ class Trainer:
             raise FileExistsError(
                 f"{self.checkpoints.folder} holds checkpoints: pass --resume or choose another "
                 "--output."
+            )
+        if resume and self.accelerator.distributed_type == DistributedType.DEEPSPEED:
+            raise ValueError(
+                "DeepSpeed keeps the optimiser's moments to itself, so --resume would not be "
+                "exact: give the newest checkpoint as --init of a new --output, or use FSDP2."
             )
         main = self.accelerator.is_main_process
         found = broadcast_object_list([self.checkpoints.newest() if main and resume else None])
