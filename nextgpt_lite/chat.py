@@ -34,7 +34,7 @@ def events(
     videos: Sequence[Any] = (),
     seed: int = 0,
     output_modalities: str | Sequence[str] = "auto",
-    num_inference_steps: int = 20,
+    num_inference_steps: int | None = None,
     guidance_scale: float | None = None,
     max_new_tokens: int = 128,
     temperature: float = 0.0,
@@ -48,7 +48,7 @@ def events(
         seed: of sampling and of every decoder.
         output_modalities: "auto" lets the model decide; a list forces each modality it names and
             forbids the others, so `[]` means words only.
-        num_inference_steps: diffusion steps of each decoder.
+        num_inference_steps: diffusion steps of each decoder; None takes each one's own.
         guidance_scale: None takes each decoder's own.
         max_new_tokens, temperature, top_p: sampling of words; temperature 0 is greedy.
 
@@ -175,7 +175,7 @@ def _decode(
     modality: str,
     condition: Tensor,
     seed: int,
-    steps: int,
+    steps: int | None,
     guidance_scale: float | None,
 ) -> Iterator[Event]:
     """Runs a decoder in a thread, so that its callback can become a stream of events."""

@@ -16,6 +16,7 @@ from typing import Any
 from nextgpt_lite.modality import MODALITIES
 
 WEIGHTS = Path(__file__).parent / "weights"
+SETTINGS_FILE = "nextgpt_lite.json"  # in a decoder's folder: what its pipeline does not say
 CHECKPOINTS = "NEXTGPT_LITE_CHECKPOINTS"  # environment variable: the folder `download` has filled
 
 
@@ -48,7 +49,20 @@ class NextGPTConfig:
     the package, else a folder, else a hub id. `signal_tokens` gives the number per modality;
     `input_tokens` how many LLM positions an input item takes (the paper's is 1). `conditions`
     gives the (L, C) each decoder reads, so that a model can be built before a decoder is loaded;
-    a decoder of another shape is refused when it comes.
+    a new model takes them from the decoders' folders, a trained one refuses any other decoder.
+
+    Attributes:
+        decoder_settings: what is not in a decoder's folder or should differ from it, by modality:
+            `guidance_scale`, `num_inference_steps`, `width`, `height`, `frames`, `fps`,
+            `audio_length_in_s`, `base` (the Stable Diffusion below AnimateDiff's modules), ...
+        chat_format: "vicuna-v1" or "vicuna-v0" instead of the tokenizer's own chat template; a
+            tokenizer without one gets "vicuna-v1".
+        precision: of the frozen parts: "float32", "bfloat16", "float16", or "auto", which on an
+            accelerator is bfloat16 where it has that and else float16, and float32 on a CPU.
+        quantization: "nf4" keeps the LLM's matrices in 4 bits (bitsandbytes).
+        official_encoder: run the `imagebind` package instead of the code here.
+        offload: keep one decoder at a time beside the LLM, the others in main memory.
+        text_encoders: False drops the decoders' text encoders, which only training needs.
     """
 
     profile: str = "lite"
@@ -60,16 +74,30 @@ class NextGPTConfig:
         default_factory=lambda: {name: row.paper_signals for name, row in MODALITIES.items()}
     )
     input_tokens: int = 1
+    decoder_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    chat_format: str | None = None
+    precision: str = "float32"
+    quantization: str | None = None
+    official_encoder: bool = False
+    offload: bool = False
+    text_encoders: bool = True
     output_projection: OutputProjectionConfig = field(default_factory=OutputProjectionConfig)
     lora: LoraSettings = field(default_factory=LoraSettings)
 
     @classmethod
-    def from_profile(cls, profile: str) -> NextGPTConfig:
-        """The preset of that name: "lite", "colab" or "paper"."""
+    def from_profile(cls, profile: str, **changes: Any) -> NextGPTConfig:
+        """The preset of that name, "lite", "colab" or "paper", with some fields changed.
+
+        `llm` may be a short name in `LANGUAGE_MODELS`; `decoders` changes what it names only.
+        """
         if profile not in PROFILES:
             names = ", ".join(PROFILES)
             raise ValueError(f"Unknown profile {profile!r}: choose one of {names}.")
-        return cls.from_dict({"profile": profile, **PROFILES[profile]})
+        preset = PROFILES[profile]
+        values = {"profile": profile, **preset, **changes}
+        values = {**values, **LANGUAGE_MODELS.get(values["llm"], {})}
+        values["decoders"] = {**preset["decoders"], **values["decoders"]}
+        return cls.from_dict(values)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> NextGPTConfig:
@@ -86,10 +114,50 @@ class NextGPTConfig:
             values["lora"] = LoraSettings(**lora)
         return cls(**values)
 
+    def settings_of(self, modality: str) -> dict[str, Any]:
+        """What a decoder is told: the hub id's defaults, below its folder's, below ours."""
+        name = self.decoders[modality]
+        defaults = DECODER_SETTINGS.get(name, {})
+        if defaults:
+            path = locate(name) / SETTINGS_FILE
+            own = json.loads(path.read_text()) if path.is_file() else {}
+            defaults = {key: value for key, value in defaults.items() if key not in own}
+        return {**defaults, **self.decoder_settings.get(modality, {})}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` reads back."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
+
+# Short names of language models, with the prompt they were tuned on where their tokenizer cannot
+# say it. Vicuna v0 was released as a difference to LLaMA: its user merges both into that folder.
+LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
+    "vicuna-7b-v1.5": {"llm": "lmsys/vicuna-7b-v1.5", "chat_format": "vicuna-v1"},
+    "vicuna-7b-v0": {"llm": "vicuna-7b-v0", "chat_format": "vicuna-v0"},
+    "tinyllama-1.1b-chat": {"llm": "TinyLlama/TinyLlama-1.1B-Chat-v1.0"},
+    "qwen3-0.6b": {"llm": "Qwen/Qwen3-0.6B"},
+    "smollm2-360m": {"llm": "HuggingFaceTB/SmolLM2-360M-Instruct"},
+}
+
+STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+
+# What public decoders want and their folders do not say, by hub id. Distilled ones take few steps
+# and no guidance; Zeroscope's UNet states another size than the one it was tuned for.
+DECODER_SETTINGS: dict[str, dict[str, Any]] = {
+    "stabilityai/sd-turbo": {"num_inference_steps": 2, "guidance_scale": 1.0},
+    "cerspense/zeroscope_v2_576w": {"width": 576, "height": 320, "frames": 24, "fps": 8},
+    "ByteDance/AnimateDiff-Lightning": {
+        "base": STABLE_DIFFUSION,
+        "num_inference_steps": 4,
+        "guidance_scale": 1.0,
+        "frames": 16,
+        "fps": 8,
+    },
+    **{
+        f"cvssp/audioldm-{size}": {"audio_length_in_s": 10.0}
+        for size in ("s-full-v2", "m-full", "l-full")
+    },
+}
 
 PROFILES: dict[str, dict[str, Any]] = {
     "lite": {
@@ -105,17 +173,20 @@ PROFILES: dict[str, dict[str, Any]] = {
         "encoder": "nielsr/imagebind-huge",
         "llm": "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
         "decoders": {
-            "image": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+            "image": STABLE_DIFFUSION,
             "audio": "cvssp/audioldm-s-full-v2",
-            "video": "cerspense/zeroscope_v2_576w",
+            "video": "ByteDance/AnimateDiff-Lightning",
         },
-        "conditions": {"image": [77, 768], "audio": [1, 512], "video": [77, 1024]},
+        "conditions": {"image": [77, 768], "audio": [1, 512], "video": [77, 768]},
+        "precision": "auto",
+        "offload": True,
     },
     "paper": {
         "encoder": "nielsr/imagebind-huge",
         "llm": "lmsys/vicuna-7b-v1.5",
+        "precision": "auto",
         "decoders": {
-            "image": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+            "image": STABLE_DIFFUSION,
             "audio": "cvssp/audioldm-l-full",
             "video": "cerspense/zeroscope_v2_576w",
         },
@@ -130,7 +201,7 @@ def folder_name(name: str) -> str:
 
 
 def locate(name: str) -> Path:
-    """The folder a component name stands for.
+    """The folder (of an encoder perhaps the file) that a component name stands for.
 
     A hub id is looked for in the folder that the environment variable NEXTGPT_LITE_CHECKPOINTS
     names, where `nextgpt-lite download` has put it; nothing is fetched behind the user's back.
@@ -150,9 +221,9 @@ def locate(name: str) -> Path:
     places = [Path(name).expanduser()]
     if checkpoints := os.environ.get(CHECKPOINTS):
         places.append(Path(checkpoints).expanduser() / folder_name(name))
-    for folder in places:
-        if folder.is_dir():
-            return folder
+    for place in places:
+        if place.exists():
+            return place
     raise FileNotFoundError(
         f"No folder {name!r} on this machine: run `nextgpt-lite download` and set {CHECKPOINTS} "
         f"to its output, or give a folder (nothing is fetched behind your back)."

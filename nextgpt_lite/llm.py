@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,20 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 from nextgpt_lite.config import LoraSettings
 from nextgpt_lite.losses import head_errors
 from nextgpt_lite.modality import MODALITIES, markers
+
+_TURNS = (
+    "{{% for m in messages %}}{{% if m['role'] == 'user' %}}{user}{{{{ m['content'] }}}}{after}"
+    "{{% else %}}{reply} {{{{ m['content'] }}}}{end}{{% endif %}}{{% endfor %}}"
+    "{{% if add_generation_prompt %}}{reply}{{% endif %}}"
+)
+# Vicuna's tokenizers come without a template. Both end a reply with the end token, which v0's base
+# writes after its "###" only once it was trained to.
+CHAT_TEMPLATES = {
+    "vicuna-v1": _TURNS.format(user="USER: ", after=" ", reply="ASSISTANT:", end="{{ eos_token }}"),
+    "vicuna-v0": _TURNS.format(
+        user="### Human: ", after="\n", reply="### Assistant:", end="\n###{{ eos_token }}\n"
+    ),
+}
 
 
 class LanguageModel(nn.Module):
@@ -72,12 +87,32 @@ class LanguageModel(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, signal_tokens: dict[str, int], lora: LoraSettings, name: str = ""
+        cls,
+        folder: str | Path,
+        signal_tokens: dict[str, int],
+        lora: LoraSettings,
+        name: str = "",
+        *,
+        dtype: torch.dtype = torch.float32,
+        quantization: str | None = None,
+        chat_format: str | None = None,
     ) -> LanguageModel:
-        """Loads model and tokenizer from a folder in transformers' layout, in float32."""
+        """Loads model and tokenizer from a folder in transformers' layout.
+
+        Args:
+            dtype: of the frozen weights; what learns is float32.
+            quantization: "nf4" keeps the layers' matrices in 4 bits, which needs bitsandbytes.
+            chat_format: of `CHAT_TEMPLATES`; None takes the tokenizer's own, or "vicuna-v1".
+
+        Raises:
+            ValueError: the quantization or the format is unknown, or bitsandbytes is missing.
+        """
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        if chat_format is not None or tokenizer.chat_template is None:
+            tokenizer.chat_template = _template(chat_format or "vicuna-v1")
+        options: dict[str, Any] = {} if quantization is None else _quantized(quantization, dtype)
         causal_lm = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32
+            folder, local_files_only=True, dtype=dtype, **options
         )
         return cls(causal_lm, tokenizer, signal_tokens, lora, name or str(folder))
 
@@ -201,6 +236,29 @@ class LanguageModel(nn.Module):
     def describe_ids(self, ids: Sequence[int]) -> list[str]:
         """The tokens' names, for traces and `reply.signal_tokens`."""
         return list(self.tokenizer.convert_ids_to_tokens(list(ids)))
+
+
+def _template(chat_format: str) -> str:
+    if chat_format not in CHAT_TEMPLATES:
+        names = ", ".join(CHAT_TEMPLATES)
+        raise ValueError(f"chat_format is {chat_format!r}: use one of {names}.")
+    return CHAT_TEMPLATES[chat_format]
+
+
+def _quantized(quantization: str, dtype: torch.dtype) -> dict[str, Any]:
+    if quantization != "nf4":
+        raise ValueError(f"quantization is {quantization!r}: use 'nf4' or leave it out.")
+    if find_spec("bitsandbytes") is None:
+        raise ValueError("quantization 'nf4' needs bitsandbytes: pip install bitsandbytes.")
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": config}
 
 
 def _new_rows(layer: Any) -> Tensor:

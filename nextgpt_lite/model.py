@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from nextgpt_lite.batch import Batch, SignalTargets
 from nextgpt_lite.catalogue import warn_of_licences
 from nextgpt_lite.config import NextGPTConfig, locate
 from nextgpt_lite.conversation import Conversation
-from nextgpt_lite.decoders import load_decoder
+from nextgpt_lite.decoders import condition_shape, load_decoder
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.encoders import Encoder, encoder_width
 from nextgpt_lite.llm import LanguageModel
@@ -79,17 +80,29 @@ class NextGPT(nn.Module):
         self.conversation = Conversation(llm.tokenizer, llm.signal_ids, config.input_tokens)
 
     @classmethod
-    def from_config(cls, config: NextGPTConfig, seed: int = 0) -> NextGPT:
+    def from_config(cls, config: NextGPTConfig, seed: int = 0, new: bool = True) -> NextGPT:
         """Pretrained frozen parts with projections, LoRA and token rows still untrained.
+
+        Args:
+            config: what it is made of; `conditions` are read off those decoders that are here.
+            seed: of what is untrained.
+            new: False keeps `conditions` as they are, for weights that were trained for them.
 
         Raises:
             FileNotFoundError: naming a component that is not on this machine.
         """
         warn_of_licences(config)
+        config = with_found_conditions(config) if new else config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             llm = LanguageModel.from_pretrained(
-                locate(config.llm), config.signal_tokens, config.lora, config.llm
+                locate(config.llm),
+                config.signal_tokens,
+                config.lora,
+                config.llm,
+                dtype=resolve_precision(config.precision),
+                quantization=config.quantization,
+                chat_format=config.chat_format,
             )
             return cls(config, None, llm).eval()
 
@@ -106,7 +119,7 @@ class NextGPT(nn.Module):
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: give a folder that a training run wrote.")
         saved = json.loads(path.read_text())
-        model = cls.from_config(NextGPTConfig.from_dict(saved["config"]))
+        model = cls.from_config(NextGPTConfig.from_dict(saved["config"]), new=False)
         model.load_trained(folder)
         return model
 
@@ -119,7 +132,11 @@ class NextGPT(nn.Module):
     def encoder(self) -> Encoder:
         """The frozen encoder, loaded once and kept."""
         if "encoder" not in self._modules:
-            encoder = Encoder.from_pretrained(locate(self.config.encoder))
+            encoder = Encoder.from_pretrained(
+                locate(self.config.encoder),
+                dtype=resolve_precision(self.config.precision),
+                official=self.config.official_encoder,
+            )
             self._modules["encoder"] = encoder.to(self.device)
         return self._modules["encoder"]  # type: ignore[return-value]
 
@@ -129,7 +146,9 @@ class NextGPT(nn.Module):
             return [] if self._given_encoder else [locate(self.config.encoder)]
         if part in self.decoders and part not in self._loaded_decoders:
             return []
-        return [locate(self.config.decoders[part])]
+        settings = self.config.settings_of(part)
+        base = [locate(settings["base"])] if "base" in settings else []
+        return [locate(self.config.decoders[part]), *base]
 
     def decoder(self, modality: str) -> Decoder:
         """The frozen decoder of a modality, loaded once and kept.
@@ -139,7 +158,12 @@ class NextGPT(nn.Module):
         """
         if modality not in self.decoders:
             name = self.config.decoders[modality]
-            decoder = load_decoder(modality, locate(name))
+            decoder = load_decoder(
+                modality,
+                locate(name),
+                self.config.settings_of(modality),
+                dtype=resolve_precision(self.config.precision),
+            )
             shape = [decoder.condition_length, decoder.condition_width]
             if shape != list(self.config.conditions[modality]):
                 raise ValueError(
@@ -147,8 +171,13 @@ class NextGPT(nn.Module):
                     f"projection gives {list(self.config.conditions[modality])}: set "
                     f"conditions[{modality!r}] in the configuration and train stage 2 again."
                 )
-            self.decoders[modality] = decoder.to(self.device)
+            if not self.config.text_encoders:
+                decoder.drop_text_encoder()
+            self.decoders[modality] = decoder if self.config.offload else decoder.to(self.device)
             self._loaded_decoders.add(modality)
+        if self.config.offload:
+            for other, part in self.decoders.items():
+                part.to(self.device if other == modality else "cpu")
         return self.decoders[modality]  # type: ignore[return-value]
 
     def splice(self, embeddings: Tensor, rows: Tensor, starts: Tensor, features: Tensor) -> Tensor:
@@ -166,7 +195,9 @@ class NextGPT(nn.Module):
 
     def project(self, modality: str, hidden: Tensor, embedding: Tensor) -> Tensor:
         """Signal tokens (X, N, D), twice, to a decoder's condition (X, L, C)."""
-        return self.output_projections[modality](hidden, embedding)
+        projection: Any = self.output_projections[modality]
+        dtype = projection.fc.weight.dtype  # float32, whatever the frozen LLM has
+        return projection(hidden.to(dtype), embedding.to(dtype))
 
     def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Puts a batch through the LLM: (token embeddings, last hidden states), (B, S, D) each."""
@@ -344,6 +375,34 @@ class NextGPT(nn.Module):
             if name.startswith(("input_projection.", "output_projections."))
         }
         return adapter, projections
+
+
+def resolve_precision(name: str) -> torch.dtype:
+    """The number format of frozen parts on this machine; "auto" as `NextGPTConfig` says.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    if name == "auto":
+        if not torch.cuda.is_available():
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in formats:
+        raise ValueError(f"precision is {name!r}: use 'auto' or one of {', '.join(formats)}.")
+    return formats[name]
+
+
+def with_found_conditions(config: NextGPTConfig) -> NextGPTConfig:
+    """The configuration with the condition shapes of those decoders that are on this machine."""
+    found = dict(config.conditions)
+    for modality, name in config.decoders.items():
+        try:
+            folder = locate(name)
+        except FileNotFoundError:  # it will be asked for when it is needed, and no sooner
+            continue
+        found[modality] = condition_shape(modality, folder, config.settings_of(modality))
+    return replace(config, conditions=found)
 
 
 def _known(values: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from nextgpt_lite.config import folder_name
 from nextgpt_lite.encoders import ImageBind, ImageBindConfig
 from nextgpt_lite.stand_ins import STAND_INS, write_stand_ins
 
@@ -38,20 +39,20 @@ def test_imagebind_has_every_key_of_the_huge_one_that_its_depth_allows(root: Pat
         huge = ImageBind(ImageBindConfig.huge()).state_dict()
     first = {name for name in huge if ".blocks." not in name or ".blocks.0." in name}
     assert set(state) == first
-    assert keys(root / "nielsr/imagebind-huge/model.safetensors") == first
+    assert keys(root / "nielsr--imagebind-huge" / "model.safetensors") == first
 
 
 def test_decoders_carry_the_old_names(root: Path) -> None:
-    diffusion = root / "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    diffusion = root / "stable-diffusion-v1-5--stable-diffusion-v1-5"
     vae = keys(diffusion / "vae/diffusion_pytorch_model.safetensors")
     assert "encoder.mid_block.attentions.0.query.weight" in vae
     text = keys(diffusion / "text_encoder/model.safetensors")
     assert "text_model.embeddings.position_ids" in text
     assert all(name.startswith("text_model.") for name in text)
-    lightning = root / "ByteDance/AnimateDiff-Lightning"
-    (file,) = lightning.iterdir()
+    lightning = root / "ByteDance--AnimateDiff-Lightning"
+    (file,) = lightning.glob("*.safetensors")
     assert "mid_block.motion_modules.0.transformer_blocks.0.pos_embed.pe" in keys(file)
-    audio = json.loads((root / "cvssp/audioldm-l-full/model_index.json").read_text())
+    audio = json.loads((root / "cvssp--audioldm-l-full" / "model_index.json").read_text())
     assert audio["text_encoder"] == ["transformers", "ClapTextModelWithProjection"]
 
 
@@ -62,11 +63,13 @@ def test_language_models_load_with_their_own_tokenizers(root: Path, name: str) -
     if name.startswith("lmsys/"):
         pytest.importorskip("sentencepiece", reason="its tokenizer is a SentencePiece file")
         write_stand_ins(root, [name])
-    tokenizer = AutoTokenizer.from_pretrained(root / name)
+    tokenizer = AutoTokenizer.from_pretrained(root / folder_name(name))
     ids = tokenizer.encode(TEXT, add_special_tokens=False)
     assert tokenizer.decode(ids) == TEXT
     assert len(ids) < len(TEXT), "the tokenizer knows no words"
-    model, found = AutoModelForCausalLM.from_pretrained(root / name, output_loading_info=True)
+    model, found = AutoModelForCausalLM.from_pretrained(
+        root / folder_name(name), output_loading_info=True
+    )
     assert not any(found.values()), found
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     assert tied == ("Qwen" in name or "SmolLM2" in name)
@@ -77,7 +80,7 @@ def test_language_models_load_with_their_own_tokenizers(root: Path, name: str) -
 def test_stand_ins_repeat_with_their_seed_and_are_written_once(tmp_path: Path) -> None:
     name = "TinyLlama/TinyLlama-1.1B-Chat-v1.0"
     files = [
-        write_stand_ins(tmp_path / str(i), [name], seed) / name / "model.safetensors"
+        write_stand_ins(tmp_path / str(i), [name], seed) / folder_name(name) / "model.safetensors"
         for i, seed in enumerate((0, 0, 1))
     ]
     first, again, other = (file.read_bytes() for file in files)

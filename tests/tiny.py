@@ -87,11 +87,12 @@ class TinyDecoder(nn.Module):
         )
 
     def generate(
-        self, condition: Tensor, *, num_inference_steps: int, generator: torch.Generator,
+        self, condition: Tensor, *, num_inference_steps: int | None, generator: torch.Generator,
         callback: Callable[[int, int], None], **_: object,
     ) -> list[Any]:  # fmt: skip
-        for step in range(num_inference_steps):
-            callback(step + 1, num_inference_steps)
+        steps = num_inference_steps or 20
+        for step in range(steps):
+            callback(step + 1, steps)
         grey = int(torch.randint(256, (1,), generator=generator)) // 2 + int(
             condition.abs().mean() * 10
         )

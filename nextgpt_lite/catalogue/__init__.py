@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from nextgpt_lite.config import WEIGHTS, NextGPTConfig, folder_name
+from nextgpt_lite.config import DECODER_SETTINGS, WEIGHTS, NextGPTConfig, folder_name
 
 HERE = Path(__file__).parent
 
@@ -54,7 +54,10 @@ CATALOGUE: dict[str, Checkpoint] = {
             "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "fe8a4ea1ffedaf415f4da2f062534de366a451e6",
             "Apache-2.0", True, _CAUSAL_LM,
         ),
-        Checkpoint("Qwen/Qwen3-0.6B", None, "Apache-2.0", True, _CAUSAL_LM),
+        Checkpoint(
+            "Qwen/Qwen3-0.6B", "c1899de289a04d12100db370d81485cdf75e47ca",
+            "Apache-2.0", True, _CAUSAL_LM,
+        ),
         Checkpoint(
             "HuggingFaceTB/SmolLM2-360M-Instruct", "a10cc1512eabd3dde888204e902eca88bddb4951",
             "Apache-2.0", True, _CAUSAL_LM,
@@ -64,7 +67,10 @@ CATALOGUE: dict[str, Checkpoint] = {
             "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
             "CreativeML Open RAIL-M", True, _PIPELINE,
         ),
-        Checkpoint("stabilityai/sd-turbo", None, "Stability AI Community", False, _PIPELINE),
+        Checkpoint(
+            "stabilityai/sd-turbo", "b261bac6fd2cf515557d5d0707481eafa0485ec2",
+            "Stability AI Community", False, _PIPELINE,
+        ),
         *(
             Checkpoint(
                 f"cvssp/audioldm-{size}", None, "CC-BY-NC-SA-4.0", False,
@@ -75,6 +81,10 @@ CATALOGUE: dict[str, Checkpoint] = {
         Checkpoint(
             "cerspense/zeroscope_v2_576w", "6963642a64dbefa93663d1ecebb4ceda2d9ecb28",
             "CC-BY-NC-4.0", False, _PIPELINE,
+        ),
+        Checkpoint(
+            "ByteDance/AnimateDiff-Lightning", "027c893eec01df7330f5d4b733bc9485ee02e8b2",
+            "CreativeML Open RAIL-M", True, ("animatediff_lightning_4step_diffusers.safetensors",),
         ),
     )
 }  # fmt: skip
@@ -106,7 +116,9 @@ def blueprint(name: str) -> Path:
 
 def components(config: NextGPTConfig) -> list[str]:
     """The names of everything frozen that `config` loads, each once."""
-    return list(dict.fromkeys((config.encoder, config.llm, *config.decoders.values())))
+    names = [config.encoder, config.llm, *config.decoders.values()]
+    bases = [DECODER_SETTINGS.get(name, {}).get("base") for name in names]
+    return list(dict.fromkeys([*names, *filter(None, bases)]))
 
 
 def warn_of_licences(config: NextGPTConfig) -> None:

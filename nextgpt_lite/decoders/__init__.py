@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nextgpt_lite.modality import MODALITIES
 
@@ -15,16 +15,38 @@ if TYPE_CHECKING:
     from nextgpt_lite.decoders.base import Decoder
 
 
-def load_decoder(modality: str, folder: str | Path) -> Decoder:
+def load_decoder(
+    modality: str, folder: str | Path, settings: dict[str, Any] | None = None, **options: Any
+) -> Decoder:
     """Loads the decoder of a modality from a folder in diffusers layout.
+
+    Args:
+        settings: go before the folder's own (see `Decoder`).
+        options: of `Decoder.from_pretrained`: `dtype`.
 
     Raises:
         ValueError: no decoder makes this modality.
         FileNotFoundError: the folder holds no pipeline.
     """
+    return _class(modality).from_pretrained(folder, settings, **options)
+
+
+def condition_shape(
+    modality: str, folder: str | Path, settings: dict[str, Any] | None = None
+) -> list[int]:
+    """[L, C] of the condition that a folder's decoder reads, from its configurations alone.
+
+    Raises:
+        ValueError: no decoder makes this modality.
+        FileNotFoundError: a configuration is missing.
+    """
+    return _class(modality).condition_shape(folder, settings or {})
+
+
+def _class(modality: str) -> type[Decoder]:
     if modality not in MODALITIES:
         names = ", ".join(MODALITIES)
         raise ValueError(f"No decoder makes modality {modality!r}: use one of {names}.")
     module, name = MODALITIES[modality].decoder.split(":")
     decoder: type[Decoder] = getattr(import_module(module), name)
-    return decoder.from_pretrained(folder)
+    return decoder

@@ -7,6 +7,7 @@ Leaves to others: everything `base` does, and the spectrogram (`mel`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nextgpt_lite.decoders.base import Decoder, Generators, read_settings
+from nextgpt_lite.decoders.base import Decoder, Generators, read_json, read_settings
 from nextgpt_lite.decoders.mel import LogMel
 from nextgpt_lite.media import Audio
 
@@ -23,7 +24,6 @@ from nextgpt_lite.media import Audio
 class AudioDecoder(Decoder):
     """AudioLDM of any size: 2 seconds in the lite tier, 10 in the others; one channel, 16 kHz.
 
-    The pipeline always keeps its text encoder: it reads the condition's number format off it.
     `nextgpt_lite.json` may say `audio_length_in_s` and, under `mel`, arguments of `LogMel`.
     """
 
@@ -45,14 +45,27 @@ class AudioDecoder(Decoder):
         self.seconds = float(self.settings.get("audio_length_in_s", self.room / self.rate))
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> AudioDecoder:
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        settings: dict[str, Any] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> AudioDecoder:
         from diffusers.pipelines.deprecated import AudioLDMPipeline
 
-        settings = read_settings(folder)
-        pipeline = AudioLDMPipeline.from_pretrained(
-            str(folder), dtype=torch.float32, local_files_only=True
-        )
+        settings = {**read_settings(folder), **(settings or {})}
+        pipeline = AudioLDMPipeline.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
         return cls(pipeline, settings)
+
+    @classmethod
+    def condition_shape(cls, folder: str | Path, settings: dict[str, Any]) -> list[int]:
+        unet = read_json(Path(folder) / "unet" / "config.json")
+        return [1, unet["projection_class_embeddings_input_dim"]]
+
+    def drop_text_encoder(self) -> None:
+        super().drop_text_encoder()
+        # The pipeline asks its text encoder for the number format of the condition.
+        self.pipeline.text_encoder = NumberFormat(self.pipeline.unet.dtype)
 
     def _embed(self, captions: list[str]) -> Tensor:
         tokenizer = self.pipeline.tokenizer
@@ -100,7 +113,7 @@ class AudioDecoder(Decoder):
     def _latents(self, media: Sequence[Audio]) -> Tensor:
         vae = self.pipeline.vae
         waves = torch.from_numpy(np.stack([self._fit(audio) for audio in media])).to(self.device)
-        mel = self.mel(waves)[:, None]  # (B, 1, T, bands)
+        mel = self.mel(waves)[:, None].to(vae.dtype)  # (B, 1, T, bands)
         return vae.encode(mel).latent_dist.mode() * vae.config.scaling_factor
 
     def _fit(self, audio: Audio) -> np.ndarray:
@@ -113,6 +126,13 @@ class AudioDecoder(Decoder):
         return self.pipeline.unet(
             noisy, timesteps, encoder_hidden_states=None, class_labels=labels
         ).sample
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """What is left of a text encoder that was dropped."""
+
+    dtype: torch.dtype
 
 
 def as_labels(condition: Tensor) -> Tensor:

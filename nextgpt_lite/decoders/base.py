@@ -34,7 +34,8 @@ class Decoder(nn.Module, ABC):
     Attributes:
         condition_length: L, the number of condition vectors the denoiser attends to.
         condition_width: C, the width of one.
-        settings: what `nextgpt_lite.json` beside `model_index.json` says (`guidance_scale`, ...).
+        settings: what `nextgpt_lite.json` beside `model_index.json` says (`guidance_scale`,
+            `num_inference_steps`, `width`, `height`, ...), and what the loader was told.
     """
 
     modality: ClassVar[str]
@@ -62,8 +63,19 @@ class Decoder(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def from_pretrained(cls, folder: str | Path) -> Decoder:
-        """Loads a decoder from a folder in diffusers layout, in float32 and without a network.
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        settings: dict[str, Any] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Decoder:
+        """Loads a decoder from a folder in diffusers layout, without a network.
+
+        Where the folder has both, safetensors are read and pickles left alone.
+
+        Args:
+            settings: go before those of the folder's `nextgpt_lite.json`.
+            dtype: of the weights.
 
         Raises:
             FileNotFoundError: the folder has no `model_index.json`.
@@ -97,6 +109,12 @@ class Decoder(nn.Module, ABC):
 
     # -- what every decoder offers -----------------------------------------------------------
 
+    @classmethod
+    def condition_shape(cls, folder: str | Path, settings: dict[str, Any]) -> list[int]:
+        """[L, C] of a folder's decoder, from its configurations alone."""
+        length = read_json(Path(folder) / "tokenizer" / "tokenizer_config.json")["model_max_length"]
+        return [length, read_json(Path(folder) / "unet" / "config.json")["cross_attention_dim"]]
+
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
@@ -105,6 +123,18 @@ class Decoder(nn.Module, ABC):
     def guidance_scale(self) -> float:
         """The scale used when `generate` is not told one."""
         return float(self.settings.get("guidance_scale", self.default_guidance_scale))
+
+    @property
+    def num_inference_steps(self) -> int:
+        """The steps taken when `generate` is not told how many."""
+        return int(self.settings.get("num_inference_steps", 20))
+
+    @property
+    def size(self) -> dict[str, int]:
+        """`width` and `height` in pixels where the settings give them; else the denoiser's own."""
+        return {
+            name: int(self.settings[name]) for name in ("width", "height") if name in self.settings
+        }
 
     def train(self, mode: bool = True) -> Decoder:
         """Stays in evaluation mode: a decoder is frozen, also inside a model that trains."""
@@ -119,15 +149,36 @@ class Decoder(nn.Module, ABC):
 
         Returns:
             condition of shape (B, L, C), float32, without gradient.
+
+        Raises:
+            ValueError: the text encoder was dropped.
         """
-        return self._embed(list(captions))
+        if "text_encoder" not in self.parts:
+            raise ValueError(
+                f"the {self.modality} decoder's text encoder was dropped: load the model with "
+                "text_encoders=True to compute caption conditions"
+            )
+        return self._embed(list(captions)).float()
+
+    def drop_text_encoder(self) -> None:
+        """Frees the text encoder; media from signal tokens need none, captions do."""
+        self._empty()
+        self.pipeline.text_encoder = None
+        del self.parts["text_encoder"]
+
+    def _empty(self) -> Tensor:
+        """(1, L, C) condition of the empty caption, computed once: guidance leads away from it."""
+        if self._empty_condition is None:
+            self._empty_condition = self.encode_text([""])
+        self._empty_condition = self._empty_condition.to(self.device)
+        return self._empty_condition
 
     @torch.no_grad()
     def generate(
         self,
         condition: Tensor,
         *,
-        num_inference_steps: int = 20,
+        num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         generator: Generators = None,
         callback: StepCallback | None = None,
@@ -136,12 +187,13 @@ class Decoder(nn.Module, ABC):
 
         Args:
             condition: (B, L, C), from `encode_text` or from projected signal tokens.
-            num_inference_steps: denoising steps.
+            num_inference_steps: denoising steps; None takes the decoder's own.
             guidance_scale: weight of the condition against the empty caption; 1 switches guidance
                 off, None takes the decoder's own.
             generator: one generator for the batch, or a list of B, one an item; an item's own
                 generator makes it independent of what else is in the batch.
-            callback: called as `callback(step, total)` after each step, counted from 1.
+            callback: called as `callback(step, total)` after each step, counted from 1; some
+                schedulers take one step more than asked for.
 
         Returns:
             B media: PIL images, `Audio` or `Video`.
@@ -150,17 +202,16 @@ class Decoder(nn.Module, ABC):
             ValueError: condition has another shape than (B, L, C).
         """
         self._check(condition)
-        if self._empty_condition is None or self._empty_condition.device != self.device:
-            self._empty_condition = self.encode_text([""])
-        negative = self._empty_condition.expand(len(condition), -1, -1)  # (B, L, C)
+        negative = self._empty().expand(len(condition), -1, -1)  # (B, L, C)
         scale = self.guidance_scale if guidance_scale is None else guidance_scale
+        steps = self.num_inference_steps if num_inference_steps is None else num_inference_steps
 
         def on_step(index: int) -> None:
             if callback is not None:
-                callback(index + 1, num_inference_steps)
+                callback(index + 1, len(self.pipeline.scheduler.timesteps))
 
         condition = condition.to(self.device, torch.float32)
-        return self._sample(condition, negative, num_inference_steps, scale, generator, on_step)
+        return self._sample(condition, negative, steps, scale, generator, on_step)
 
     def denoising_loss(
         self, condition: Tensor, media: Sequence[Any], generator: torch.Generator | None = None
@@ -176,15 +227,17 @@ class Decoder(nn.Module, ABC):
             a scalar.
         """
         self._check(condition)
-        latents = self._latents(media)  # (B, ...)
+        latents = self._latents(media).float()  # (B, ...)
         scheduler = self.pipeline.scheduler
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         timesteps = torch.randint(
             scheduler.config.num_train_timesteps, (len(latents),), generator=generator
         ).to(latents.device)
-        noisy = scheduler.add_noise(latents, noise, timesteps)
+        signal, spread = _amounts(scheduler, latents, timesteps)  # not add_noise: Euler's differs
+        dtype = self.pipeline.unet.dtype
+        noisy = (signal * latents + spread * noise).to(dtype)
         target = denoising_target(scheduler, latents, noise, timesteps)
-        return F.mse_loss(self._denoise(noisy, timesteps, condition), target)
+        return F.mse_loss(self._denoise(noisy, timesteps, condition.to(dtype)).float(), target)
 
     def _check(self, condition: Tensor) -> None:
         expected = (self.condition_length, self.condition_width)
@@ -202,12 +255,22 @@ def denoising_target(scheduler: Any, latents: Tensor, noise: Tensor, timesteps: 
     if kind == "epsilon":
         return noise
     if kind == "v_prediction":
-        alpha_bar = scheduler.alphas_cumprod.to(latents)[timesteps]
-        alpha_bar = alpha_bar.reshape(-1, *(1,) * (latents.ndim - 1))  # (B, 1, ...)
-        return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * latents
+        signal, spread = _amounts(scheduler, latents, timesteps)
+        return signal * noise - spread * latents
     raise ValueError(
         f"scheduler config field prediction_type is {kind!r}: use 'epsilon' or 'v_prediction'"
     )
+
+
+def _amounts(scheduler: Any, latents: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of the latents is left at each item's timestep, and how much is noise: (B, 1, ...).
+
+    Straight from the noise schedule. `add_noise` of some schedulers (Euler's) adds noise of another
+    size, which their denoiser expects to be scaled down again.
+    """
+    alpha_bar = scheduler.alphas_cumprod.to(latents)[timesteps]
+    alpha_bar = alpha_bar.reshape(-1, *(1,) * (latents.ndim - 1))  # (B, 1, ...)
+    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
 
 
 def at_step_end(on_step: Callable[[int], None]) -> Callable[..., dict[str, Any]]:
@@ -220,16 +283,35 @@ def at_step_end(on_step: Callable[[int], None]) -> Callable[..., dict[str, Any]]
     return callback
 
 
-def read_settings(folder: str | Path) -> dict[str, Any]:
+def read_settings(folder: str | Path, marker: str = "model_index.json") -> dict[str, Any]:
     """Reads `nextgpt_lite.json`; a folder without one (a public checkpoint) has no settings.
 
+    Args:
+        marker: the file by which a decoder's folder is known.
+
     Raises:
-        FileNotFoundError: the folder has no `model_index.json`.
+        FileNotFoundError: the folder has no such file.
     """
     folder = Path(folder)
-    if not (folder / "model_index.json").is_file():
+    if not (folder / marker).is_file():
         raise FileNotFoundError(
-            f"{folder} has no model_index.json: give a decoder folder in diffusers layout"
+            f"{folder} has no {marker}: give a decoder folder in diffusers layout"
         )
     path = folder / SETTINGS_FILE
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The values of a configuration file.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: it is no JSON object.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: the decoder's folder is incomplete")
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error}): fetch the file again") from error
+    return dict(values)

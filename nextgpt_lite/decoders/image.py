@@ -28,13 +28,18 @@ class ImageDecoder(Decoder):
         self.condition_width = pipeline.unet.config.cross_attention_dim
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> ImageDecoder:
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        settings: dict[str, Any] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> ImageDecoder:
         from diffusers import StableDiffusionPipeline
 
-        settings = read_settings(folder)
+        settings = {**read_settings(folder), **(settings or {})}
         pipeline = StableDiffusionPipeline.from_pretrained(
             str(folder),
-            dtype=torch.float32,
+            dtype=dtype,
             local_files_only=True,
             safety_checker=None,
             feature_extractor=None,
@@ -61,6 +66,7 @@ class ImageDecoder(Decoder):
             guidance_scale=scale,
             generator=generator,
             callback_on_step_end=at_step_end(on_step),
+            **self.size,
         ).images
 
     @torch.no_grad()
@@ -68,7 +74,7 @@ class ImageDecoder(Decoder):
         vae = self.pipeline.vae
         side = self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
         pixels = pictures_to_tensor([m.convert("RGB").resize((side, side)) for m in media])
-        pixels = pixels.to(self.device)  # (B, 3, H, W)
+        pixels = pixels.to(self.device, vae.dtype)  # (B, 3, H, W)
         return vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
@@ -84,7 +90,7 @@ def embed_captions(pipeline: Any, captions: list[str], device: torch.device) -> 
         truncation=True,
         return_tensors="pt",
     ).input_ids.to(device)  # (B, L)
-    return pipeline.text_encoder(ids).last_hidden_state.float()  # (B, L, C)
+    return pipeline.text_encoder(ids).last_hidden_state  # (B, L, C)
 
 
 def pictures_to_tensor(pictures: Sequence[Image.Image | np.ndarray]) -> Tensor:

@@ -1,13 +1,13 @@
 """The video decoder: a text-to-video diffusion pipeline, conditioned by prompt embeddings only.
 
-Knows: AnimateDiff (an image UNet with motion modules, as the lite tier has it), Zeroscope's
-`TextToVideoSDPipeline` (which diffusers keeps among its deprecated ones), and clips.
+Knows: AnimateDiff (an image UNet with motion modules, whole as the lite tier has it or as modules
+to be put between the layers of a Stable Diffusion), Zeroscope's `TextToVideoSDPipeline` (which
+diffusers keeps among its deprecated ones), and clips.
 Leaves to others: everything `base` does.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,9 +17,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nextgpt_lite.decoders.base import Decoder, Generators, at_step_end, read_settings
+from nextgpt_lite.config import STABLE_DIFFUSION, locate
+from nextgpt_lite.decoders.base import (
+    Decoder,
+    Generators,
+    at_step_end,
+    read_json,
+    read_settings,
+)
 from nextgpt_lite.decoders.image import embed_captions, pictures_to_tensor
 from nextgpt_lite.media import Video
+
+LIGHTNING = "animatediff_lightning_{}step_diffusers.safetensors"
 
 
 class VideoDecoder(Decoder):
@@ -41,10 +50,17 @@ class VideoDecoder(Decoder):
         self.fps = float(self.settings.get("fps", 8))
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> VideoDecoder:
-        from diffusers import AutoencoderKL
-
-        settings = read_settings(folder)
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        settings: dict[str, Any] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> VideoDecoder:
+        settings = settings or {}
+        if modules := _motion_modules(Path(folder), settings):
+            settings = {**read_settings(folder, modules.name), **settings}
+            return cls(_animate(modules, _base(settings), dtype), settings)
+        settings = {**read_settings(folder), **settings}
         shared = {}
         if "vae" in settings:
             vae = (Path(folder) / settings["vae"]).resolve()
@@ -53,13 +69,17 @@ class VideoDecoder(Decoder):
                     f"{folder} takes its autoencoder from {vae}, which is missing: "
                     "keep the image decoder's folder beside it"
                 )
-            shared["vae"] = AutoencoderKL.from_pretrained(
-                str(vae), dtype=torch.float32, local_files_only=True
-            )
+            shared["vae"] = _autoencoder(vae, dtype)
         pipeline = _pipeline_class(folder).from_pretrained(
-            str(folder), dtype=torch.float32, local_files_only=True, **shared
+            str(folder), dtype=dtype, local_files_only=True, **shared
         )
         return cls(pipeline, settings)
+
+    @classmethod
+    def condition_shape(cls, folder: str | Path, settings: dict[str, Any]) -> list[int]:
+        if modules := _motion_modules(Path(folder), settings):
+            folder = _base({**read_settings(folder, modules.name), **settings})
+        return super().condition_shape(folder, settings)
 
     def _embed(self, captions: list[str]) -> Tensor:
         return embed_captions(self.pipeline, captions, self.device)
@@ -86,6 +106,7 @@ class VideoDecoder(Decoder):
             generator=generator,
             output_type="np",
             **watch,
+            **self.size,
         ).frames  # (B, T, H, W, 3) in [0, 1]
         pixels = (np.asarray(clips) * 255).round().astype(np.uint8)
         return [Video(frames, self.fps) for frames in pixels]
@@ -95,7 +116,7 @@ class VideoDecoder(Decoder):
         vae = self.pipeline.vae
         side = self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
         frames = [frame for clip in media for frame in self._resample(clip, side)]
-        pixels = pictures_to_tensor(frames).to(self.device)  # (B * T, 3, H, W)
+        pixels = pictures_to_tensor(frames).to(self.device, vae.dtype)  # (B * T, 3, H, W)
         latents = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
         return latents.unflatten(0, (len(media), self.frames)).transpose(1, 2)  # (B, c, T, h, w)
 
@@ -110,13 +131,84 @@ class VideoDecoder(Decoder):
         return self.pipeline.unet(noisy, timesteps, encoder_hidden_states=condition).sample
 
 
+def _autoencoder(folder: Path, dtype: torch.dtype) -> Any:
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
+
+
+def _motion_modules(folder: Path, settings: dict[str, Any]) -> Path | None:
+    """The file of motion modules in a folder of AnimateDiff-Lightning; None in any other folder.
+
+    One file was distilled for each number of steps.
+    """
+    files = sorted(folder.glob(LIGHTNING.format("*")))
+    wanted = folder / LIGHTNING.format(settings.get("num_inference_steps", 4))
+    return wanted if wanted in files else next(iter(files), None)
+
+
+def _base(settings: dict[str, Any]) -> Path:
+    return locate(settings.get("base", STABLE_DIFFUSION))
+
+
+def _animate(modules: Path, base: Path, dtype: torch.dtype) -> Any:
+    """A pipeline of a Stable Diffusion's parts with motion modules between them."""
+    from diffusers import AnimateDiffPipeline, EulerDiscreteScheduler, MotionAdapter
+    from safetensors.torch import load_file
+
+    state = load_file(modules)
+    numbers = _adapter_numbers(modules, state)
+    widths = read_json(base / "unet" / "config.json")["block_out_channels"]
+    if numbers["block_out_channels"] != widths:
+        raise ValueError(
+            f"{modules} is for a UNet of widths {numbers['block_out_channels']}, {base} has "
+            f"{widths}: set decoder_settings['video']['base'] to the Stable Diffusion it belongs to"
+        )
+    adapter = MotionAdapter(**numbers).to(dtype)
+    adapter.load_state_dict(state)
+    pipeline = AnimateDiffPipeline.from_pretrained(
+        str(base),
+        motion_adapter=adapter,
+        feature_extractor=None,
+        image_encoder=None,
+        dtype=dtype,
+        local_files_only=True,
+    )
+    pipeline.scheduler = EulerDiscreteScheduler.from_config(
+        pipeline.scheduler.config, beta_schedule="linear", timestep_spacing="trailing"
+    )  # what the modules were distilled with
+    return pipeline
+
+
+def _adapter_numbers(path: Path, state: dict[str, Tensor]) -> dict[str, Any]:
+    """The adapter's sizes, read off its tensors: the released files come without a configuration.
+
+    Raises:
+        ValueError: they are no motion modules.
+    """
+    width = "down_blocks.{}.motion_modules.0.proj_in.weight"
+    levels = 0
+    while width.format(levels) in state:
+        levels += 1
+    if not levels:
+        raise ValueError(f"{path} lacks {width.format(0)}: it holds no motion modules of diffusers")
+    first = [n for n in state if n.startswith("down_blocks.0.") and n.endswith("proj_in.weight")]
+    positions = next(value for name, value in state.items() if name.endswith("pos_embed.pe"))
+    return {
+        "block_out_channels": [len(state[width.format(level)]) for level in range(levels)],
+        "motion_layers_per_block": len(first),
+        "motion_max_seq_length": positions.shape[1],
+        "use_motion_mid_block": any(name.startswith("mid_block.") for name in state),
+    }
+
+
 def _pipeline_class(folder: str | Path) -> Any:
     """The pipeline that `model_index.json` names.
 
     Raises:
         ValueError: it is of another kind.
     """
-    name = json.loads((Path(folder) / "model_index.json").read_text()).get("_class_name")
+    name = read_json(Path(folder) / "model_index.json").get("_class_name")
     if name == "AnimateDiffPipeline":
         from diffusers import AnimateDiffPipeline
 

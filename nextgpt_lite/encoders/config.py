@@ -6,9 +6,12 @@ Knows: widths, depths, patch sizes. Leaves to others: modules (`imagebind`), pix
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar
+
+# Where the last layer of a head stands in its `nn.Sequential`, if not third.
+_LAST_OF_HEAD = {"text": "proj.1", "imu": "3"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +120,47 @@ class ImageBindConfig:
             ),
             audio=SpectrumConfig(width=128, blocks=3, heads=4, height=128, length=204),
         )  # fmt: skip
+
+    @classmethod
+    def from_shapes(
+        cls,
+        shapes: Mapping[str, Sequence[int]],
+        trunks: Sequence[str],
+        values: dict[str, Any],
+    ) -> ImageBindConfig:
+        """The released encoder at the widths and depths that a checkpoint's tensors have.
+
+        Args:
+            shapes: of the tensors, by name.
+            trunks: which of them to read.
+            values: the released constructor's arguments (`vision_num_heads`, ...), as the port on
+                the hub has them; tensors do not tell heads, those of `huge` are assumed without.
+
+        Raises:
+            ValueError: a trunk is not there, or its width cannot be shared by its heads.
+        """
+        built: dict[str, Any] = {}
+        for name, trunk in cls.huge(trunks).trunks().items():
+            norm = f"modality_trunks.{name}.blocks.{{}}.norm_1.weight"
+            if norm.format(0) not in shapes:
+                raise ValueError(f"lacks {norm.format(0)}: it holds no {name} trunk of ImageBind")
+            blocks = 0
+            while norm.format(blocks) in shapes:
+                blocks += 1
+            (width,) = shapes[norm.format(0)]
+            heads = int(values.get(f"{name}_num_heads", trunk.heads))
+            if width % heads:
+                raise ValueError(
+                    f"has a {name} trunk of width {width}, which {heads} heads cannot share: put a "
+                    f"config.json with {name}_num_heads beside it"
+                )
+            built[name] = replace(trunk, width=width, blocks=blocks, heads=heads)
+            head = f"modality_heads.{name}.{_LAST_OF_HEAD.get(name, '2')}.weight"
+            built["out"] = shapes[head][0] if head in shapes else cls.out
+        if "text" in built:
+            table = shapes.get("modality_preprocessors.text.token_embedding.weight", (49408,))
+            built["text"] = replace(built["text"], vocab_size=table[0])
+        return cls(**built)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for `config.json`."""

@@ -1,8 +1,7 @@
 """The frozen encoder as the model uses it: media in, one vector (E,) an item out.
 
-Knows: which trunk reads which modality, how items become batches, where weights are in a folder.
-Leaves to others: the network (`imagebind`), the tensors (`preprocess`), what follows (the input
-projection).
+Knows: which trunk reads which modality, how items become batches. Leaves to others: the network
+(`imagebind`), its files (`files`), the tensors (`preprocess`), what follows (the input projection).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt_lite.encoders.config import ImageBindConfig
+from nextgpt_lite.encoders.files import build_imagebind, find_weights, load_tokenizer, read_tensors
 from nextgpt_lite.encoders.imagebind import ImageBind
 from nextgpt_lite.encoders.preprocess import (
     PreprocessConfig,
@@ -34,7 +34,6 @@ _PREPROCESS: dict[str, Any] = {
     "audio": preprocess_audio,
     "video": preprocess_video,
 }
-_WEIGHTS = ("model.safetensors", "imagebind_huge.safetensors", "imagebind_huge.pth")
 
 
 class Encoder(nn.Module):
@@ -124,69 +123,48 @@ class Encoder(nn.Module):
     @classmethod
     def from_pretrained(
         cls,
-        folder: str | Path,
+        source: str | Path,
         trunks: Sequence[str] | None = None,
         dtype: torch.dtype | None = None,
+        official: bool = False,
     ) -> Encoder:
-        """Loads a folder written by `save_pretrained`, or one with the released huge weights.
+        """Loads a folder written by `save_pretrained`, or the released weights.
 
         Args:
-            folder: holds model.safetensors or imagebind_huge.pth; without a config.json of ours
-                the numbers of the huge encoder are assumed.
-            trunks: which to load; None means all of ours, vision and audio of the huge one.
+            source: a file (`imagebind_huge.pth`, a safetensors port), or a folder that holds one;
+                without a config.json of ours its tensors tell the sizes.
+            trunks: which to load; None means all of ours, vision and audio of the released ones.
             dtype: of the parameters; None means float32.
+            official: run the installed `imagebind` package instead of the code here.
+
+        Raises:
+            FileNotFoundError: there are no weights.
+            ValueError: naming the file and the first tensor that does not fit.
+            ModuleNotFoundError: the official package is asked for and not installed.
         """
-        folder = Path(folder)
-        path = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
-        if path is None:
-            raise FileNotFoundError(
-                f"{folder} holds no encoder weights: put one of {_WEIGHTS} there"
-            )
-        config_path = folder / "config.json"
+        path = find_weights(Path(source))
+        config_path = path.parent / "config.json"
         values = json.loads(config_path.read_text()) if config_path.is_file() else {}
         if "imagebind" in values:
             config = ImageBindConfig.from_dict(values["imagebind"])
+            config = config.only(trunks) if trunks is not None else config
             preprocess = PreprocessConfig(**values["preprocess"])
+            state = read_tensors(path, config.trunks())
         else:
-            config, preprocess = (
-                ImageBindConfig.huge(trunks or ("vision", "audio")),
-                PreprocessConfig(),
-            )
-        config = config.only(trunks) if trunks is not None else config
-        model = load_imagebind(path, config).to(dtype or torch.float32)
-        return cls(model, preprocess, _load_tokenizer(folder) if config.text is not None else None)
+            wanted = ImageBindConfig.TRUNKS if official else trunks or ("vision", "audio")
+            state = read_tensors(path, wanted)
+            shapes = {name: tensor.shape for name, tensor in state.items()}
+            try:
+                config = ImageBindConfig.from_shapes(shapes, wanted, values)
+            except ValueError as error:
+                raise ValueError(f"{path} {error}") from error
+            preprocess = PreprocessConfig()
+        model: Any
+        if official:
+            from nextgpt_lite.encoders.official import OfficialImageBind
 
-
-def load_imagebind(path: Path, config: ImageBindConfig) -> ImageBind:
-    """Builds the trunks of `config` from a .safetensors or .pth file that may hold more.
-
-    Raises:
-        ValueError: naming the file and the first tensor that is missing or of another shape.
-    """
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    with torch.device("meta"):  # nothing is allocated twice
-        model = ImageBind(config)
-    wanted = model.state_dict()
-    for name, tensor in wanted.items():
-        if name not in state:
-            raise ValueError(f"{path} lacks {name}: it is no ImageBind checkpoint of these trunks")
-        if state[name].shape != tensor.shape:
-            raise ValueError(
-                f"{path}: {name} has shape {tuple(state[name].shape)}, expected "
-                f"{tuple(tensor.shape)}: use the config.json that belongs to it"
-            )
-    model.load_state_dict({name: state[name] for name in wanted}, assign=True)
-    return model
-
-
-def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
-    """The tokenizer of the text trunk; the released one is CLIP's, in the same folder layout."""
-    from transformers import AutoTokenizer
-
-    place = folder / "tokenizer"
-    return AutoTokenizer.from_pretrained(place) if place.is_dir() else None
+            model = OfficialImageBind(config, state)
+        else:
+            model = build_imagebind(path, config, state)
+        tokenizer = load_tokenizer(path.parent) if config.text is not None else None
+        return cls(model.to(dtype or torch.float32), preprocess, tokenizer)

@@ -8,23 +8,26 @@ from pathlib import Path
 import torch
 
 from nextgpt_lite.encoders.config import ImageBindConfig
+from nextgpt_lite.encoders.files import find_weights, read_shapes
 from nextgpt_lite.encoders.imagebind import ImageBind
 
 
 def encoder_width(folder: Path) -> int:
-    """E of a folder's encoder; of one without a config.json of ours, the released encoder's."""
+    """E of an encoder, given by its folder or file."""
     return _config(folder).out
 
 
 def encoder_parameters(folder: Path) -> int:
-    """Of all its trunks; of the released encoder, vision and audio."""
+    """Of all its trunks; of a released encoder, vision and audio."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in ImageBind(_config(folder)).parameters())
 
 
 def _config(folder: Path) -> ImageBindConfig:
-    path = folder / "config.json"
+    weights = find_weights(folder)
+    path = weights.parent / "config.json"
     values = json.loads(path.read_text()) if path.is_file() else {}
     if "imagebind" in values:
         return ImageBindConfig.from_dict(values["imagebind"])
-    return ImageBindConfig.huge(("vision", "audio"))
+    trunks = ("vision", "audio")
+    return ImageBindConfig.from_shapes(read_shapes(weights, trunks), trunks, values)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from nextgpt_lite.config import folder_name
 from nextgpt_lite.stand_ins import diffusion, models
 
 STAND_INS: dict[str, Callable[[Path], None]] = {
@@ -34,10 +35,10 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
 
 
 def write_stand_ins(root: str | Path, names: Iterable[str] | None = None, seed: int = 0) -> Path:
-    """Writes `root/<hub id>/` for each name; a folder that is there already is left alone.
+    """Writes a folder for each name, as `download` would; one that is there is left alone.
 
     Args:
-        root: what `NextGPT.from_pretrained(profile, weights=root)` is then given.
+        root: what the environment variable NEXTGPT_LITE_CHECKPOINTS is then set to.
         names: hub ids; None means all of them.
         seed: of the random weights.
 
@@ -51,8 +52,9 @@ def write_stand_ins(root: str | Path, names: Iterable[str] | None = None, seed: 
     for name in STAND_INS if names is None else names:
         if name not in STAND_INS:
             raise ValueError(f"No stand-in for {name!r}: use one of {', '.join(STAND_INS)}.")
-        if not (root / name).is_dir():
+        folder = root / folder_name(name)
+        if not folder.is_dir():
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                STAND_INS[name](root / name)
+                STAND_INS[name](folder)
     return root

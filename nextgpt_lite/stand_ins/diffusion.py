@@ -15,11 +15,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from nextgpt_lite.decoders.base import SETTINGS_FILE
 from nextgpt_lite.stand_ins import tokenizers
 from nextgpt_lite.stand_ins.models import write_json
 
 WIDTHS = [32, 32, 64, 64]  # of the four levels; norms have 32 groups, as the real ones
 SIDE = 8  # latents a side; 64 in SD 1.5
+CLIP = {"width": 64, "height": 64, "frames": 4}  # ours, beside the real files: clips in seconds
 
 # Autoencoders saved before diffusers 0.17 call their attention so.
 OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
@@ -164,6 +166,7 @@ def zeroscope(folder: Path) -> None:
         "timestep_spacing": "leading",
     }
     write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
+    write_json(folder / SETTINGS_FILE, CLIP)
     write_json(
         folder / "model_index.json",
         {
@@ -213,6 +216,7 @@ def audioldm(widths: list[int]) -> Callable[[Path], None]:
             "prediction_type": "epsilon",
         }
         write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
+        write_json(folder / SETTINGS_FILE, {"audio_length_in_s": 0.64})
         write_json(
             folder / "model_index.json",
             {
@@ -220,7 +224,7 @@ def audioldm(widths: list[int]) -> Callable[[Path], None]:
                 "_diffusers_version": "0.15.0.dev0",
                 "scheduler": ["diffusers", "DDIMScheduler"],
                 "text_encoder": ["transformers", "ClapTextModelWithProjection"],
-                "tokenizer": ["transformers", "RobertaTokenizerFast"],
+                "tokenizer": ["transformers", "RobertaTokenizer"],
                 "unet": ["diffusers", "UNet2DConditionModel"],
                 "vae": ["diffusers", "AutoencoderKL"],
                 "vocoder": ["transformers", "SpeechT5HifiGan"],
@@ -240,6 +244,7 @@ def animatediff_lightning(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     adapter = MotionAdapter(block_out_channels=WIDTHS, motion_max_seq_length=32)
     save_file(_half(adapter), folder / "animatediff_lightning_4step_diffusers.safetensors")
+    write_json(folder / SETTINGS_FILE, CLIP)
 
 
 _TEXT = {
