@@ -153,6 +153,6 @@ def test_a_decoder_of_another_shape_is_refused(model, monkeypatch) -> None:
     fresh = tiny_model()
     fresh.config.decoders["image"] = "."
     del fresh.decoders["image"]
-    monkeypatch.setattr(module, "load_decoder", lambda *_: TinyDecoder("image", 77, 768))
+    monkeypatch.setattr(module, "load_decoder", lambda *_, **__: TinyDecoder("image", 77, 768))
     with pytest.raises(ValueError, match=r"\[77, 768\].*\[6, 12\]"):
         fresh.decoder("image")
