@@ -19,7 +19,7 @@
 # %% tags=["parameters"]
 profile = "lite"
 seed = 0
-steps = 4  # of the runs that are compared
+steps = 6  # of the runs that are compared
 
 # %%
 import json
@@ -397,6 +397,32 @@ if measured.exists():
 # %% [markdown]
 # ## What changes when you move
 #
+# The command stays the same; what is put before it changes:
+#
+# ```
+# accelerate launch --config_file configs/accelerate/several_gpus.yaml \
+#     -m nextgpt_lite.cli train --stage 3 --profile paper --output runs/s3
+# ```
+#
+# Such a file says on what the processes run. Here is all in which three
+# of them differ from the one for a single GPU:
+
+# %%
+configs = session.data.parent / "configs" / "accelerate"
+
+
+def settings(name):
+    lines = (configs / f"{name}.yaml").read_text().splitlines()
+    return [line.split("#")[0].rstrip() for line in lines]
+
+
+for name in ("several_gpus", "several_nodes", "fsdp2"):
+    print(f"{name}.yaml")
+    for line in settings(name):
+        if line not in settings("one_gpu"):
+            print("   ", line)
+
+# %% [markdown]
 # | from | to | changes | stays |
 # |---|---|---|---|
 # | one core | one GPU | `--precision auto`, longer rows | losses, but for rounding |
