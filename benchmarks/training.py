@@ -138,20 +138,23 @@ def compare(stage: int, sizes: Sizes, turns: int, folder: Path) -> dict[str, Any
     return result
 
 
-def memory(stage: int, name: str) -> int:
+def memory(stage: int, name: str, vocabulary: int) -> int:
     """Bytes that a process of its own needs for one loop."""
-    command = [sys.executable, "-m", "benchmarks.training", "--memory", str(stage), name]
+    command = [
+        sys.executable, "-m", "benchmarks.training",
+        "--memory", str(stage), name, "--vocabulary", str(vocabulary),
+    ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     return int(done.stdout.split()[-1])
 
 
-def memory_of_this_process(stage: int, name: str) -> None:
+def memory_of_this_process(stage: int, name: str, sizes: Sizes) -> None:
     """Prints by how much one loop raises the peak."""
     before = peak_memory(torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder:
-        loop = LOOPS[name](stage, Sizes(), Path(folder))
+        loop = LOOPS[name](stage, sizes, Path(folder))
         for _ in range(6):
             loop.step()
     print(peak_memory(torch.device("cpu")) - before)
@@ -209,19 +212,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="three turns, no growth")
+    parser.add_argument("--vocabulary", type=int, default=Sizes().vocabulary, metavar="N")
     parser.add_argument("--output", type=Path, default=HERE, metavar="DIR")
     parser.add_argument("--memory", nargs=2, metavar=("STAGE", "LOOP"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    sizes = replace(Sizes(), vocabulary=arguments.vocabulary)
     if arguments.memory:
-        memory_of_this_process(int(arguments.memory[0]), arguments.memory[1])
+        memory_of_this_process(int(arguments.memory[0]), arguments.memory[1], sizes)
         return
-    sizes, turns = Sizes(), 3 if arguments.quick else TURNS
+    turns = 3 if arguments.quick else TURNS
     begin = time.perf_counter()
     result: dict[str, Any] = {"machine": machine(), "sizes": asdict(sizes), "stages": {}}
     with tempfile.TemporaryDirectory() as folder:
         for stage in STAGES:
             found = compare(stage, sizes, turns, Path(folder))
-            found["peak memory"] = {name: memory(stage, name) for name in LOOPS}
+            found["peak memory"] = {n: memory(stage, n, sizes.vocabulary) for n in LOOPS}
             result["stages"][str(stage)] = found
             print(line(stage, found), flush=True)
         if not arguments.quick:

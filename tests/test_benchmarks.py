@@ -71,7 +71,7 @@ def test_a_fit_finds_the_numbers_it_was_made_of() -> None:
 def test_a_whole_small_run_writes_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(training, "memory", lambda stage, name: 10**9)
+    monkeypatch.setattr(training, "memory", lambda stage, name, vocabulary: 10**9)
     monkeypatch.setattr(training, "TURNS", 2)
     monkeypatch.setattr(sys, "argv", ["training", "--output", str(tmp_path)])
     training.main()
