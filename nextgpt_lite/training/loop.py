@@ -16,7 +16,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -44,8 +44,17 @@ from nextgpt_lite.training.checkpoint import (
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.mixture import Mixture
 from nextgpt_lite.training.precision import compile_checked, mixed_precision
-from nextgpt_lite.training.provenance import provenance, same_base
-from nextgpt_lite.training.report import METRICS, PROJECT, Report, Trackers, Watcher, trackers
+from nextgpt_lite.training.provenance import provenance, same_run
+from nextgpt_lite.training.report import (
+    METRICS,
+    PROJECT,
+    Report,
+    Trackers,
+    Watcher,
+    keep_until,
+    trackers,
+)
+from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import (
     Stage,
     check_learning,
@@ -57,70 +66,6 @@ from nextgpt_lite.training.stages import (
 CHECKPOINTS = "checkpoints"
 GRADIENT_STEPS = 50  # after which every learning part must have had a gradient
 SMOOTHING = 0.98  # of the loss by which checkpoints are compared
-FREE = ("steps", "batch_size", "log_every", "checkpoint_every", "keep", "shard", "accumulate",
-        "checkpointing", "compile")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The numbers of a run. Changing `steps` of a resumed run stretches its cosine.
-
-    Attributes:
-        batch_size: of one process; the batch of a step is this times the processes.
-        checkpoint_every: steps; a clock would not agree between processes.
-        keep: how many of the newest checkpoints are kept, besides the best.
-        shard: cut the model over the processes (FSDP2) instead of copying it (DDP).
-        mixed_precision: "no", "bf16", "fp16" (with a scaler, for a T4), or "auto": what the device
-            is fast at.
-        packed: let conversations share rows; False gives each one of its own (`batch.collate`).
-        row: positions of such a row, or of the longest conversation if that has more.
-        accumulate: passes in which a step's batch is read; it gives the same gradient.
-        checkpointing: compute the LLM's activations again in the backward pass, to save memory.
-        compile: torch.compile LLM and output projections, after a check that it keeps gradients.
-    """
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    warmup: int = 50
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    seed: int = 0
-    log_every: int = 10
-    checkpoint_every: int = 100
-    keep: int = 2
-    mixed_precision: str = "no"
-    shard: bool = False
-    packed: bool = True
-    row: int = 0
-    accumulate: int = 1
-    checkpointing: bool = False
-    compile: bool = False
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.accumulate <= self.batch_size:
-            raise ValueError(
-                f"accumulate is {self.accumulate}: a batch of {self.batch_size} is read in 1 to "
-                f"{self.batch_size} passes."
-            )
-
-    @classmethod
-    def of(cls, stage: Stage, **changes: Any) -> Schedule:
-        """The stage's defaults, with every given change that is not None."""
-        values = {
-            "steps": stage.steps,
-            "batch_size": stage.batch_size,
-            "learning_rate": stage.learning_rate,
-            **{name: value for name, value in changes.items() if value is not None},
-        }
-        return cls(**values)
-
-    def rate(self, step: int) -> float:
-        """Linear warm-up, then a cosine down to a twentieth."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.learning_rate * (0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
 class Trainer:
@@ -366,10 +311,7 @@ class Trainer:
         with beside(self.output / "ledger.json") as path:
             rows = [row._asdict() for row in ledger(self.model, self.stage)]
             path.write_text(json.dumps(rows, indent=1) + "\n")
-        metrics = self.output / METRICS
-        lines = metrics.read_text().splitlines(keepends=True) if metrics.exists() else []
-        with beside(metrics) as path:  # without what was logged after the checkpoint
-            path.write_text("".join(line for line in lines if _step_of(line) <= self.step))
+        keep_until(self.step, self.output / METRICS)
 
     def _save(self) -> None:
         """Writes a checkpoint; every process takes part, for a sharded model is gathered."""
@@ -397,30 +339,9 @@ class Trainer:
     def _load(self, folder: Path) -> None:
         """Takes up a checkpoint, unless another run would come of it."""
         theirs, ours = json.loads((folder / RUN_FILE).read_text()), self._state()
-        same_base(ours["base"], theirs["base"], folder)
-        numbers = {name: value for name, value in ours["schedule"].items() if name not in FREE}
-        for name, value in numbers.items():
-            _same(folder, name, theirs["schedule"].get(name), value)
-        for name in ("stage", "batch", "data"):
-            _same(folder, name, theirs[name], ours[name])
+        same_run(ours, theirs, folder)
         self.model.load_trained(folder)
         load_optimizer_state(self.model, self.optimizer, load_file(folder / OPTIMIZER_FILE))
         if theirs["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(theirs["scaler"])
         self.step, self.seconds, self.loss = theirs["step"], theirs["seconds"], theirs["loss"]
-
-
-def _same(folder: Path, name: str, theirs: Any, ours: Any) -> None:
-    if theirs != ours:
-        raise ValueError(
-            f"{folder}: {name} was {theirs!r} and is now {ours!r}; give the same again or choose "
-            "another --output."
-        )
-
-
-def _step_of(line: str) -> float:
-    """The step of a log line; a line that a kill cut off comes after all others."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError):
-        return math.inf

@@ -17,6 +17,7 @@ from typing import Any
 from nextgpt_lite.config import locate
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.training.mixture import FolderMixture, Mixture
+from nextgpt_lite.training.schedule import FREE
 
 PACKAGES = (
     "nextgpt-lite",
@@ -63,6 +64,30 @@ def same_base(ours: dict[str, Any], theirs: dict[str, Any], where: Path) -> None
             raise ValueError(
                 f"{where}: field 'base.{field}' is {other}, the base model here has {mine}; take "
                 f"the base model {theirs.get('name')!r} it was trained on, or start anew from it."
+            )
+
+
+def same_run(ours: dict[str, Any], theirs: dict[str, Any], folder: Path) -> None:
+    """Refuses a checkpoint from which another run would come than the one that is asked for.
+
+    Args:
+        ours, theirs: what `run.json` says, of this run and of the checkpoint in `folder`.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    same_base(ours["base"], theirs["base"], folder)
+    pairs = [
+        (name, theirs["schedule"].get(name), value)
+        for name, value in ours["schedule"].items()
+        if name not in FREE
+    ]
+    pairs += [(name, theirs[name], ours[name]) for name in ("stage", "batch", "data")]
+    for name, before, now in pairs:
+        if before != now:
+            raise ValueError(
+                f"{folder}: {name} was {before!r} and is now {now!r}; give the same again or "
+                "choose another --output."
             )
 
 

@@ -7,6 +7,7 @@ a step (`loop`), curves (`notebook.plots`), sample replies (`samples_page`).
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from accelerate.tracking import GeneralTracker
 from tqdm.auto import tqdm
 
 from nextgpt_lite.losses import Losses
+from nextgpt_lite.training.checkpoint import beside
 
 METRICS = "metrics.jsonl"
 PROJECT = "nextgpt_lite"
@@ -45,6 +47,20 @@ def trackers(names: Trackers | None) -> list[Any]:
         if not any(find_spec(module) for module in MODULES[name]):
             raise ValueError(f"report_to names {name!r}, which is not installed: pip install it.")
     return listed
+
+
+def keep_until(step: int, path: Path) -> None:
+    """Drops from a metrics file what was logged after `step`, and a line that a kill cut off."""
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    with beside(path) as draft:
+        draft.write_text("".join(line for line in lines if _step_of(line) <= step))
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError):
+        return math.inf  # cut off: it comes after all others
 
 
 def peak_memory(device: torch.device) -> int:

@@ -1,0 +1,78 @@
+"""The numbers of a run, and how its learning rate goes.
+
+Knows: which numbers must be the same when a run goes on. Leaves to others: what they do (`loop`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from nextgpt_lite.training.stages import Stage
+
+# What a resumed run may have otherwise.
+FREE = ("steps", "batch_size", "log_every", "checkpoint_every", "keep", "shard", "accumulate",
+        "checkpointing", "compile")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The numbers of a run. Changing `steps` of a resumed run stretches its cosine.
+
+    Attributes:
+        batch_size: of one process; the batch of a step is this times the processes.
+        checkpoint_every: steps; a clock would not agree between processes.
+        keep: how many of the newest checkpoints are kept, besides the best.
+        shard: cut the model over the processes (FSDP2) instead of copying it (DDP).
+        mixed_precision: "no", "bf16", "fp16" (with a scaler, for a T4), or "auto": what the device
+            is fast at.
+        packed: let conversations share rows; False gives each one of its own (`batch.collate`).
+        row: positions of such a row, or of the longest conversation if that has more.
+        accumulate: passes in which a step's batch is read; it gives the same gradient.
+        checkpointing: compute the LLM's activations again in the backward pass, to save memory.
+        compile: torch.compile LLM and output projections, after a check that it keeps gradients.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup: int = 50
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    seed: int = 0
+    log_every: int = 10
+    checkpoint_every: int = 100
+    keep: int = 2
+    mixed_precision: str = "no"
+    shard: bool = False
+    packed: bool = True
+    row: int = 0
+    accumulate: int = 1
+    checkpointing: bool = False
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.accumulate <= self.batch_size:
+            raise ValueError(
+                f"accumulate is {self.accumulate}: a batch of {self.batch_size} is read in 1 to "
+                f"{self.batch_size} passes."
+            )
+
+    @classmethod
+    def of(cls, stage: Stage, **changes: Any) -> Schedule:
+        """The stage's defaults, with every given change that is not None."""
+        values = {
+            "steps": stage.steps,
+            "batch_size": stage.batch_size,
+            "learning_rate": stage.learning_rate,
+            **{name: value for name, value in changes.items() if value is not None},
+        }
+        return cls(**values)
+
+    def rate(self, step: int) -> float:
+        """Linear warm-up, then a cosine down to a twentieth."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * (0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, progress))))
