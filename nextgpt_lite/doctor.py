@@ -15,8 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from nextgpt_lite.catalogue import components, licences
-from nextgpt_lite.config import PROFILES, NextGPTConfig, locate
-from nextgpt_lite.parameters import Row, count
+from nextgpt_lite.config import DECODER_SETTINGS, PROFILES, NextGPTConfig, locate
+from nextgpt_lite.parameters import UNLOADED, Row, count, sizes
 
 REQUIRED = ("torch", "transformers", "peft", "diffusers", "accelerate", "safetensors", "av")
 OPTIONAL = {
@@ -56,18 +56,22 @@ def memory(config: NextGPTConfig, rows: list[Row], size: int) -> Memory:
     """Parameters times `size` bytes: 4 for float32, 2 for half precision.
 
     Left out is what is never loaded: the safety checker, and all trunks of a public encoder but
-    those for pictures and sounds.
+    those for pictures and sounds. Motion modules come with a Stable Diffusion of their own.
     """
     whole = config.encoder.startswith("lite/")
     loaded = {
         row.part: sum(
             number
             for name, number in (row.inside or {"": row.parameters}).items()
-            if name != "safety_checker"
+            if name not in UNLOADED
             and (row.part != "encoder" or whole or name in ("vision", "audio"))
         )
         for row in rows
     }
+    for modality, name in config.decoders.items():
+        settings = {**DECODER_SETTINGS.get(name, {}), **config.decoder_settings.get(modality, {})}
+        if base := settings.get("base"):
+            loaded[f"decoders.{modality}"] += sum(sizes(base).values())
     decoders = [number for part, number in loaded.items() if part.startswith("decoders.")]
     resident = sum(loaded.values())
     learns = sum(row.parameters for row in rows if row.stages)

@@ -41,6 +41,9 @@ PAPER = {
 }
 
 
+UNLOADED = ("safety_checker",)  # part of a pipeline on the hub that is never loaded here
+
+
 @dataclass
 class Row:
     """One component.
@@ -128,6 +131,16 @@ def table(config: NextGPTConfig) -> str:
         "token rows.",
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def sizes(name: str) -> dict[str, int]:
+    """Parameters of each module that is loaded of a pipeline, by its name in `NextGPTConfig`."""
+    with torch.device("meta"):
+        return {
+            part: sum(p.numel() for p in module.parameters())
+            for part, module in _modules(blueprint(name))
+            if part not in UNLOADED
+        }
 
 
 _WIDTHS = (26, 46, 6, 11, 9, 9, 8)

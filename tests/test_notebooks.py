@@ -149,6 +149,14 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "media positions in the prompt": (8, 8),
         "signal positions in the prompt": (5, 34),
     },
+    "10_real_checkpoints_on_colab": {
+        "GiB of weights, all parts": (7, 11),
+        "GiB of weights, one decoder at a time": (5, 8),
+        "stage 1: last loss": (0, 50),
+        "stage 2: last loss": (0, 100),
+        "stage 3: last loss": (0, 100),
+        "media in the reply": (3, 3),
+    },
     "12_training_at_scale": {
         "mean of two losses is off by": (0.05, 20),
         "largest difference, in 4 passes": (0, 1e-3),

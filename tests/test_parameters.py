@@ -94,6 +94,14 @@ def test_memory_leaves_out_what_is_not_loaded(paper: dict[str, Row]) -> None:
     assert need.resident - need.frugal == 2 * decoders  # Zeroscope, the largest, stays
 
 
+def test_motion_modules_come_with_a_stable_diffusion() -> None:
+    config = NextGPTConfig.from_profile("colab")
+    rows = [Row("decoders.image", "", 5), Row("decoders.video", "", 3)]
+    below = 859_520_964 + 83_653_863 + 123_060_480
+    assert memory(config, rows, 2).resident == 2 * (5 + 3 + below)
+    assert memory(config, rows, 2).frugal == 2 * (3 + below)
+
+
 @pytest.mark.parametrize(
     ("free", "said"),
     [(1, "fits, for training too"), (0.2, "fits, for training"), (0.05, "does not fit: 0.1 GiB")],
