@@ -62,6 +62,7 @@ def test_a_model_cut_over_processes_learns_the_same_and_becomes_whole_again(
 ) -> None:
     folder, _ = runs
     expected, half = losses(folder / "one"), trainings.STEPS // 2
+    assert losses(folder / "by accelerate") == losses(folder / "sharded")
     for name, taken in (("sharded", 0), ("sharded then one", half), ("one then sharded", half)):
         for ours, theirs in zip(expected[taken:], losses(folder / name), strict=True):
             assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5), name

@@ -26,6 +26,9 @@ from typing import Any
 os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.model import NextGPT
@@ -62,6 +65,22 @@ def train(stage: int, output: Path, processes: int = 1, **changes: Any) -> None:
                 "checkpoint_every": 1, "batch_size": BATCH // processes, **changes}  # fmt: skip
     numbers = Schedule.of(STAGES[stage], **schedule)
     Trainer(model(), STAGES[stage], record, output, numbers).run(resume=True)
+
+
+def by_accelerate(stage: int, output: Path) -> None:
+    """As under `configs/accelerate/fsdp2.yaml`, which accelerate itself heeds on GPUs only."""
+    plain = Accelerator.__init__
+
+    def told_of_fsdp(self: Accelerator, **options: Any) -> None:
+        plain(self, **options)
+        plugin = FullyShardedDataParallelPlugin(
+            fsdp_version=2, auto_wrap_policy="NO_WRAP", cpu_ram_efficient_loading=False
+        )
+        told = {"fsdp_plugin": plugin, "distributed_type": DistributedType.FSDP}
+        AcceleratorState._shared_state.update(told)
+
+    Accelerator.__init__ = told_of_fsdp  # in this fork alone
+    train(stage, output, 2)
 
 
 def fork(work: Callable[[], None], processes: int = 1, log: Path | None = None) -> list[int]:
@@ -200,6 +219,7 @@ def cut_in_two(folder: Path, stage: int) -> None:
         if before is not None:
             shutil.copytree(folder / before / half, folder / name / half)
         wait(fork(partial(train, stage, folder / name, **how), how.get("processes", 1), log))
+    wait(fork(partial(by_accelerate, stage, folder / "by accelerate"), 2, log))
 
 
 def main() -> None:

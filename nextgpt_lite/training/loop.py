@@ -128,8 +128,9 @@ class Trainer:
             betas=(0.9, 0.98),
             fused=True,  # one pass over the weights: five times as fast on a CPU
         )
-        if sharded and not self.accelerator.is_fsdp2:  # accelerate would wrap it for copies
-            self.wrapped, self.optimizer = self.model, self.accelerator.prepare(optimizer)
+        if sharded:  # accelerate would copy it, or lose parameters of which it has no share
+            self.wrapped = self.model
+            self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         else:
             self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self.step = 0
