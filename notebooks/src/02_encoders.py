@@ -657,6 +657,41 @@ print(f"lite    {lite / 1e6:8.1f} M, {total // lite} times smaller")
 # NExT-GPT encodes media, not texts, so it needs vision and audio only:
 # 719 M. In half precision that fits a free Colab GPU.
 #
+# One class also means one set of names. Every parameter of the lite encoder
+# has its namesake in the huge one, which only has more blocks:
+
+# %%
+ours, theirs = set(model.state_dict()), set(huge.state_dict())
+assert ours <= theirs
+print(f"{len(ours)} tensors here, {len(theirs)} in the huge one, for example")
+print(sorted(ours)[40])
+record("lite tensors without a namesake", len(ours - theirs))
+
+# %% [markdown]
+# And one way of loading. The released weights are a pickle without any
+# configuration; their tensors tell the sizes. Here a *stand-in* takes their
+# place: the released layout at small width, with random weights. Whatever
+# the folder holds, `from_pretrained` is the same call and gives the same
+# class. (Random weights see nothing: the vectors mean nothing.)
+
+# %%
+import tempfile
+
+from nextgpt_lite.config import folder_name
+from nextgpt_lite.encoders import Encoder
+from nextgpt_lite.stand_ins import write_stand_ins
+
+names = ["imagebind_huge", "nielsr/imagebind-huge"]  # pickle, safetensors
+with tempfile.TemporaryDirectory() as folder:
+    for name in names:
+        place = write_stand_ins(folder, [name]) / folder_name(name)
+        released = Encoder.from_pretrained(place)
+        (file,) = [path.name for path in place.iterdir() if path.suffix != ".json"]
+        vectors = released.encode([("image", render(kept["image, seen"][0][0], 0))])
+        print(f"{file:20}{type(released.model).__name__}: {tuple(vectors.shape)}")
+        record(f"{file}: the same class", type(released.model) is type(model))
+
+# %% [markdown]
 # ### Are they really the same?
 #
 # A network can be nearly right: a norm with another epsilon, a missing
