@@ -34,6 +34,7 @@ ROWS = {
     "embed_tokens": "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta",
     "lm_head": "base_model.model.lm_head.token_adapter.trainable_tokens_delta",
 }
+CHAT_FORMATS = {"legacy": "vicuna-v0", "current": "vicuna-v1"}  # what each was trained on
 LEAST_LIKENESS = 0.5  # mean cosine of a row after training to itself before; strangers have 0
 
 
@@ -66,6 +67,7 @@ def from_released(
     else:
         identity["fingerprint"] = _check_base(locate(base), source, checkpoint, vocabulary)
     values = _configuration(source, checkpoint, identity)
+    values["config"]["chat_format"] = CHAT_FORMATS[layout]
     output.mkdir(parents=True, exist_ok=True)
     (output / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
     note = {"layout": layout, "files": checkpoint.files}

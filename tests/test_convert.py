@@ -218,6 +218,7 @@ def test_a_converted_folder_loads_and_each_token_has_its_own_row(
     from_released("legacy", legacy_file, tmp_path / "ours", str(base))
     model = model_of(tmp_path / "ours", base)
     model.load_trained(tmp_path / "ours")
+    assert model.config.chat_format == "vicuna-v0"
     state = legacy_state(base)
     prefix = "llama_model.base_model.model."
     vocabulary = model.llm.base["vocabulary"]
