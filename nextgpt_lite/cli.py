@@ -17,6 +17,7 @@ from pathlib import Path
 
 from nextgpt_lite import __version__
 
+REFUSALS = (OSError, ValueError, FloatingPointError, ModuleNotFoundError)
 PROFILE_NAMES = ("lite", "colab", "paper")
 LAYOUTS = ("legacy", "current")
 PARTS = ("encoder", "llm", "image", "audio", "video")
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         COMMANDS[arguments.command].run(arguments)
-    except (OSError, ValueError) as error:  # what a file or a flag can cause; a bug still traces
+    except REFUSALS as error:  # what a file, a flag or this machine can cause; a bug still traces
         if arguments.traceback:
             raise
         print(f"nextgpt-lite {arguments.command}: {_sentence(error)}", file=sys.stderr)

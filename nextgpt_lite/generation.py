@@ -106,7 +106,8 @@ def _choose(
     logits = llm.logits(hidden)[0].float()  # (V,)
     if not torch.isfinite(logits).all():
         raise FloatingPointError(
-            "The language model's logits are not finite: load it in float32 or bfloat16."
+            "The language model's logits are not finite: set precision to 'float32' (or to "
+            "'bfloat16' where the device has it) in the configuration."
         )
     logits[_closed_ids(llm, open_ids)] = -torch.inf
     if sampling.temperature <= 0:

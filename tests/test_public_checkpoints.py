@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from nextgpt_lite.config import CHECKPOINTS, NextGPTConfig
+from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.model import NextGPT, resolve_precision
 from nextgpt_lite.stand_ins import STAND_INS, write_stand_ins
 from nextgpt_lite.training.loop import Schedule, Trainer
@@ -79,6 +82,23 @@ def test_the_released_pickle_and_its_port_are_one_encoder(root: Path) -> None:
     assert widths[0] == widths[1]
 
 
+def test_the_official_package_gives_the_same_vectors(root: Path) -> None:
+    pytest.importorskip("imagebind", reason="the authors' encoder package is not installed")
+    picture = [("image", Image.open(next((SAMPLES / "images").glob("*.png"))))]
+    ours, theirs = (
+        Encoder.from_pretrained(root / "imagebind_huge", official=official).encode(picture)
+        for official in (False, True)
+    )
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_the_official_package_is_asked_for_by_name(root: Path) -> None:
+    if find_spec("imagebind") is not None:
+        pytest.skip("imagebind is installed here")
+    with pytest.raises(ModuleNotFoundError, match="leave official_encoder off"):
+        Encoder.from_pretrained(root / "imagebind_huge", official=True)
+
+
 def test_a_decoder_of_another_width_is_refused_in_a_sentence(tmp_path: Path) -> None:
     config = NextGPTConfig.from_profile("colab")
     model = NextGPT.from_config(config)
@@ -113,8 +133,6 @@ def test_what_is_unknown_is_named(changes: dict[str, str], said: str) -> None:
 
 
 def test_nf4_says_what_it_needs() -> None:
-    from importlib.util import find_spec
-
     if find_spec("bitsandbytes") is not None:
         pytest.skip("bitsandbytes is installed here")
     config = NextGPTConfig.from_profile("colab", quantization="nf4")
