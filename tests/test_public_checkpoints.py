@@ -29,6 +29,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     },
     "half": {"llm": "qwen3-0.6b", "decoders": {"audio": "cvssp/audioldm-l-full"},
              "precision": "bfloat16"},
+    "four bits": {"llm": "qwen3-0.6b", "quantization": "nf4"},
     "paper": {"llm": "vicuna-7b-v1.5", "decoders": {"video": "cerspense/zeroscope_v2_576w"}},
 }  # fmt: skip
 
@@ -58,6 +59,8 @@ def test_a_step_of_each_stage_and_an_answer(name: str, root: Path, tmp_path: Pat
     if name == "paper":
         pytest.importorskip("sentencepiece", reason="Vicuna's tokenizer is a SentencePiece file")
         write_stand_ins(root, [SENTENCEPIECE])
+    if name == "four bits":
+        pytest.importorskip("bitsandbytes", reason="4-bit matrices need bitsandbytes")
     model = NextGPT.from_config(NextGPTConfig.from_profile("colab", **SYSTEMS[name]))
     for stage in STAGES:
         line = step(model, stage, tmp_path / str(stage))
