@@ -5,7 +5,7 @@ trained on. Leaves to others: what media look like, embeddings, generation.
 
 A media item in a user turn becomes its open marker, a gap of K positions, and its close marker; a
 media part in an assistant turn becomes its modality's signal block, whatever was painted from it.
-Any chat template of transformers works: spans of the reply are found by rendering prefixes.
+Any chat template of transformers works: replies are found by rendering them once more, marked.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from nextgpt_lite.losses import IGNORE
 from nextgpt_lite.modality import MODALITIES
 
 Message = dict[str, Any]
+Spans = list[tuple[int, int]]  # from and to in a text
 _SLOT = re.compile("\ue000(\\d+)\ue001")  # private-use characters: no tokenizer gives them meaning
 
 
@@ -109,10 +110,13 @@ class Conversation:
             if content_parts(message) is not None
         ]
         text = self._render(flat, reply_follows)
-        trained = [] if reply_follows else self._reply_spans(flat, text)
-        encoded = Encoded()
-        for start, end, is_reply in _pieces(len(text), trained):
-            self._encode_piece(text[start:end], is_reply, slots, encoded)
+        replies = [] if reply_follows else self._reply_spans(flat, text)
+        encoded, at = Encoded(), 0
+        for slot in _SLOT.finditer(text):
+            self._encode_words(text[at : slot.start()], at, replies, encoded)
+            self._encode_slot(slots[int(slot[1])], _within(slot.start(), replies), encoded)
+            at = slot.end()
+        self._encode_words(text[at:], at, replies, encoded)
         return encoded
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -144,42 +148,66 @@ class Conversation:
     def _render(self, messages: list[Message], reply_follows: bool) -> str:
         return str(
             self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=reply_follows
+                messages,
+                tokenize=False,
+                add_generation_prompt=reply_follows,
+                enable_thinking=False,  # Qwen3's: replies begin at once, in training as in use
             )
         )
 
-    def _reply_spans(self, messages: list[Message], text: str) -> list[tuple[int, int]]:
-        spans = []
-        for index, message in enumerate(messages):
-            if message["role"] != "assistant":
-                continue
-            before = self._render(messages[:index], True) if index else ""
-            upto = self._render(messages[: index + 1], False)
-            if not (text.startswith(before) and text.startswith(upto)):
-                raise ValueError(
-                    "The tokenizer's chat template rewrites earlier turns, so replies cannot be "
-                    "found in it: give the tokenizer a template that only appends."
-                )
-            spans.append((len(before), len(upto)))
+    def _reply_spans(self, messages: list[Message], text: str) -> Spans:
+        """Where replies stand in the rendered text: their words, and what ends them.
+
+        Each reply is marked and the text rendered once more, so that a template may treat its last
+        turn in a way of its own, as Qwen3's does.
+        """
+        replies = [message for message in messages if message["role"] == "assistant"]
+        if not replies:
+            return []
+        marked = [
+            {**m, "content": f"\ue002{m['content']}\ue003"} if m["role"] == "assistant" else m
+            for m in messages
+        ]
+        pieces = re.split("\ue002|\ue003", self._render(marked, False))
+        if "".join(pieces) != text or len(pieces) != 2 * len(replies) + 1:
+            raise ValueError(
+                "The tokenizer's chat template leaves out or rewrites replies, so they cannot be "
+                "found in it: give the tokenizer a template that keeps them."
+            )
+        prompt, end = self._prompt_and_end()
+        spans, at = [], 0
+        for before, reply, after in zip(pieces[::2], pieces[1::2], pieces[2::2], strict=False):
+            start, stop = at + len(before), at + len(before) + len(reply)
+            room = len(before) - len(before.rstrip(" "))  # a space between prompt and reply is its
+            start -= next((n for n in range(room + 1) if text[: start - n].endswith(prompt)), 0)
+            spans.append((start, stop + (len(end) if after.startswith(end) else 0)))
+            at = stop
         return spans
 
-    def _encode_piece(
-        self, text: str, is_reply: bool, slots: list[dict[str, Any]], encoded: Encoded
-    ) -> None:
-        for index, piece in enumerate(_SLOT.split(text)):
-            if index % 2 == 0:
-                ids = self.tokenizer.encode(piece, add_special_tokens=False) if piece else []
-                self._append(encoded, ids, is_reply)
-                continue
-            part = slots[int(piece)]
-            if part["role"] == "user":
-                encoded.media.append(MediaSlot(len(encoded), part))
-                gap = [self.tokenizer.pad_token_id or 0] * self.input_tokens
-                self._append(encoded, gap, False)
-            else:
-                modality = part["type"]
-                encoded.signals.append(SignalSlot(len(encoded), modality, part.get("caption")))
-                self._append(encoded, self.signal_ids[modality], is_reply)
+    def _prompt_and_end(self) -> tuple[str, str]:
+        """What the template writes to ask for a reply, and what it writes behind one."""
+        asked = [{"role": "user", "content": "\ue002"}]
+        said = [*asked, {"role": "assistant", "content": "\ue003"}]
+        without = self._render(asked, False)
+        return (
+            self._render(asked, True).removeprefix(without),
+            self._render(said, False).rpartition("\ue003")[2],
+        )
+
+    def _encode_words(self, text: str, start: int, replies: Spans, encoded: Encoded) -> None:
+        """Text without slots, cut into tokens as a whole, so that no reply is cut out of it."""
+        words = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        for token, (at, _) in zip(words["input_ids"], words["offset_mapping"], strict=True):
+            self._append(encoded, [token], _within(start + at, replies))
+
+    def _encode_slot(self, part: dict[str, Any], is_reply: bool, encoded: Encoded) -> None:
+        if part["role"] == "user":
+            encoded.media.append(MediaSlot(len(encoded), part))
+            self._append(encoded, [self.tokenizer.pad_token_id or 0] * self.input_tokens, False)
+            return
+        modality = part["type"]
+        encoded.signals.append(SignalSlot(len(encoded), modality, part.get("caption")))
+        self._append(encoded, self.signal_ids[modality], is_reply)
 
     @staticmethod
     def _append(encoded: Encoded, ids: list[int], trained: bool) -> None:
@@ -187,10 +215,5 @@ class Conversation:
         encoded.labels += ids if trained else [IGNORE] * len(ids)
 
 
-def _pieces(length: int, spans: list[tuple[int, int]]) -> list[tuple[int, int, bool]]:
-    """Cuts [0, length) at the spans; each piece knows whether it lies in one."""
-    pieces, at = [], 0
-    for start, end in spans:
-        pieces += [(at, start, False), (start, end, True)]
-        at = end
-    return [piece for piece in [*pieces, (at, length, False)] if piece[0] < piece[1]]
+def _within(position: int, spans: Spans) -> bool:
+    return any(start <= position < end for start, end in spans)

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from nextgpt_lite import legacy
+from nextgpt_lite.base_model import fingerprint, stored_matrices
 from nextgpt_lite.config import LoraSettings, NextGPTConfig, OutputProjectionConfig, locate
 from nextgpt_lite.legacy import MATRICES, OUTPUT, SIGNAL_TOKENS, Checkpoint, new_tokens
-from nextgpt_lite.llm import fingerprint
 from nextgpt_lite.modality import MODALITIES, markers
 from nextgpt_lite.model import ADAPTER_FILE, BASE_ROWS_FILE, CONFIG_FILE, PROJECTIONS_FILE
 from nextgpt_lite.projections import OutputProjection
@@ -112,7 +111,7 @@ def to_released(layout: str, folder: str | Path, output: str | Path) -> list[str
     state = {**_load(folder / PROJECTIONS_FILE), **_load(folder / ADAPTER_FILE)}
     rows = {matrix: state.pop(name) for matrix, name in ROWS.items() if name in state}
     checkpoint = Checkpoint(state, kept=_load(folder / KEPT_FILE))
-    base_rows = _load(folder / BASE_ROWS_FILE) or _matrices(locate(config.llm))
+    base_rows = _load(folder / BASE_ROWS_FILE) or _base_matrices(locate(config.llm))
     theirs = [_our_tokens().index(token) for token in new_tokens(layout)]
     for matrix, ours in rows.items():
         whole = [base_rows[matrix].to(ours.dtype), ours[theirs]]
@@ -237,7 +236,7 @@ def _check_base(
                 f"{folder}/config.json: {name} is {numbers[name]}, but {source} has {found} "
                 f"{what}; give the base model that it was trained on."
             )
-    base = _matrices(folder)["embed_tokens"]
+    base = _base_matrices(folder)["embed_tokens"]
     if "embed_tokens" in checkpoint.matrices:
         likeness = F.cosine_similarity(
             base.float(), checkpoint.matrices["embed_tokens"][:vocabulary].float()
@@ -374,17 +373,8 @@ def _load(path: Path) -> dict[str, Tensor]:
     return load_file(path) if path.is_file() else {}
 
 
-def _matrices(folder: Path) -> dict[str, Tensor]:
-    """Embedding and output matrices of a causal LM's folder, without loading anything else."""
-    wanted = {"model.embed_tokens.weight": "embed_tokens", "lm_head.weight": "lm_head"}
-    found: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            names = set(file.keys()) & set(wanted)
-            found |= {wanted[name]: file.get_tensor(name) for name in names}
-    for path in sorted(folder.glob("pytorch_model*.bin")) if not found else ():
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        found |= {wanted[name]: state[name] for name in set(state) & set(wanted)}
+def _base_matrices(folder: Path) -> dict[str, Tensor]:
+    found = stored_matrices(folder)
     if "embed_tokens" not in found:
         raise ValueError(
             f"{folder}: holds no model.embed_tokens.weight; give a causal LM's folder."

@@ -65,7 +65,8 @@ def generate(
     cache = DynamicCache()
     hidden = llm.hidden(prompt, cache=cache)[:, -1]  # (1, D)
     words = blocks = 0
-    while True:
+    # No reply is longer than that, so the loop would end even without the masks below.
+    for _ in range(sampling.max_new_tokens + sampling.max_blocks + len(missing) + 1):
         open_ids = list(first_ids) if blocks < sampling.max_blocks else []
         token = _choose(llm, hidden, open_ids, sampling, generator)
         if words >= sampling.max_new_tokens and token not in first_ids:

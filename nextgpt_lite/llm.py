@@ -8,7 +8,6 @@ Letters: B batch, S sequence, D width, V vocabulary.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
+from nextgpt_lite.base_model import fingerprint, stored_matrices
 from nextgpt_lite.config import LoraSettings
 from nextgpt_lite.losses import head_errors
 from nextgpt_lite.modality import MODALITIES, markers
@@ -74,11 +74,12 @@ class LanguageModel(nn.Module):
         new = [marker for marker in markers() if marker not in vocabulary]
         new += [token for block in blocks.values() for token in block]
         tokenizer.add_tokens(new, special_tokens=True)
+        unknown = [token for token in new if token not in vocabulary]  # the rest keep their rows
         self.new_ids: list[int] = tokenizer.convert_tokens_to_ids(new)
         self.signal_ids: dict[str, list[int]] = {
             modality: tokenizer.convert_tokens_to_ids(block) for modality, block in blocks.items()
         }
-        _make_room(causal_lm, self.new_ids)
+        _make_room(causal_lm, tokenizer.convert_tokens_to_ids(unknown))
         self.peft = _with_adapters(causal_lm, self.new_ids, lora)
         self.laid_over: tuple[str, ...] = ()
         rows = torch.full((len(causal_lm.get_input_embeddings().weight),), -1)
@@ -114,7 +115,10 @@ class LanguageModel(nn.Module):
         causal_lm = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, dtype=dtype, **options
         )
-        return cls(causal_lm, tokenizer, signal_tokens, lora, name or str(folder))
+        model = cls(causal_lm, tokenizer, signal_tokens, lora, name or str(folder))
+        if stored := stored_matrices(Path(folder)):  # not those just loaded: `dtype` rounds them
+            model.base["fingerprint"] = fingerprint(stored["embed_tokens"])
+        return model
 
     @property
     def all_signal_ids(self) -> list[int]:
@@ -273,14 +277,10 @@ def _identity(causal_lm: PreTrainedModel) -> dict[str, Any]:
     return {"vocabulary": len(weight), "fingerprint": fingerprint(weight)}
 
 
-def fingerprint(embedding: Tensor) -> str:
-    """Tells base models apart by some rows of their embedding (V, D), whatever its dtype."""
-    rows = embedding[:: max(1, len(embedding) // 64)].detach().float().cpu().contiguous()
-    return hashlib.sha256(rows.numpy().tobytes()).hexdigest()[:16]
-
-
 def _make_room(causal_lm: PreTrainedModel, new_ids: Sequence[int]) -> None:
     """Adds rows where the new ids need them and starts them near the mean of the known ones."""
+    if not new_ids:
+        return
     embedding = causal_lm.get_input_embeddings()
     known = min([len(embedding.weight), *new_ids])
     if max(new_ids) >= len(embedding.weight):

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from nextgpt_lite.batch import Batch, SignalTargets
 from nextgpt_lite.catalogue import warn_of_licences
-from nextgpt_lite.config import NextGPTConfig, locate
+from nextgpt_lite.config import PROFILES, NextGPTConfig, locate
 from nextgpt_lite.conversation import Conversation
 from nextgpt_lite.decoders import condition_shape, load_decoder
 from nextgpt_lite.decoders.base import Decoder
@@ -107,13 +107,25 @@ class NextGPT(nn.Module):
             return cls(config, None, llm).eval()
 
     @classmethod
-    def from_pretrained(cls, name: str | Path) -> NextGPT:
-        """Loads a trained model: "lite" ships with the package, anything else is a folder.
+    def from_pretrained(cls, name: str | Path, **changes: Any) -> NextGPT:
+        """Loads a trained model, or the frozen parts of a preset that nobody has trained yet.
+
+        Args:
+            name: "lite" (ships trained), the folder of a training run, "colab" or "paper".
+            changes: to fields of the preset: `llm="qwen3-0.6b"`, `precision="float16"`, ...
 
         Raises:
             FileNotFoundError: the folder or a component is missing.
-            ValueError: the checkpoint was trained on another base model or vocabulary.
+            ValueError: the checkpoint was trained on another base model or vocabulary, or it is
+                no preset that could be changed.
         """
+        if name in PROFILES and name != "lite":
+            return cls.from_config(NextGPTConfig.from_profile(str(name), **changes))
+        if changes:
+            raise ValueError(
+                f"{name} is trained, so its {min(changes)} cannot be changed: change a preset "
+                "('colab' or 'paper') and train it."
+            )
         folder = locate("lite/nextgpt" if name == "lite" else str(name))
         path = folder / CONFIG_FILE
         if not path.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from nextgpt_lite import generation
 from nextgpt_lite.generation import Sampling, SignalBlock, generate
 from tests.tiny import tiny_config, tiny_llm
 
@@ -59,6 +60,14 @@ def test_endless_signal_tokens_end(llm) -> None:
         items = list(generate(llm, prompt(llm), allowed=ALL, sampling=Sampling(5, max_blocks=3)))
     assert sum(isinstance(item, SignalBlock) for item in items) == 3
     assert len(items) <= 3 + 5
+
+
+def test_the_loop_ends_even_without_its_masks(llm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "_closed_ids", lambda *_: [])
+    with Urge(llm, [llm.signal_ids["image"][0]]):
+        sampling = Sampling(5, max_blocks=3)
+        items = list(generate(llm, prompt(llm), allowed=ALL, required=["audio"], sampling=sampling))
+    assert len(items) <= 5 + 3 + 1 + 1
 
 
 def test_a_forbidden_modality_cannot_appear_and_a_required_one_must(llm) -> None:

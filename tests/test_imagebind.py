@@ -17,6 +17,7 @@ from nextgpt_lite.encoders import (
     PreprocessConfig,
     load_imagebind,
 )
+from nextgpt_lite.encoders.files import load_tokenizer
 
 INPUTS = ("vision", "video", "audio", "depth", "thermal", "imu", "text")
 # Millions of parameters of imagebind_huge, trunk by trunk.
@@ -181,3 +182,99 @@ def test_a_saved_encoder_loads_equal(lite, tmp_path):
     vision = Encoder.from_pretrained(tmp_path, trunks=["vision"])
     with pytest.raises(ValueError, match="no text trunk or tokenizer"):
         vision.encode_text(text)
+
+
+def released_folder(shared: Path, folder: Path, name: str) -> Path:
+    """The reference's weights as they are released: a pickle or a port, and its arguments."""
+    source = shared / "reference" / "imagebind_small"
+    state = load_file(source / "state_dict.safetensors")
+    folder.mkdir()
+    save_file(state, folder / name) if name.endswith("tensors") else torch.save(
+        state, folder / name
+    )
+    numbers = json.loads((source / "config.json").read_text())["config"]
+    (folder / "config.json").write_text(json.dumps(numbers))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["imagebind_huge.pth", "model.safetensors", "pytorch_model.bin"])
+def test_sizes_are_read_off_a_released_checkpoint(shared, reference, tmp_path, name):
+    folder = released_folder(shared, tmp_path / "released", name)
+    _, vectors = reference
+    encoder = Encoder.from_pretrained(folder)
+    assert [*encoder.model.config.trunks()] == ["vision", "audio"], "the others stay on the disk"
+    assert encoder.width == vectors["out.vision"].shape[1]
+    every = Encoder.from_pretrained(folder / name, trunks=ImageBindConfig.TRUNKS)
+    with torch.no_grad():
+        for trunk in ("vision", "audio"):
+            wanted = vectors[f"out.{trunk}"]
+            for model in (encoder.model, every.model):
+                out = model(trunk, vectors[f"in.{trunk}"].float())
+                torch.testing.assert_close(out, wanted, atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            every.model("text", vectors["in.text"]), vectors["out.text"], atol=1e-4, rtol=0
+        )
+
+
+def test_heads_that_do_not_fit_and_cut_off_files_are_refused(tmp_path):
+    text = ImageBindConfig.huge(["text"]).text
+    config = ImageBindConfig(out=8, text=replace(text, width=24, blocks=1, heads=2))
+    path = tmp_path / "imagebind_huge.pth"
+    torch.save(ImageBind(config).state_dict(), path)
+    with pytest.raises(ValueError, match="width 24, which 16 heads cannot share") as caught:
+        Encoder.from_pretrained(path, trunks=["text"])
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"lacks .*vision.*: it holds no vision trunk"):
+        Encoder.from_pretrained(path)
+    path.write_bytes(path.read_bytes()[:4000])
+    with pytest.raises(ValueError, match="cut off or holds more than tensors"):
+        Encoder.from_pretrained(path, trunks=["text"])
+    torch.save({"modality_trunks.text.x": Path("a class")}, path)
+    with pytest.raises(ValueError, match="cut off or holds more than tensors"):
+        Encoder.from_pretrained(path, trunks=["text"])
+
+
+def test_the_official_package_is_called_as_it_wants(shared, reference, tmp_path, monkeypatch):
+    """Through a double with its constructor and its dictionaries, for it is on no index."""
+    import sys
+    from types import ModuleType
+
+    ours, vectors = reference
+
+    class ImageBindModel(ImageBind):
+        def __init__(self, **numbers: int) -> None:
+            assert numbers["audio_num_heads"] == 3 and numbers["out_embed_dim"] == 48
+            super().__init__(ours.config)
+
+        def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            return {name: ImageBind.forward(self, name, x) for name, x in inputs.items()}
+
+    folder = released_folder(shared, tmp_path / "released", "imagebind_huge.pth")
+    with pytest.raises(ModuleNotFoundError, match="package imagebind is not installed"):
+        monkeypatch.setitem(sys.modules, "imagebind", None)
+        Encoder.from_pretrained(folder, official=True)
+    double = ModuleType("imagebind_model")
+    double.ImageBindModel = ImageBindModel
+    for name in ("imagebind", "imagebind.models"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "imagebind.models.imagebind_model", double)
+    encoder = Encoder.from_pretrained(folder, official=True)
+    with torch.no_grad():
+        out = encoder.model("audio", vectors["in.audio"].float())
+    torch.testing.assert_close(out, vectors["out.audio"], atol=1e-4, rtol=0)
+
+
+def test_the_released_vocabulary_file_gives_clip_ids(tmp_path):
+    import gzip
+
+    merges = ["d o", "do g</w>", "c a", "ca t</w>"]
+    (tmp_path / "bpe_simple_vocab_16e6.txt.gz").write_bytes(
+        gzip.compress("\n".join(["version", *merges, ""]).encode())
+    )
+    tokenizer = load_tokenizer(tmp_path)
+    pieces = ["<|startoftext|>", "a</w>", "dog</w>", ".</w>", "<|endoftext|>"]
+    ids = tokenizer("A dog.")["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(ids) == pieces
+    assert ids[1:4] == [256 + ord("a") - ord("!"), 512 + 1, 256 + ord(".") - ord("!")]
+    assert tokenizer.convert_ids_to_tokens([187, 188, 255]) == ["ÿ", "Ā", "Ń"]  # bytes 255, 0, 173
+    assert load_tokenizer(tmp_path / "nothing") is None

@@ -111,6 +111,14 @@ def test_a_decoder_of_another_width_is_refused_in_a_sentence(tmp_path: Path) -> 
     assert "train stage 2 again" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_preset_is_had_by_its_name_and_a_trained_model_is_not_changed() -> None:
+    model = NextGPT.from_pretrained("colab", llm="qwen3-0.6b", precision="bfloat16")
+    assert model.config.profile == "colab"
+    assert model.llm.base["name"] == "Qwen/Qwen3-0.6B"
+    with pytest.raises(ValueError, match="lite is trained, so its llm cannot be changed"):
+        NextGPT.from_pretrained("lite", llm="qwen3-0.6b")
+
+
 def test_text_encoders_can_be_dropped_once_conditions_are_not_needed() -> None:
     model = NextGPT.from_config(NextGPTConfig.from_profile("colab", text_encoders=False))
     for modality in ("image", "audio", "video"):
