@@ -104,9 +104,14 @@ def caption_ids(scenes: Sequence[Scene], rng: Random) -> Tensor:
 
 
 def denoising_loss_of(
-    scheduler: DDIMScheduler,
+    scheduler: DDIMScheduler, noisier: float = 1.0
 ) -> Callable[[nn.Module, tuple[Tensor, Tensor], torch.Generator], LossParts]:
-    """The loss of a `Denoiser` on a batch (latents (B, ...), token ids (B, L))."""
+    """The loss of a `Denoiser` on a batch (latents (B, ...), token ids (B, L)).
+
+    Args:
+        noisier: the largest of this many uniform draws is the timestep; 1 draws uniformly, more
+            trains the noisy end, where the layout is decided, at the cost of the details.
+    """
 
     def loss(
         denoiser: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator
@@ -117,7 +122,9 @@ def denoising_loss_of(
         # One timestep in each of B equal strata: the same mean as B free draws, less variance.
         count, steps = len(latents), scheduler.config.num_train_timesteps
         strata = torch.arange(count) + torch.rand(count, generator=generator)
-        timesteps = (strata / count * steps).long().clamp(max=steps - 1).to(device)
+        timesteps = (
+            ((strata / count) ** (1 / noisier) * steps).long().clamp(max=steps - 1).to(device)
+        )
         noisy = scheduler.add_noise(latents, noise, timesteps)
         target = denoising_target(scheduler, latents, noise, timesteps)
         return {"v": F.mse_loss(denoiser(noisy, timesteps, ids).float(), target)}

@@ -184,8 +184,8 @@ def llm_corpus(rng: Random) -> Iterator[list[Message]]:
         lambda r: skill_record(r.choice(SKILLS), r),
     )
     while True:
-        record = rng.choices(forms, (8, 25, 15, 25, 10, 17))[0](rng)
-        yield in_words(record, rng, restated=rng.random() < 0.5)
+        record = rng.choices(forms, (6, 20, 12, 22, 8, 32))[0](rng)
+        yield in_words(record, rng, restated=rng.random() < 0.6)
 
 
 # ---- records
