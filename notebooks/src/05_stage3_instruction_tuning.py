@@ -452,6 +452,10 @@ for card in locate("lite/nextgpt").glob("card.md"):
 # had the opposite trouble: as shipped, its stage 3 froze *everything*.)
 
 # %%
+for model in (wiped, tuned):  # loaded now, where training had no need of them
+    model.encoder
+    for modality in model.config.conditions:
+        model.decoder(modality)
 reference = dict(wiped.named_parameters())
 sizes, changed = {}, {}
 for name, now in tuned.named_parameters():
