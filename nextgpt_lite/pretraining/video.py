@@ -102,6 +102,7 @@ def train(
     image: str | Path = SHIPPED_IMAGE,
     batch_size: int = 8,
     start: str | Path | None = None,
+    noisier: float = 2.0,
 ) -> Denoiser:
     """Trains the video decoder in `output` and returns it with averaged weights.
 
@@ -109,6 +110,7 @@ def train(
         output: gets the pool of latents and the checkpoint.
         image: an image decoder's folder: its autoencoder, text encoder and UNet are the start.
         start: a video decoder folder to take the UNet from instead.
+        noisier: of `denoising_loss_of`; where things go is settled early.
     """
     from diffusers import AutoencoderKL, UNet2DConditionModel, UNetMotionModel
 
@@ -133,7 +135,7 @@ def train(
         return pool.batch(rng, batch_size)
 
     recipe = Recipe(steps=steps, learning_rate=1e-3, warmup=50, seed=seed, device=device, ema=0.995)
-    loss = denoising_loss_of(new_scheduler(), noisier=2.0)  # where things go is settled early
+    loss = denoising_loss_of(new_scheduler(), noisier)
     trainer = Pretrainer(denoiser, loss, data, output, recipe)
     trainer.run(resume)
     average: Any = trainer.average
