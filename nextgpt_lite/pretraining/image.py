@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 WIDTHS = (96, 96)
 HEAD_WIDTH = 16
-# Shares of a clip's frame, one thing, several alike, two kinds, three kinds: what is learnt first
+# Shares of a clip's frame, one thing, several alike, two kinds, three kinds: what is learnt last
 # comes most. Frames of clips prepare the UNet for the video decoder, which starts from it.
-SCENE_MIX = (0.12, 0.48, 0.18, 0.19, 0.03)
+SCENE_MIX = (0.08, 0.22, 0.32, 0.33, 0.05)
 FIRST_POOL = 2048  # latents there are before the first step
 FRESH = 4  # latents added in each step, up to POOL
 POOL = 65_536
@@ -99,12 +99,14 @@ def train(
     *,
     batch_size: int = 32,
     start: str | Path | None = None,
+    noisier: float = 6.0,
 ) -> Denoiser:
     """Trains the image decoder in `output` and returns it with averaged weights.
 
     Args:
         output: holds `vae/` (trained first where it is missing), the pool and the checkpoint.
         start: a decoder folder to start from instead of from random weights.
+        noisier: of `denoising_loss_of`; how many things there are, and where, is settled early.
     """
     from diffusers import AutoencoderKL
 
@@ -127,7 +129,7 @@ def train(
         return pool.batch(rng, batch_size)
 
     recipe = Recipe(steps=steps, learning_rate=1e-3, seed=seed, device=device)
-    loss = denoising_loss_of(new_scheduler())
+    loss = denoising_loss_of(new_scheduler(), noisier)
     trainer = Pretrainer(denoiser, loss, data, output, recipe)
     trainer.run(resume)
     average: Any = trainer.average
