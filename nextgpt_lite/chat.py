@@ -78,6 +78,8 @@ def events(
         if isinstance(item, SignalBlock):
             _close_text(model, reply, words)
             part: dict[str, Any] = {"type": item.modality}
+            if model.config.messenger == "caption":
+                part["caption"] = model.conversation.decode(item.ids).strip()
             reply.parts.append(part)
             reply.signal_tokens += model.llm.describe_ids(item.ids)
             blocks.append((item, part))
@@ -88,7 +90,7 @@ def events(
     _close_text(model, reply, words)
     for index, (block, part) in enumerate(blocks):
         with torch.inference_mode():
-            condition = model.project(block.modality, block.hidden[None], block.embedding[None])
+            condition = model.condition(block)  # (1, L, C)
         decoding = _decode(
             model, block.modality, condition, seed + index, num_inference_steps, guidance_scale
         )

@@ -155,6 +155,10 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", type=Path, metavar="DIR", help="the model to start from, usually the stage before"
     )
+    parser.add_argument(
+        "--messenger", choices=("signal", "caption"),
+        help="what the LLM hands to the decoders, in a run without --init (default: signal)",
+    )  # fmt: skip
     parser.add_argument("--steps", type=_positive, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
@@ -195,6 +199,7 @@ def _train(arguments: argparse.Namespace) -> None:
         arguments.stage,
         arguments.output,
         profile=arguments.profile,
+        config=None if arguments.messenger is None else {"messenger": arguments.messenger},
         data=arguments.data,
         init=arguments.init,
         steps=arguments.steps,

@@ -17,6 +17,7 @@ from nextgpt_lite.modality import MODALITIES
 
 WEIGHTS = Path(__file__).parent / "weights"
 SETTINGS_FILE = "nextgpt_lite.json"  # in a decoder's folder: what its pipeline does not say
+MESSENGERS = ("signal", "caption")
 CHECKPOINTS = "NEXTGPT_LITE_CHECKPOINTS"  # environment variable: the folder `download` has filled
 
 
@@ -52,6 +53,10 @@ class NextGPTConfig:
     a new model takes them from the decoders' folders, a trained one refuses any other decoder.
 
     Attributes:
+        messenger: what the LLM hands to the decoders. "signal": signal tokens, which an output
+            projection turns into a condition (the paper's). "caption": words between marks, which
+            the decoder's own text encoder reads (the paper's NExT-GPT-caption, appendix G); such a
+            model has no output projections, and `signal_tokens` does not count.
         decoder_settings: what is not in a decoder's folder or should differ from it, by modality:
             `guidance_scale`, `num_inference_steps`, `width`, `height`, `frames`, `fps`,
             `audio_length_in_s`, `base` (the Stable Diffusion below AnimateDiff's modules), ...
@@ -73,6 +78,7 @@ class NextGPTConfig:
     signal_tokens: dict[str, int] = field(
         default_factory=lambda: {name: row.paper_signals for name, row in MODALITIES.items()}
     )
+    messenger: str = "signal"
     input_tokens: int = 1
     decoder_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     chat_format: str | None = None
@@ -105,6 +111,8 @@ class NextGPTConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"Unknown configuration field {unknown[0]!r}: remove it or fix it.")
+        if (messenger := values.get("messenger", "signal")) not in MESSENGERS:
+            raise ValueError(f"messenger is {messenger!r}: use one of {', '.join(MESSENGERS)}.")
         values = copy.deepcopy(values)  # a change of one configuration must not reach a preset
         if isinstance(values.get("output_projection"), dict):
             values["output_projection"] = OutputProjectionConfig(**values["output_projection"])

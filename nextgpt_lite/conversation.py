@@ -85,14 +85,20 @@ class Conversation:
         tokenizer: with a chat template, the new tokens already added.
         signal_ids: ids of each modality's block.
         input_tokens: K, the positions one media item takes.
+        messenger: "caption" writes a part's caption between two marks instead of signal tokens.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, signal_ids: dict[str, list[int]], input_tokens: int
+        self,
+        tokenizer: Tokenizer,
+        signal_ids: dict[str, list[int]],
+        input_tokens: int,
+        messenger: str = "signal",
     ) -> None:
         self.tokenizer = tokenizer
         self.signal_ids = signal_ids
         self.input_tokens = input_tokens
+        self.messenger = messenger
         special = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or "(?!)")
 
@@ -206,8 +212,21 @@ class Conversation:
             self._append(encoded, [self.tokenizer.pad_token_id or 0] * self.input_tokens, False)
             return
         modality = part["type"]
+        if self.messenger == "caption":
+            self._append(encoded, self._caption(part), is_reply)
+            return
         encoded.signals.append(SignalSlot(len(encoded), modality, part.get("caption")))
         self._append(encoded, self.signal_ids[modality], is_reply)
+
+    def _caption(self, part: dict[str, Any]) -> list[int]:
+        if not part.get("caption"):
+            raise ValueError(
+                f"Message part of type {part['type']!r} in a reply lacks 'caption': this model's "
+                "messenger is the caption."
+            )
+        opening, closing = self.signal_ids[part["type"]]
+        words = self._harmless(part["caption"].strip())
+        return [opening, *self.tokenizer.encode(f" {words}", add_special_tokens=False), closing]
 
     @staticmethod
     def _append(encoded: Encoded, ids: list[int], trained: bool) -> None:

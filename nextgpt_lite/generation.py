@@ -20,7 +20,10 @@ from nextgpt_lite.modality import markers
 
 @dataclass
 class SignalBlock:
-    """A complete run of signal tokens and what the output projection needs of it."""
+    """A complete run of signal tokens and what the output projection needs of it.
+
+    Where the messenger is a caption, the run is the caption between its two marks.
+    """
 
     modality: str
     ids: list[int]
@@ -82,13 +85,38 @@ def generate(
             continue
         modality = first_ids[token]
         ids = llm.signal_ids[modality]
-        embedding = _embed(llm, ids)  # (1, N, D)
-        states = llm.hidden(embedding, cache=cache)  # (1, N, D), one forward for the whole block
+        if llm.messenger == "caption":
+            ids, states = _write_caption(llm, ids, cache, sampling, generator)
+            embedding = _embed(llm, ids)  # (1, N, D)
+        else:
+            embedding = _embed(llm, ids)  # (1, N, D)
+            states = llm.hidden(embedding, cache=cache)  # (1, N, D), one forward for the block
         blocks += 1
         if modality in missing:
             missing.remove(modality)
         yield SignalBlock(modality, ids, states[0], embedding[0])
         hidden = states[:, -1]
+
+
+def _write_caption(
+    llm: LanguageModel,
+    marks: Sequence[int],
+    cache: DynamicCache,
+    sampling: Sampling,
+    generator: torch.Generator | None,
+) -> tuple[list[int], Tensor]:
+    """A mark, words, the other mark: their ids, and (1, N, D) their last hidden states.
+
+    The end of a reply, or too many words, close the caption too.
+    """
+    opening, closing = marks
+    ids, states = [opening], [llm.hidden(_embed(llm, [opening]), cache=cache)]
+    while ids[-1] != closing:
+        token = _choose(llm, states[-1][:, -1], [closing], sampling, generator)
+        full = len(ids) > sampling.max_new_tokens
+        ids.append(closing if full or token == llm.eos_id else token)
+        states.append(llm.hidden(_embed(llm, ids[-1:]), cache=cache))
+    return ids, torch.cat(states, 1)
 
 
 def _embed(llm: LanguageModel, ids: Sequence[int]) -> Tensor:

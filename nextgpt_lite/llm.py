@@ -48,7 +48,9 @@ class LanguageModel(nn.Module):
     tokens; here peft trains just the new rows, in both matrices (or the shared one, when tied).
 
     Attributes:
-        signal_ids: token ids of each modality's signal block, in order.
+        signal_ids: token ids of each modality's signal block, in order; where the messenger is a
+            caption, those of the two marks around it.
+        messenger: "signal" or "caption" (see `NextGPTConfig`).
         new_ids: ids whose rows learn: the signal tokens, and markers the base did not know.
         base: name, vocabulary rows and fingerprint of the base model, for checkpoints.
     """
@@ -62,12 +64,16 @@ class LanguageModel(nn.Module):
         signal_tokens: dict[str, int],
         lora: LoraSettings,
         name: str = "",
+        messenger: str = "signal",
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
+        self.messenger = messenger
         self.base = {"name": name, **_identity(causal_lm)}
         blocks = {
-            modality: MODALITIES[modality].signal_tokens(count)
+            modality: MODALITIES[modality].caption_marks()
+            if messenger == "caption"
+            else MODALITIES[modality].signal_tokens(count)
             for modality, count in signal_tokens.items()
         }
         vocabulary = tokenizer.get_vocab()
@@ -93,6 +99,7 @@ class LanguageModel(nn.Module):
         signal_tokens: dict[str, int],
         lora: LoraSettings,
         name: str = "",
+        messenger: str = "signal",
         *,
         dtype: torch.dtype = torch.float32,
         quantization: str | None = None,
@@ -115,7 +122,7 @@ class LanguageModel(nn.Module):
         causal_lm = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, dtype=dtype, **options
         )
-        model = cls(causal_lm, tokenizer, signal_tokens, lora, name or str(folder))
+        model = cls(causal_lm, tokenizer, signal_tokens, lora, name or str(folder), messenger)
         if stored := stored_matrices(Path(folder)):  # not those just loaded: `dtype` rounds them
             model.base["fingerprint"] = fingerprint(stored["embed_tokens"])
         return model

@@ -40,6 +40,10 @@ class Modality:
         """The names of its first `count` signal tokens."""
         return [f"[{self.signal}{index}]" for index in range(count)]
 
+    def caption_marks(self) -> list[str]:
+        """What stands around a caption that is the messenger: `<Image>` and `</Image>`."""
+        return [f"<{self.name.capitalize()}>", f"</{self.name.capitalize()}>"]
+
 
 MODALITIES: dict[str, Modality] = {
     row.name: row

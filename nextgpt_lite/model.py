@@ -27,6 +27,7 @@ from nextgpt_lite.conversation import Conversation
 from nextgpt_lite.decoders import condition_shape, load_decoder
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.encoders import Encoder, encoder_width
+from nextgpt_lite.generation import SignalBlock
 from nextgpt_lite.llm import LanguageModel
 from nextgpt_lite.losses import (
     IGNORE,
@@ -73,11 +74,14 @@ class NextGPT(nn.Module):
             {
                 modality: OutputProjection(llm.width, length, width, config.output_projection)
                 for modality, (length, width) in config.conditions.items()
+                if config.messenger == "signal"
             }
         )
         self.decoders = nn.ModuleDict()
         self._loaded_decoders: set[str] = set()
-        self.conversation = Conversation(llm.tokenizer, llm.signal_ids, config.input_tokens)
+        self.conversation = Conversation(
+            llm.tokenizer, llm.signal_ids, config.input_tokens, config.messenger
+        )
 
     @classmethod
     def from_config(cls, config: NextGPTConfig, seed: int = 0, new: bool = True) -> NextGPT:
@@ -100,6 +104,7 @@ class NextGPT(nn.Module):
                 config.signal_tokens,
                 config.lora,
                 config.llm,
+                config.messenger,
                 dtype=resolve_precision(config.precision),
                 quantization=config.quantization,
                 chat_format=config.chat_format,
@@ -210,6 +215,13 @@ class NextGPT(nn.Module):
         projection: Any = self.output_projections[modality]
         dtype = projection.fc.weight.dtype  # float32, whatever the frozen LLM has
         return projection(hidden.to(dtype), embedding.to(dtype))
+
+    def condition(self, block: SignalBlock) -> Tensor:
+        """(1, L, C) what the decoder reads of a block, or of a caption that is the messenger."""
+        if self.config.messenger == "caption":
+            caption = self.conversation.decode(block.ids).strip()
+            return self.decoder(block.modality).encode_text([caption])
+        return self.project(block.modality, block.hidden[None], block.embedding[None])
 
     def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Puts a batch through the LLM: (token embeddings, last hidden states), (B, S, D) each."""

@@ -212,7 +212,9 @@ def _language_model(config: NextGPTConfig) -> Any:
         tokenizer_object=Tokenizer(WordLevel(vocabulary, unk_token="0")), pad_token="0"
     )
     causal_lm = AutoModelForCausalLM.from_config(AutoConfig.for_model(**numbers))
-    return LanguageModel(causal_lm, tokenizer, config.signal_tokens, config.lora, config.llm)
+    return LanguageModel(
+        causal_lm, tokenizer, config.signal_tokens, config.lora, config.llm, config.messenger
+    )
 
 
 def _modules(folder: Path) -> Iterator[tuple[str, nn.Module]]:

@@ -61,7 +61,9 @@ def tiny_llm(config: NextGPTConfig, seed: int = 0, tied: bool = False) -> Langua
     """The random Llama with adapters and new rows."""
     tokenizer = llm_tokenizer(SENTENCES)
     causal_lm = tiny_causal_lm(len(tokenizer), seed, tied)
-    return LanguageModel(causal_lm, tokenizer, config.signal_tokens, config.lora, "tiny")
+    return LanguageModel(
+        causal_lm, tokenizer, config.signal_tokens, config.lora, "tiny", config.messenger
+    )
 
 
 class TinyDecoder(nn.Module):

@@ -58,6 +58,7 @@ from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import (
     Stage,
     check_learning,
+    fitted,
     ledger,
     open_for,
     without_gradient,
@@ -103,6 +104,7 @@ class Trainer:
             project_dir=output,
         )
         self.watchers = watchers
+        stage = fitted(stage, model)
         self.stage, self.mixture, self.output, self.schedule = stage, mixture, output, schedule
         self.checkpoints = Checkpoints(output / CHECKPOINTS, schedule.keep)
         open_for(model, stage)

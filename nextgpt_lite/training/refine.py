@@ -45,8 +45,13 @@ def refine(
         data: folder in the released formats; None draws from the lite world.
         records: conversations to gather signal states from.
         steps: of each projection.
+
+    Raises:
+        ValueError: the model has no output projections.
     """
     model = NextGPT.from_pretrained(init)
+    if not model.output_projections:
+        raise ValueError(f"{init} has captions as messenger: there is no projection to refine.")
     stage = replace(STAGES[3], mixture=KINDS)
     folder = None if data is None else Path(data)
     mixture: Mixture = (

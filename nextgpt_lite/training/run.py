@@ -7,7 +7,7 @@ everything that `Trainer` does.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ def train(
     output: str | Path,
     *,
     profile: str = "lite",
+    config: Mapping[str, Any] | None = None,
     data: str | Path | None = None,
     init: str | Path | None = None,
     resume: bool = False,
@@ -42,6 +43,7 @@ def train(
         stage: 1, 2 or 3.
         output: folder of the run; stage n + 1 takes it as `init`.
         profile: preset to start from when there is no `init`.
+        config: changes to that preset: `{"messenger": "caption"}`, `{"signal_tokens": {...}}`, ...
         data: folder in the released formats; None draws from the lite world without end.
         init: folder of an earlier stage (or "lite"); nothing it learned is lost.
         resume: go on from the checkpoint in `output`.
@@ -54,12 +56,17 @@ def train(
         the trainer, with `.model` trained.
 
     Raises:
-        ValueError: the stage or a field is unknown, or `data` lacks what the stage needs.
+        ValueError: the stage or a field is unknown, `data` lacks what the stage needs, or `config`
+            is given with an `init`, which has its own.
         FileNotFoundError: `init` or `data` is missing.
     """
     if stage not in STAGES:
         raise ValueError(f"Unknown stage {stage!r}: choose 1, 2 or 3.")
     plan = STAGES[stage]
+    if init is not None and config:
+        raise ValueError(
+            f"{init} is trained, so its {min(config)} cannot be changed: leave out init, or config."
+        )
     numbers = Schedule.of(plan, **schedule)
     folder = _path(data)
     mixture: Mixture
@@ -68,7 +75,9 @@ def train(
     else:
         mixture = FolderMixture(plan, folder, numbers.seed)
     if init is None:
-        model = NextGPT.from_config(NextGPTConfig.from_profile(profile), numbers.seed)
+        model = NextGPT.from_config(
+            NextGPTConfig.from_profile(profile, **(config or {})), numbers.seed
+        )
     else:
         model = NextGPT.from_pretrained(init)
         if (before := Path(init) / RUN_FILE).is_file():

@@ -7,7 +7,7 @@ Leaves to others: drawing conversations (`mixture`), taking steps (`loop`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import nn
@@ -91,6 +91,18 @@ STAGES = {
         ),
     )
 }
+
+
+def fitted(stage: Stage, model: NextGPT) -> Stage:
+    """The stage as a model can take it: captions as messenger need no output projections."""
+    if model.config.messenger == "signal":
+        return stage
+    reaches = {
+        part: tuple(loss for loss in losses if loss != "condition")
+        for part, losses in stage.reaches.items()
+        if part != "output_projections"
+    }
+    return replace(stage, reaches=reaches)
 
 
 def part_of(name: str) -> str:
