@@ -431,7 +431,3 @@ COMMANDS = {
     "tour": Command("Execute the tour notebook and render it as a page.",
                     _tour_arguments, _tour),
 }  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(main())

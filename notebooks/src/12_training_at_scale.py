@@ -242,7 +242,7 @@ def command(processes, batch):
     launcher = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node",
         str(processes), "--master-addr", "127.0.0.1",
-        "--master-port", free_port(), "-m", "nextgpt_lite.cli",
+        "--master-port", free_port(), "-m", "nextgpt_lite",
     ]  # fmt: skip
     what = [
         "train", "--stage", "1", "--profile", profile, "--steps", str(steps),
@@ -401,7 +401,7 @@ if measured.exists():
 #
 # ```
 # accelerate launch --config_file configs/accelerate/several_gpus.yaml \
-#     -m nextgpt_lite.cli train --stage 3 --profile paper --output runs/s3
+#     -m nextgpt_lite train --stage 3 --profile paper --output runs/s3
 # ```
 #
 # Such a file says on what the processes run. Here is all in which three
