@@ -144,7 +144,7 @@ def test_shards_are_no_variants() -> None:
 
 def test_without_a_network_it_fails_within_seconds_in_one_sentence(tmp_path: Path) -> None:
     environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"}  # nothing listens there
-    command = [sys.executable, "-m", "nextgpt_lite.cli", "download", "--profile", "colab"]
+    command = [sys.executable, "-m", "nextgpt_lite", "download", "--profile", "colab"]
     started = time.monotonic()
     done = subprocess.run(
         [*command, "--output", str(tmp_path)], env=environment, capture_output=True, text=True
