@@ -27,6 +27,7 @@ class SignalTargets:
     rows: Tensor  # (X,)
     starts: Tensor  # (X,) first position
     conditions: Tensor  # (X, L, C)
+    latents: Tensor | None = None  # (X, ...) of their media, only for the denoising loss
 
 
 @dataclass
@@ -59,13 +60,16 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()}
-        moved["signals"] = {
-            modality: SignalTargets(*(getattr(target, f.name).to(device) for f in fields(target)))
+        signals = {
+            modality: replace(target, **_tensors_on(device, target))
             for modality, target in self.signals.items()
         }
-        return replace(self, **moved)
+        return replace(self, **_tensors_on(device, self), signals=signals)
+
+
+def _tensors_on(device: torch.device | str, batch: Batch | SignalTargets) -> dict[str, Tensor]:
+    values = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    return {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
 
 
 def collate(
@@ -75,6 +79,7 @@ def collate(
     width: int,
     features: Callable[[list[dict[str, Any]]], Tensor],
     conditions: Callable[[str, list[str]], Tensor],
+    latents: Callable[[str, list[dict[str, Any]]], Tensor] | None = None,
     pack: int | None = None,
 ) -> Batch:
     """Lays conversations into rows and gathers what their slots need.
@@ -85,6 +90,7 @@ def collate(
         width: E, for a batch without media.
         features: media parts -> (M, E) encoder embeddings.
         conditions: modality and captions -> (X, L, C).
+        latents: modality and the parts of its blocks -> (X, ...); None where no loss needs them.
         pack: None gives each conversation a row of its own. A number packs several into rows of
             so many positions, or as long as the longest conversation if that is more: the same
             losses with less padding.
@@ -118,17 +124,19 @@ def collate(
         features([part for _, _, part in media]) if media else torch.zeros(0, width),
         positions=None if size[0] == len(conversations) else positions,
     )
-    blocks: dict[str, list[tuple[int, int, str]]] = {}
+    blocks: dict[str, list[tuple[int, int, str, dict[str, Any]]]] = {}
     for (row, begin), conversation in placed:
         for slot in conversation.signals:
             if slot.caption is not None:
-                found = (row, begin + slot.start, slot.caption)
+                found = (row, begin + slot.start, slot.caption, slot.part)
                 blocks.setdefault(slot.modality, []).append(found)
     for modality, founds in blocks.items():
+        rows, starts, captions, parts = zip(*founds, strict=True)
         batch.signals[modality] = SignalTargets(
-            torch.tensor([row for row, _, _ in founds]),
-            torch.tensor([start for _, start, _ in founds]),
-            conditions(modality, [caption for _, _, caption in founds]),
+            torch.tensor(rows),
+            torch.tensor(starts),
+            conditions(modality, [*captions]),
+            None if latents is None else latents(modality, [*parts]),
         )
     return batch
 

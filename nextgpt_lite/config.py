@@ -16,6 +16,8 @@ from typing import Any
 from nextgpt_lite.modality import MODALITIES
 
 WEIGHTS = Path(__file__).parent / "weights"
+PROJECTION_KINDS = ("transformer", "qformer", "mlp", "linear")
+DISTANCES = ("l2", "cosine", "norm-matched")
 SETTINGS_FILE = "nextgpt_lite.json"  # in a decoder's folder: what its pipeline does not say
 MESSENGERS = ("signal", "caption")
 CHECKPOINTS = "NEXTGPT_LITE_CHECKPOINTS"  # environment variable: the folder `download` has filled
@@ -23,13 +25,22 @@ CHECKPOINTS = "NEXTGPT_LITE_CHECKPOINTS"  # environment variable: the folder `do
 
 @dataclass
 class OutputProjectionConfig:
-    """Transformer output projection; the defaults are the paper's (section 4, appendix)."""
+    """The output projection; the defaults are the paper's transformer (section 4, appendix).
+
+    Attributes:
+        kind: one of `PROJECTION_KINDS`, see `projections`; "mlp" reads `hidden` alone, "linear"
+            none of the numbers.
+    """
 
     hidden: int = 512
     heads: int = 4
     layers: int = 4
     feed_forward: int = 2048
     dropout: float = 0.1
+    kind: str = "transformer"
+
+    def __post_init__(self) -> None:
+        _check_choice("output_projection.kind", self.kind, PROJECTION_KINDS)
 
 
 @dataclass
@@ -68,6 +79,11 @@ class NextGPTConfig:
         official_encoder: run the `imagebind` package instead of the code here.
         offload: keep one decoder at a time beside the LLM, the others in main memory.
         text_encoders: False drops the decoders' text encoders, which only training needs.
+        distance: between projected signal tokens and conditions, see `losses.condition_distance`.
+        denoising: weight of the frozen denoiser's error under the projected condition, beside the
+            distance; it reaches blocks whose medium is known and costs a pass of the denoiser.
+        hidden_layer: whose states of the signal tokens are projected, counted as transformers
+            counts `hidden_states`: 0 are the embeddings, -1 the last.
     """
 
     profile: str = "lite"
@@ -87,8 +103,14 @@ class NextGPTConfig:
     official_encoder: bool = False
     offload: bool = False
     text_encoders: bool = True
+    distance: str = "l2"
+    denoising: float = 0.0
+    hidden_layer: int = -1
     output_projection: OutputProjectionConfig = field(default_factory=OutputProjectionConfig)
     lora: LoraSettings = field(default_factory=LoraSettings)
+
+    def __post_init__(self) -> None:
+        _check_choice("distance", self.distance, DISTANCES)
 
     @classmethod
     def from_profile(cls, profile: str, **changes: Any) -> NextGPTConfig:
@@ -201,6 +223,13 @@ PROFILES: dict[str, dict[str, Any]] = {
         "conditions": {"image": [77, 768], "audio": [1, 512], "video": [77, 1024]},
     },
 }
+
+
+def _check_choice(field_name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(
+            f"Configuration field {field_name!r} is {value!r}: use one of {', '.join(choices)}."
+        )
 
 
 def folder_name(name: str) -> str:

@@ -35,11 +35,15 @@ class MediaSlot:
 
 @dataclass
 class SignalSlot:
-    """A signal block from `start`; `caption` is the text whose condition it should produce."""
+    """A signal block from `start`; `caption` is the text whose condition it should produce.
+
+    `part` is the message part it stands for, with the medium where there is one.
+    """
 
     start: int
     modality: str
     caption: str | None
+    part: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -215,7 +219,7 @@ class Conversation:
         if self.messenger == "caption":
             self._append(encoded, self._caption(part), is_reply)
             return
-        encoded.signals.append(SignalSlot(len(encoded), modality, part.get("caption")))
+        encoded.signals.append(SignalSlot(len(encoded), modality, part.get("caption"), part))
         self._append(encoded, self.signal_ids[modality], is_reply)
 
     def _caption(self, part: dict[str, Any]) -> list[int]:

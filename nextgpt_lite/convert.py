@@ -250,6 +250,11 @@ def _check_base(
 
 
 def _check_exportable(layout: str, folder: Path, config: NextGPTConfig) -> None:
+    if (kind := config.output_projection.kind) != "transformer":
+        raise ValueError(
+            f"{folder / CONFIG_FILE}: field 'output_projection.kind' is {kind!r}, which has no "
+            f"place in the {layout} layout; it needs 'transformer'."
+        )
     counts = {m: config.signal_tokens.get(m) for m in SIGNAL_TOKENS}
     if counts != SIGNAL_TOKENS or config.input_tokens != 1:
         raise ValueError(

@@ -27,7 +27,7 @@ class SignalBlock:
 
     modality: str
     ids: list[int]
-    hidden: Tensor  # (N, D) last hidden states at the signal tokens
+    hidden: Tensor  # (N, D) hidden states at the signal tokens, of the configured layer
     embedding: Tensor  # (N, D) their input embeddings
 
 
@@ -85,16 +85,18 @@ def generate(
             continue
         modality = first_ids[token]
         ids = llm.signal_ids[modality]
-        if llm.messenger == "caption":
-            ids, states = _write_caption(llm, ids, cache, sampling, generator)
-            embedding = _embed(llm, ids)  # (1, N, D)
-        else:
-            embedding = _embed(llm, ids)  # (1, N, D)
-            states = llm.hidden(embedding, cache=cache)  # (1, N, D), one forward for the block
+        with llm.tapped() as tapped:
+            if llm.messenger == "caption":
+                ids, states = _write_caption(llm, ids, cache, sampling, generator)
+                embedding = _embed(llm, ids)  # (1, N, D)
+            else:
+                embedding = _embed(llm, ids)  # (1, N, D)
+                states = llm.hidden(embedding, cache=cache)  # (1, N, D), one forward for the block
+        read = torch.cat(tapped, 1) if tapped else states
         blocks += 1
         if modality in missing:
             missing.remove(modality)
-        yield SignalBlock(modality, ids, states[0], embedding[0])
+        yield SignalBlock(modality, ids, read[0], embedding[0])
         hidden = states[:, -1]
 
 

@@ -8,7 +8,8 @@ Letters: B batch, S sequence, D width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class LanguageModel(nn.Module):
         messenger: "signal" or "caption" (see `NextGPTConfig`).
         new_ids: ids whose rows learn: the signal tokens, and markers the base did not know.
         base: name, vocabulary rows and fingerprint of the base model, for checkpoints.
+        signal_layer: of `NextGPTConfig.hidden_layer`.
     """
 
     _row_of: Tensor  # (V,) new row of an id, -1 for the known ones
@@ -68,7 +70,7 @@ class LanguageModel(nn.Module):
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
-        self.messenger = messenger
+        self.messenger, self.signal_layer = messenger, -1
         self.base = {"name": name, **_identity(causal_lm)}
         blocks = {
             modality: MODALITIES[modality].caption_marks()
@@ -188,6 +190,24 @@ class LanguageModel(nn.Module):
             use_cache=cache is not None,
         )
         return output.last_hidden_state
+
+    @contextmanager
+    def tapped(self) -> Iterator[list[Tensor]]:
+        """Collects, for each forward inside it, the (B, S, D) states at `signal_layer`.
+
+        They are what enters block `signal_layer`; the list stays empty for -1, the last states,
+        which `hidden` gives anyway.
+        """
+        states: list[Tensor] = []
+        if self.signal_layer == -1:
+            yield states
+            return
+        block = self.causal_lm.get_decoder().layers[self.signal_layer]
+        hook = block.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0]))
+        try:
+            yield states
+        finally:
+            hook.remove()
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V), new rows included, and a gradient for no others (see `embed`)."""

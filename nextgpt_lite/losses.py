@@ -26,7 +26,7 @@ class Losses(NamedTuple):
         signal: cross-entropy on signal tokens, divided the same way, so that
             `text + signal` is the plain mean cross-entropy (paper section 4, equation for L_CE).
         condition: distance between projected signal tokens and the decoder's own caption
-            condition, averaged over blocks (paper section 4.2).
+            condition, averaged over blocks (paper section 4.2), and what `denoising` adds.
     """
 
     total: Tensor
@@ -166,20 +166,31 @@ def condition_distance(
     condition: Tensor,
     size: Tensor | None = None,
     blocks: Tensor | None = None,
+    kind: str = "l2",
 ) -> Tensor:
-    """Squared error relative to the condition's own size.
+    """How far projected signal tokens are from the condition they should become.
 
-    The paper asks for an l2 distance. Conditions differ in scale (AudioLDM's has unit length over
-    512 numbers, CLIP's about one per number), so the error is divided by the mean square of the
-    target: 1.0 means "no better than zeros" for every modality.
+    "l2" is the paper's. Conditions differ in scale (AudioLDM's has unit length over 512 numbers,
+    CLIP's about one per number), so the squared error is divided by the mean square of the target:
+    1.0 means "no better than zeros" for every modality. "cosine" is one minus the cosine of the L
+    pairs of vectors, which leaves their lengths free; "norm-matched" adds the squared relative
+    error of the lengths.
 
     Args:
         projected: (X, L, C) output of the projection.
         condition: (X, L, C) the decoder's caption condition.
         size: () mean square to divide by; None takes that of `condition`.
         blocks: () what the sum over blocks is divided by; None means X.
+        kind: one of `config.DISTANCES`.
     """
-    if size is None:
-        size = condition.pow(2).mean().clamp_min(TINY)
-    error = (projected - condition).pow(2).flatten(1).mean(1).sum()
-    return error / size / (len(condition) if blocks is None else blocks)
+    if kind == "l2":
+        if size is None:
+            size = condition.pow(2).mean().clamp_min(TINY)
+        error = (projected - condition).pow(2).flatten(1).mean(1).sum() / size
+    else:
+        errors = 1 - F.cosine_similarity(projected, condition, dim=-1)  # (X, L)
+        if kind == "norm-matched":
+            lengths = condition.norm(dim=-1).clamp_min(TINY)  # (X, L)
+            errors = errors + (projected.norm(dim=-1) / lengths - 1).pow(2)
+        error = errors.mean(1).sum()
+    return error / (len(condition) if blocks is None else blocks)

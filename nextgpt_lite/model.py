@@ -39,7 +39,7 @@ from nextgpt_lite.losses import (
 )
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.prefix import read_after_prefix
-from nextgpt_lite.projections import InputProjection, OutputProjection
+from nextgpt_lite.projections import InputProjection, output_projection
 from nextgpt_lite.reply import Event, Reply
 from nextgpt_lite.sharding import cut_like, gathered
 
@@ -72,11 +72,18 @@ class NextGPT(nn.Module):
         self.input_projection = InputProjection(self.encoder_width, llm.width, config.input_tokens)
         self.output_projections = nn.ModuleDict(
             {
-                modality: OutputProjection(llm.width, length, width, config.output_projection)
+                modality: output_projection(
+                    llm.width,
+                    config.signal_tokens[modality],
+                    length,
+                    width,
+                    config.output_projection,
+                )
                 for modality, (length, width) in config.conditions.items()
                 if config.messenger == "signal"
             }
         )
+        llm.signal_layer = _checked_layer(config.hidden_layer, llm)
         self.decoders = nn.ModuleDict()
         self._loaded_decoders: set[str] = set()
         self.conversation = Conversation(
@@ -212,9 +219,10 @@ class NextGPT(nn.Module):
 
     def project(self, modality: str, hidden: Tensor, embedding: Tensor) -> Tensor:
         """Signal tokens (X, N, D), twice, to a decoder's condition (X, L, C)."""
-        projection: Any = self.output_projections[modality]
-        dtype = projection.fc.weight.dtype  # float32, whatever the frozen LLM has
-        return projection(hidden.to(dtype), embedding.to(dtype))
+        projection = self.output_projections[modality]
+        dtype = next(projection.parameters()).dtype  # float32, whatever the frozen LLM has
+        condition: Tensor = projection(hidden.to(dtype), embedding.to(dtype))
+        return condition
 
     def condition(self, block: SignalBlock) -> Tensor:
         """(1, L, C) what the decoder reads of a block, or of a caption that is the messenger."""
@@ -238,6 +246,8 @@ class NextGPT(nn.Module):
     def prefixes_frozen(self) -> bool:
         """Whether nothing learns that reaches a position before the first signal token."""
         lm = self.llm.causal_lm
+        if self.llm.signal_layer != -1:
+            return False  # another layer's states are not put together again
         if lm.config._attn_implementation not in ("sdpa", "eager") or any(
             getattr(module, "gradient_checkpointing", False) for module in lm.modules()
         ):
@@ -265,7 +275,9 @@ class NextGPT(nn.Module):
             divisors: of the whole batch when this is a share (see `Divisors`).
         """
         divisors = divisors or batch.divisors()
-        token_embeddings, hidden = self.read(batch)  # (B, S, D) each
+        with self.llm.tapped() as tapped:
+            token_embeddings, hidden = self.read(batch)  # (B, S, D) each
+        states = tapped[0] if tapped else hidden  # (B, S, D) of the layer that is projected
         targets = batch.labels[:, 1:]  # (B, S-1), position p predicts the token at p + 1
         trained = targets != IGNORE
         signal_ids = torch.tensor(list(self.llm.all_signal_ids), device=targets.device)
@@ -281,10 +293,13 @@ class NextGPT(nn.Module):
                 continue
             offsets = torch.arange(len(self.llm.signal_ids[modality]), device=hidden.device)
             where = (target.rows[:, None], target.starts[:, None] + offsets)  # (X, N)
-            projected = self.project(modality, hidden[where], token_embeddings[where])
+            projected = self.project(modality, states[where], token_embeddings[where]).float()
             condition = condition + condition_distance(
-                projected.float(), target.conditions.float(), sizes[modality], every
+                projected, target.conditions.float(), sizes[modality], every, self.config.distance
             )
+            if target.latents is not None:
+                errors = self.decoder(modality).denoising_errors(projected, target.latents)  # (X,)
+                condition = condition + self.config.denoising * errors.sum() / every
         return Losses(text + signal + condition, text, signal, condition)
 
     def _no_blocks(self, modality: str) -> SignalTargets | None:
@@ -427,6 +442,17 @@ def with_found_conditions(config: NextGPTConfig) -> NextGPTConfig:
             continue
         found[modality] = condition_shape(modality, folder, config.settings_of(modality))
     return replace(config, conditions=found)
+
+
+def _checked_layer(layer: int, llm: LanguageModel) -> int:
+    """The layer, refused unless the LLM has it."""
+    count = llm.causal_lm.config.num_hidden_layers
+    if not -count - 1 <= layer <= count:
+        raise ValueError(
+            f"Configuration field 'hidden_layer' is {layer}: this language model has "
+            f"{count} blocks, so use 0 to {count}, or -1 for the last."
+        )
+    return -1 if layer in (-1, count) else layer % (count + 1)
 
 
 def _known(values: dict[str, Any]) -> dict[str, Any]:

@@ -178,6 +178,7 @@ def _place(name: str) -> tuple[str, str]:
 def _parts(config: NextGPTConfig, model: NextGPT) -> Iterator[tuple[str, str]]:
     """Every row with what it is, in the order in which data flows."""
     tokens = f" x {config.input_tokens}" if config.input_tokens > 1 else ""
+    kind = config.output_projection.kind
     rank, targets = config.lora.rank, ", ".join(t[0] for t in config.lora.targets)
     yield "encoder", config.encoder
     yield "input_projection", f"linear {model.encoder.width} -> {model.llm.width}{tokens}"
@@ -185,7 +186,7 @@ def _parts(config: NextGPTConfig, model: NextGPT) -> Iterator[tuple[str, str]]:
     yield "lora", f"rank {rank} on {targets}"
     yield "token_rows", f"{len(model.llm.new_ids)} rows of {model.llm.width}"
     for modality, (length, width) in config.conditions.items():
-        yield f"output_projections.{modality}", f"transformer -> {length} x {width}"
+        yield f"output_projections.{modality}", f"{kind} -> {length} x {width}"
     for modality, name in config.decoders.items():
         yield f"decoders.{modality}", name
 

@@ -5,6 +5,9 @@ they sit in the conversation, and what the distance to a caption condition is.
 
 Letters: M items, E encoder width, K input tokens per item, D LLM width; B blocks, N signal tokens,
 L condition length, C condition width.
+
+The output projection is the paper's transformer; the other kinds are there to be compared with it.
+Each reads (B, N, D) states and embeddings of signal tokens and gives a (B, L, C) condition.
 """
 
 from __future__ import annotations
@@ -87,3 +90,107 @@ class OutputProjection(nn.Module):
         source = self.fc(hidden + embedding)  # (B, N, hidden)
         queries = self.query_embs.expand(len(source), -1, -1)  # (B, L, hidden)
         return self.model(self.tfm(source, queries))  # (B, L, C)
+
+
+class LinearOutputProjection(nn.Module):
+    """No non-linearity: one linear layer over the width, one over the positions, and a bias.
+
+    A single matrix from N x D to L x C numbers would have 1.2 billion at the paper's sizes.
+    """
+
+    def __init__(
+        self, llm_width: int, signals: int, condition_length: int, condition_width: int
+    ) -> None:
+        super().__init__()
+        self.width = nn.Linear(llm_width, condition_width, bias=False)
+        self.positions = nn.Linear(signals, condition_length, bias=False)
+        self.bias = nn.Parameter(torch.zeros(condition_length, condition_width))  # (L, C)
+
+    def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
+        """(B, N, D) twice -> (B, L, C)."""
+        narrow = self.width(hidden + embedding).transpose(1, 2)  # (B, C, N)
+        return self.positions(narrow).transpose(1, 2) + self.bias  # (B, L, C)
+
+
+class MLPOutputProjection(nn.Module):
+    """All N signal tokens at once through one hidden layer."""
+
+    def __init__(
+        self,
+        llm_width: int,
+        signals: int,
+        condition_length: int,
+        condition_width: int,
+        config: OutputProjectionConfig,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(1),
+            nn.Linear(signals * llm_width, config.hidden),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, condition_length * condition_width),
+            nn.Unflatten(1, (condition_length, condition_width)),
+        )
+
+    def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
+        """(B, N, D) twice -> (B, L, C)."""
+        condition: Tensor = self.layers(hidden + embedding)
+        return condition
+
+
+class QFormerOutputProjection(nn.Module):
+    """BLIP-2's Q-Former: L learned queries that look at the signal tokens in every block."""
+
+    def __init__(
+        self,
+        llm_width: int,
+        condition_length: int,
+        condition_width: int,
+        config: OutputProjectionConfig,
+    ) -> None:
+        super().__init__()
+        from transformers import Blip2QFormerConfig, Blip2QFormerModel
+
+        self.query_embs = nn.Parameter(torch.randn(1, condition_length, config.hidden))
+        self.model = Blip2QFormerModel(
+            Blip2QFormerConfig(
+                hidden_size=config.hidden,
+                encoder_hidden_size=llm_width,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                intermediate_size=config.feed_forward,
+                hidden_dropout_prob=config.dropout,
+                attention_probs_dropout_prob=config.dropout,
+                cross_attention_frequency=1,
+            )
+        )
+        self.fc = nn.Linear(config.hidden, condition_width)
+
+    def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
+        """(B, N, D) twice -> (B, L, C)."""
+        if not len(hidden):  # Blip2QFormerModel cannot read nothing; the graph must be there
+            return self(*(x.new_zeros(1, *x.shape[1:]) for x in (hidden, embedding)))[:0]
+        source = hidden + embedding
+        queries = self.query_embs.expand(len(source), -1, -1)  # (B, L, hidden)
+        read = self.model(query_embeds=queries, encoder_hidden_states=source)
+        condition: Tensor = self.fc(read.last_hidden_state)  # (B, L, C)
+        return condition
+
+
+def output_projection(
+    llm_width: int,
+    signals: int,
+    condition_length: int,
+    condition_width: int,
+    config: OutputProjectionConfig,
+) -> nn.Module:
+    """The output projection of the configured kind, from N `signals` to an (L, C) condition."""
+    shape = (condition_length, condition_width)
+    if config.kind == "linear":
+        return LinearOutputProjection(llm_width, signals, *shape)
+    if config.kind == "mlp":
+        return MLPOutputProjection(llm_width, signals, *shape, config)
+    if config.kind == "qformer":
+        return QFormerOutputProjection(llm_width, *shape, config)
+    return OutputProjection(llm_width, *shape, config)

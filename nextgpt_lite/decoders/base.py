@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 SETTINGS_FILE = "nextgpt_lite.json"
 
@@ -226,8 +225,18 @@ class Decoder(nn.Module, ABC):
         Returns:
             a scalar.
         """
+        return self.denoising_errors(condition, self.latents(media), generator).mean()
+
+    @torch.no_grad()
+    def latents(self, media: Sequence[Any]) -> Tensor:
+        """B media -> what the denoiser works on, (B, ...), float32, without gradient."""
+        return self._latents(media).float()
+
+    def denoising_errors(
+        self, condition: Tensor, latents: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """(B,) `denoising_loss` of each item, from `latents` that were computed before."""
         self._check(condition)
-        latents = self._latents(media).float()  # (B, ...)
         scheduler = self.pipeline.scheduler
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         timesteps = torch.randint(
@@ -237,7 +246,8 @@ class Decoder(nn.Module, ABC):
         dtype = self.pipeline.unet.dtype
         noisy = (signal * latents + spread * noise).to(dtype)
         target = denoising_target(scheduler, latents, noise, timesteps)
-        return F.mse_loss(self._denoise(noisy, timesteps, condition.to(dtype)).float(), target)
+        answer = self._denoise(noisy, timesteps, condition.to(dtype)).float()
+        return (answer - target).pow(2).flatten(1).mean(1)
 
     def _check(self, condition: Tensor) -> None:
         expected = (self.condition_length, self.condition_width)

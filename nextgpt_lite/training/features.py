@@ -86,6 +86,25 @@ class Features:
             self._compute(rows, missing, self.model.decoder(modality).encode_text)
         return rows.stack(keys)
 
+    def latents(self, modality: str, parts: Sequence[dict[str, Any]]) -> Tensor:
+        """(X, ...) what the denoiser of a modality works on, of X media parts.
+
+        Raises:
+            ValueError: a part has no medium.
+        """
+        for part in parts:
+            if not {"data", "path", "scene"} & {k for k, v in part.items() if v is not None}:
+                raise ValueError(
+                    f"The denoising loss needs the medium of every signal block, but the {modality} "
+                    f"{part.get('caption')!r} has none: set denoising to 0 or give the media."
+                )
+        rows = self._rows_of(f"{modality} latents")
+        keys = [self._key(part) for part in parts]
+        missing = {k: p for k, p in zip(keys, parts, strict=True) if k not in rows}
+        if missing:
+            self._compute(rows, missing, self.model.decoder(modality).latents, self.open)
+        return rows.stack(keys)
+
     def flush(self) -> None:
         """Writes to disk what is new."""
         for rows in self._rows.values():
@@ -114,12 +133,14 @@ class Features:
             card = {"name": part}
             if self.cache is not None:
                 digest, source = self._identity(part)
-                folder, card = self.cache / f"{part}-{digest[:20]}", {"name": source}
+                name = part.replace(" ", "-")
+                folder, card = self.cache / f"{name}-{digest[:20]}", {"name": source}
             self._rows[part] = Rows(folder, card)
         return self._rows[part]
 
     def _identity(self, part: str) -> tuple[str, str]:
         """(hash of all that the component's results depend on, its name for people)."""
+        what, part = part, part.partition(" ")[0]
         folders = self.model.frozen_folders(part)
         if not folders:  # made in memory: its weights are all there is to know it by
             module: nn.Module = (
@@ -127,7 +148,7 @@ class Features:
             )
             content, name = _hash_module(module), f"{type(module).__name__} in memory"
         else:
-            files = [path for folder in folders for path in _files(folder, part)]
+            files = [path for folder in folders for path in _files(folder, what)]
             content, name = hash_files(files, self.cache), str(folders[0])
         code = "encoders" if part == "encoder" else "decoders"
         source = hash_files((_SOURCE / code).glob("*.py"))
@@ -169,12 +190,16 @@ class Features:
 
 
 def _files(folder: Path, part: str) -> Iterable[Path]:
-    """The files that a component's results come from; of a decoder, those of its text encoder."""
+    """The files that a component's results come from.
+
+    Of a decoder those of its text encoder, or, for its latents, of its autoencoder.
+    """
     if folder.is_file():
         return [folder]
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"]
-    text = [p for p in files if p.relative_to(folder).parts[0] in ("text_encoder", "tokenizer")]
-    return text if part != "encoder" and text else files
+    modules = ("vae",) if part.endswith(" latents") else ("text_encoder", "tokenizer")
+    own = [path for path in files if path.relative_to(folder).parts[0] in modules]
+    return own if part != "encoder" and own else files
 
 
 def _hash_module(module: nn.Module) -> str:

@@ -199,6 +199,7 @@ class Trainer:
             width=self.model.encoder_width,
             features=self.features.media,
             conditions=self.features.conditions,
+            latents=self.features.latents if self.model.config.denoising else None,
             pack=self.schedule.row if packed else None,
         )
         return batch.to(self.accelerator.device), [record.id for record in records]

@@ -97,7 +97,9 @@ def gather(
             features=features.media,
             conditions=lambda _, captions: torch.zeros(len(captions), 0),
         ).to(model.device)
-        _, hidden = model.read(batch)  # (B, S, D)
+        with model.llm.tapped() as tapped:
+            _, hidden = model.read(batch)  # (B, S, D)
+        hidden = tapped[0] if tapped else hidden
         for row, conversation in enumerate(encoded):
             for slot in conversation.signals:
                 if slot.caption is not None:
@@ -146,7 +148,9 @@ def fit(
         states_now = hidden[chosen].to(model.device).float()  # (B, N, D)
         with torch.autocast(model.device.type, torch.bfloat16):
             projected = projection(states_now, embedding.expand_as(states_now))  # (B, L, C)
-        loss = condition_distance(projected.float(), conditions[rows[chosen]])
+        loss = condition_distance(
+            projected.float(), conditions[rows[chosen]], kind=model.config.distance
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(projection.parameters(), 1.0)
