@@ -110,6 +110,7 @@ class NextGPTConfig:
     lora: LoraSettings = field(default_factory=LoraSettings)
 
     def __post_init__(self) -> None:
+        _check_choice("messenger", self.messenger, MESSENGERS)
         _check_choice("distance", self.distance, DISTANCES)
 
     @classmethod
@@ -133,8 +134,6 @@ class NextGPTConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"Unknown configuration field {unknown[0]!r}: remove it or fix it.")
-        if (messenger := values.get("messenger", "signal")) not in MESSENGERS:
-            raise ValueError(f"messenger is {messenger!r}: use one of {', '.join(MESSENGERS)}.")
         values = copy.deepcopy(values)  # a change of one configuration must not reach a preset
         if isinstance(values.get("output_projection"), dict):
             values["output_projection"] = OutputProjectionConfig(**values["output_projection"])
@@ -226,6 +225,7 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 def _check_choice(field_name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuses a value that a field of a configuration cannot have, naming both."""
     if value not in choices:
         raise ValueError(
             f"Configuration field {field_name!r} is {value!r}: use one of {', '.join(choices)}."

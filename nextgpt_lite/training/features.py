@@ -95,7 +95,7 @@ class Features:
         for part in parts:
             if not {"data", "path", "scene"} & {k for k, v in part.items() if v is not None}:
                 raise ValueError(
-                    f"The denoising loss needs the medium of every signal block, but the {modality} "
+                    f"The denoising loss needs the medium of every signal block, but {modality} "
                     f"{part.get('caption')!r} has none: set denoising to 0 or give the media."
                 )
         rows = self._rows_of(f"{modality} latents")
