@@ -103,6 +103,31 @@ def events(
     yield Event("done", reply=reply)
 
 
+@torch.inference_mode()
+def signal_condition(
+    model: NextGPT,
+    message: str | Sequence[dict[str, Any]],
+    modality: str,
+    media: Sequence[Any] = (),
+) -> Tensor:
+    """What the reply's first signal block of a modality tells its decoder, nothing decoded.
+
+    Args:
+        message: as for `events`; the modality is forced, words are greedy.
+        media: of the same modality, put before the words of the last turn.
+
+    Returns:
+        (L, C), as `Decoder.generate` and `Decoder.edit` take it.
+    """
+    messages = _open_media(_as_messages(message, {modality: media}))
+    allowed, required = _modalities(model, [modality])
+    prompt = _prompt(model, model.conversation.encode(messages, reply_follows=True))
+    for item in generate(model.llm, prompt, allowed=allowed, required=required):
+        if isinstance(item, SignalBlock):
+            return model.project(modality, item.hidden[None], item.embedding[None])[0]
+    raise AssertionError("a required modality always comes")  # see `generate`
+
+
 def _as_messages(
     message: str | Sequence[dict[str, Any]], media: dict[str, Sequence[Any]]
 ) -> list[dict[str, Any]]:

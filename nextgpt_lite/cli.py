@@ -261,20 +261,48 @@ def _refine(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--suite", choices=("lite",), default="lite")
-    parser.add_argument("--model", default="lite", help="'lite' or a folder of a training run")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--suite", choices=("lite",), default="lite")
+    what.add_argument(
+        "--table", type=int, choices=range(2, 14), metavar="2..13",
+        help="a table of the paper's section 6, ours beside theirs",
+    )  # fmt: skip
+    parser.add_argument("--model", default=None, help="a folder of a training run; default: lite")
+    parser.add_argument(
+        "--profile", choices=PROFILE_NAMES, default="lite", help="where no model is given"
+    )
+    parser.add_argument("--data", type=Path, metavar="FILE", help="the table's own benchmark file")
+    parser.add_argument("--media", type=Path, metavar="DIR", help="its media, if not beside it")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="where to keep what is printed besides"
+    )
     parser.add_argument("--count", type=_positive, default=50, metavar="N", help="of each task")
     parser.add_argument("--num-inference-steps", type=_positive, default=20, metavar="N")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from nextgpt_lite import NextGPT
+
+    model = NextGPT.from_pretrained(arguments.model or arguments.profile)
+    if arguments.table is not None:
+        from nextgpt_lite.evaluation.tables import Setting, run_table
+
+        setting = Setting(
+            arguments.count,
+            steps=arguments.num_inference_steps,
+            data=arguments.data,
+            media=arguments.media,
+        )
+        sheet = run_table(arguments.table, model, setting)
+        if arguments.output is not None:
+            sheet.write(arguments.output)
+        print(sheet.markdown())
+        return
     from nextgpt_lite.evaluation.suite import markdown, run_suite, write
 
-    model = NextGPT.from_pretrained(arguments.model)
     scores = run_suite(model, arguments.count, arguments.num_inference_steps)
-    write(scores, arguments.output)
+    if arguments.output is not None:
+        write(scores, arguments.output)
     print(markdown(scores))
 
 
@@ -411,7 +439,10 @@ COMMANDS = {
     "refine": Command(
         "Fit the output projections alone, after stage 3.", _refine_arguments, _refine
     ),
-    "evaluate": Command("Score a model by the world's verifiers.", _evaluate_arguments, _evaluate),
+    "evaluate": Command(
+        "Score a model by the lite suite, or by a table of the paper.",
+        _evaluate_arguments, _evaluate,
+    ),
     "pretrain": Command("Train one of the frozen lite parts.", _pretrain_arguments, _pretrain),
     "params": Command(
         "Print the paper's Table 1 beside ours, from configurations alone.",

@@ -1,0 +1,166 @@
+"""The paper's metrics against hand-computed values, closed forms and the COCO evaluation's own."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+from nextgpt_lite.evaluation import captioning, distances
+from nextgpt_lite.evaluation.captioning import words_of
+from nextgpt_lite.media import Audio
+
+CANDIDATES = [
+    "a large red car drives down the street",
+    "two small cats sit on a table next to a bird",
+    "a man is playing a guitar",
+    "the dog barks",
+    " it isn't a dog's bell - but a well-known drum, 3.5 feet wide!",
+]
+REFERENCES = [
+    ["A big red car is driving on the street.", "a red car drives down the street",
+     "a car on a road"],
+    ["Two small cats are sitting on a table.", "two cats and a bird on the table"],
+    ["A man plays the guitar.", "someone is playing a guitar on a stage",
+     "a man is playing a guitar"],
+    ["a bird sings in the garden"],
+    ["It isn't a dog's bell, it's a drum of 3.5 feet.", "the drum is well-known"],
+]  # fmt: skip
+
+
+def test_words_are_those_of_the_penn_treebank() -> None:
+    # as Stanford's PTBTokenizer and the COCO evaluation's list of punctuation give them
+    assert " ".join(words_of(CANDIDATES[4])) == (
+        "it is n't a dog 's bell but a well-known drum 3.5 feet wide"
+    )
+
+
+def test_caption_metrics_equal_the_coco_evaluation() -> None:
+    # the right-hand sides were computed by pycocoevalcap 1.2 with its Java tokenizer
+    assert captioning.bleu_4(CANDIDATES, REFERENCES) == pytest.approx(0.53366138708, abs=1e-9)
+    assert captioning.rouge_l(CANDIDATES, REFERENCES) == pytest.approx(0.71802307085, abs=1e-9)
+    each = [3.41382445, 2.16042758, 5.46837787, 0.0, 2.75923495]
+    assert captioning.cider_each(CANDIDATES, REFERENCES) == pytest.approx(each, abs=1e-8)
+    assert captioning.cider(CANDIDATES, REFERENCES) == pytest.approx(np.mean(each), abs=1e-8)
+
+
+def test_bleu_by_hand() -> None:
+    # 5 of 6 words, 3 of 5 pairs, 2 of 4 triples, 1 of 3 fours; one word too short: exp(1 - 7/6)
+    value = captioning.bleu_4(["the cat sat on a mat"], [["the cat sat on the mat today"]])
+    assert value == pytest.approx((5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25 * math.exp(-1 / 6))
+    assert captioning.bleu_4(["the the the the"], [["the cat"]]) == 0
+
+
+def test_rouge_by_hand() -> None:
+    # longest common subsequence "the cat the mat": 4 of 5 and 4 of 6 words
+    precision, recall = 4 / 5, 4 / 6
+    value = captioning.rouge_l(["the cat saw the mat"], [["the cat sat on the mat"]])
+    assert value == pytest.approx(2.44 * precision * recall / (recall + 1.44 * precision))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "value"),
+    [
+        ("the cat sat on the mat", 1 - 0.5 * (1 / 6) ** 3),
+        ("the cat was sat on the mat", 60 / 61 * (1 - 0.5 * (2 / 6) ** 3)),  # 0.9654
+        ("on the mat sat the cat", 1 - 0.5 * (3 / 6) ** 3),
+        ("nothing of it", 0.0),
+    ],
+)
+def test_meteor_by_hand(candidate: str, value: float) -> None:
+    assert captioning.meteor_2005([candidate], [["the cat sat on the mat"]]) == pytest.approx(value)
+
+
+def test_spider_is_the_mean_of_both_parts() -> None:
+    value = captioning.spider(CANDIDATES, REFERENCES, lambda c, _: [0.5] * len(c))
+    assert value == pytest.approx((captioning.cider(CANDIDATES, REFERENCES) + 0.5) / 2)
+
+
+def test_what_needs_java_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(captioning, "find_spec", lambda _: None)
+    for metric in (captioning.meteor_1_5, captioning.spice):
+        with pytest.raises(ModuleNotFoundError, match="install Java and `pip install pycocoeval"):
+            metric(CANDIDATES, REFERENCES)
+
+
+def test_references_are_asked_for() -> None:
+    with pytest.raises(ValueError, match="Candidate 1 has no reference"):
+        captioning.bleu_4(["a", "b"], [["a"], []])
+    with pytest.raises(ValueError, match="1 candidates but references for 2"):
+        captioning.cider(["a"], [["a"], ["b"]])
+
+
+def test_frechet_distance_in_closed_form() -> None:
+    # variances 2 and 8, means 0 and 5: 25 + (sqrt 8 - sqrt 2)^2
+    first, second = torch.tensor([[-1.0], [1.0]]), torch.tensor([[3.0], [7.0]])
+    assert distances.frechet_distance(first, second) == pytest.approx(27)
+    assert distances.frechet_distance(first, first + 2) == pytest.approx(4)
+    with pytest.raises(ValueError, match="at least two rows"):
+        distances.frechet_distance(first[:1], second)
+
+
+@pytest.mark.parametrize("sizes", [(400, 300), (5, 7)])  # with fewer rows than columns too
+def test_frechet_distance_equals_the_formula(sizes: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    mix = rng.normal(size=(12, 12))
+    first, second = rng.normal(size=(sizes[0], 12)) @ mix, rng.normal(1, 2, (sizes[1], 12))
+    covariances = [np.cov(x.T) for x in (first, second)]
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
+    formula = ((first.mean(0) - second.mean(0)) ** 2).sum()
+    formula += np.trace(covariances[0] + covariances[1] - 2 * root)
+    ours = distances.frechet_distance(torch.from_numpy(first), torch.from_numpy(second))
+    assert ours == pytest.approx(formula, rel=1e-5)
+    same = distances.frechet_distance(torch.from_numpy(first), torch.from_numpy(first))
+    assert same == pytest.approx(0, abs=1e-9)
+
+
+def test_inception_score_at_its_ends() -> None:
+    assert distances.inception_score(torch.full((6, 4), 0.25)) == pytest.approx(1)
+    assert distances.inception_score(torch.eye(4).repeat(3, 1)) == pytest.approx(4)
+    half = torch.tensor([[0.75, 0.25], [0.25, 0.75]])
+    by_hand = math.exp(0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+    assert distances.inception_score(half) == pytest.approx(by_hand)
+
+
+def test_similarities_are_cosines() -> None:
+    first = torch.tensor([[3.0, 0.0], [1.0, 1.0]])
+    second = torch.tensor([[1.0, 0.0], [0.0, 5.0]])
+    assert distances.similarities(first, second).tolist() == pytest.approx([1, math.sqrt(0.5)])
+
+
+def test_cepstral_distortion_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    cepstra = {"a": np.array([[0.0], [1.0], [1.0]]), "b": np.array([[0.0], [3.0]])}
+    monkeypatch.setattr(distances, "mel_cepstra", lambda name, _: cepstra[name])
+    # the path 0-0, 1-0, 1-3 costs 0 + 1 + 2 over three steps
+    expected = 10 / math.log(10) * math.sqrt(2) * 3 / 3
+    assert distances.mel_cepstral_distortion("a", "b") == pytest.approx(expected)
+
+
+def test_warping_finds_the_cheapest_path() -> None:
+    costs = np.random.default_rng(1).random((4, 5))
+
+    def paths(i: int, j: int) -> list[list[tuple[int, int]]]:
+        if (i, j) == (0, 0):
+            return [[(0, 0)]]
+        before = [(i - 1, j - 1), (i - 1, j), (i, j - 1)]
+        return [[*p, (i, j)] for a, b in before if a >= 0 and b >= 0 for p in paths(a, b)]
+
+    best = min(paths(3, 4), key=lambda path: sum(costs[at] for at in path))
+    total, length = distances._warp(costs)
+    assert (total, length) == (pytest.approx(sum(costs[at] for at in best)), len(best))
+    assert all(a != b for a, b in pairwise(best))
+
+
+def test_cepstral_distortion_hears_timbre_not_loudness_or_delay() -> None:
+    time = np.arange(16000) / 16000
+    tone = (np.sin(2 * np.pi * 440 * time) * np.hanning(16000)).astype(np.float32)[None] * 0.5
+    noise = np.random.default_rng(0).normal(size=(1, 16000)).astype(np.float32) * 0.1
+    rich = Audio(tone + noise * 0.1, 16000)
+    assert distances.mel_cepstral_distortion(rich, rich) == 0
+    softer = distances.mel_cepstral_distortion(rich, Audio(rich.samples / 2, 16000))
+    assert softer < 0.01
+    assert distances.mel_cepstral_distortion(rich, Audio(noise, 16000)) > 5
