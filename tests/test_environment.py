@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DECLARED = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
 # Imported only where a user has installed them, and only after asking whether they are there.
-OPTIONAL = {"sentencepiece", "bitsandbytes", "imagebind"}
+OPTIONAL = {"sentencepiece", "bitsandbytes", "imagebind", "pycocoevalcap"}
 IMPORT_NAMES = {"pillow": "PIL", "ipython": "IPython", "pyyaml": "yaml"}
 
 
