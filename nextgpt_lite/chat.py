@@ -65,8 +65,57 @@ def events(
     allowed, required = _modalities(model, output_modalities)
     sampling = Sampling(max_new_tokens, temperature=temperature, top_p=top_p)
     reply = Reply()
+    yield from _words(model, messages, reply, allowed, required, sampling, seed)
+    media = [part for part in reply.parts if part["type"] != "text"]
+    for index, (made, part) in enumerate(zip(reply.made, media, strict=True)):
+        decoding = _decode(
+            model,
+            part["type"],
+            made.condition[None],
+            seed + index,
+            num_inference_steps,
+            guidance_scale,
+        )
+        for event in decoding:
+            if event.type == "media":
+                part["data"] = made.media = event.media
+            yield event
+    reply.seconds = time.perf_counter() - started
+    yield Event("done", reply=reply)
+
+
+def draft(
+    model: NextGPT,
+    messages: Sequence[dict[str, Any]],
+    *,
+    seed: int = 0,
+    max_new_tokens: int = 128,
+    output_modalities: str | Sequence[str] = "auto",
+) -> Reply:
+    """The reply before any decoder runs: media parts lack "data", `made` has their conditions.
+
+    Arguments and errors as of `events`; for whoever lets decoders work on many replies at once.
+    """
+    reply = Reply()
+    allowed, required = _modalities(model, output_modalities)
+    opened = _open_media(_as_messages(messages, {}))
+    for _ in _words(model, opened, reply, allowed, required, Sampling(max_new_tokens), seed):
+        pass
+    return reply
+
+
+def _words(
+    model: NextGPT,
+    messages: list[dict[str, Any]],
+    reply: Reply,
+    allowed: Sequence[str],
+    required: Sequence[str],
+    sampling: Sampling,
+    seed: int,
+) -> Iterator[Event]:
+    """What the LLM says, put into `reply`: words, and for each medium its block and condition."""
     words: list[int] = []
-    blocks: list[tuple[SignalBlock, dict[str, Any]]] = []
+    blocks: list[SignalBlock] = []
     for item in generate(
         model.llm,
         _prompt(model, model.conversation.encode(messages, reply_follows=True)),
@@ -82,25 +131,14 @@ def events(
                 part["caption"] = model.conversation.decode(item.ids).strip()
             reply.parts.append(part)
             reply.signal_tokens += model.llm.describe_ids(item.ids)
-            blocks.append((item, part))
+            blocks.append(item)
             continue
         before = model.conversation.decode(words)
         words.append(item)
         yield Event("text", text=model.conversation.decode(words)[len(before) :])
     _close_text(model, reply, words)
-    for index, (block, part) in enumerate(blocks):
-        with torch.inference_mode():
-            condition = model.condition(block)  # (1, L, C)
-        decoding = _decode(
-            model, block.modality, condition, seed + index, num_inference_steps, guidance_scale
-        )
-        for event in decoding:
-            if event.type == "media":
-                part["data"] = event.media
-            yield event
-        reply.made.append(Made(block, condition[0], part["data"]))
-    reply.seconds = time.perf_counter() - started
-    yield Event("done", reply=reply)
+    with torch.inference_mode():
+        reply.made += [Made(block, model.condition(block)[0]) for block in blocks]
 
 
 @torch.inference_mode()

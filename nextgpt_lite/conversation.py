@@ -119,7 +119,7 @@ class Conversation:
             for message in messages
             if content_parts(message) is not None
         ]
-        text = self._render(flat, reply_follows)
+        text = self.render(flat, reply_follows)
         replies = [] if reply_follows else self._reply_spans(flat, text)
         encoded, at = Encoded(), 0
         for slot in _SLOT.finditer(text):
@@ -138,7 +138,7 @@ class Conversation:
         text = ""
         for part in content_parts(message):
             if part["type"] == "text":
-                piece = self._harmless(part["text"].strip())
+                piece = self.harmless(part["text"].strip())
                 text += (" " if text and piece else "") + piece
                 continue
             slot = f"\ue000{len(slots)}\ue001"
@@ -150,12 +150,13 @@ class Conversation:
                 text += slot  # glued to the words: no space has to be predicted before a block
         return text
 
-    def _harmless(self, text: str) -> str:
+    def harmless(self, text: str) -> str:
         """Special tokens typed by a person are words, not commands."""
         text = text.replace("\ue000", "").replace("\ue001", "")
         return self._special.sub(lambda found: " ".join(found.group()), text)
 
-    def _render(self, messages: list[Message], reply_follows: bool) -> str:
+    def render(self, messages: list[Message], reply_follows: bool) -> str:
+        """Messages whose content is a string, laid out by the chat template."""
         return str(
             self.tokenizer.apply_chat_template(
                 messages,
@@ -178,7 +179,7 @@ class Conversation:
             {**m, "content": f"\ue002{m['content']}\ue003"} if m["role"] == "assistant" else m
             for m in messages
         ]
-        pieces = re.split("\ue002|\ue003", self._render(marked, False))
+        pieces = re.split("\ue002|\ue003", self.render(marked, False))
         if "".join(pieces) != text or len(pieces) != 2 * len(replies) + 1:
             raise ValueError(
                 "The tokenizer's chat template leaves out or rewrites replies, so they cannot be "
@@ -198,10 +199,10 @@ class Conversation:
         """What the template writes to ask for a reply, and what it writes behind one."""
         asked = [{"role": "user", "content": "\ue002"}]
         said = [*asked, {"role": "assistant", "content": "\ue003"}]
-        without = self._render(asked, False)
+        without = self.render(asked, False)
         return (
-            self._render(asked, True).removeprefix(without),
-            self._render(said, False).rpartition("\ue003")[2],
+            self.render(asked, True).removeprefix(without),
+            self.render(said, False).rpartition("\ue003")[2],
         )
 
     def _encode_words(self, text: str, start: int, replies: Spans, encoded: Encoded) -> None:
@@ -229,7 +230,7 @@ class Conversation:
                 "messenger is the caption."
             )
         opening, closing = self.signal_ids[part["type"]]
-        words = self._harmless(part["caption"].strip())
+        words = self.harmless(part["caption"].strip())
         return [opening, *self.tokenizer.encode(f" {words}", add_special_tokens=False), closing]
 
     @staticmethod

@@ -25,7 +25,7 @@ class Made:
 
     block: SignalBlock
     condition: Tensor  # (L, C) the projected signal tokens
-    media: Any
+    media: Any = None
 
 
 @dataclass

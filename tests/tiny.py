@@ -96,20 +96,26 @@ class TinyDecoder(nn.Module):
         return (condition.mean((1, 2)) - latents.mean(1) * torch.rand(len(latents))).pow(2)
 
     def generate(
-        self, condition: Tensor, *, num_inference_steps: int | None, generator: torch.Generator,
-        callback: Callable[[int, int], None], **_: object,
+        self, condition: Tensor, *, num_inference_steps: int | None,
+        generator: torch.Generator | list[torch.Generator],
+        callback: Callable[[int, int], None] | None = None, **_: object,
     ) -> list[Any]:  # fmt: skip
         steps = num_inference_steps or 20
         for step in range(steps):
-            callback(step + 1, steps)
+            if callback is not None:
+                callback(step + 1, steps)
+        generators = generator if isinstance(generator, list) else [generator] * len(condition)
+        return [self._grey(*item) for item in zip(condition, generators, strict=True)]
+
+    def _grey(self, condition: Tensor, generator: torch.Generator) -> Any:
         grey = int(torch.randint(256, (1,), generator=generator)) // 2 + int(
             condition.abs().mean() * 10
         )
         if self.modality == "image":
-            return [Image.new("RGB", (8, 8), (grey,) * 3)]
+            return Image.new("RGB", (8, 8), (grey,) * 3)
         if self.modality == "audio":
-            return [Audio(np.full((1, 1600), grey / 512, np.float32), 16000)]
-        return [Video(np.full((8, 16, 16, 3), grey, np.uint8), 4.0)]
+            return Audio(np.full((1, 1600), grey / 512, np.float32), 16000)
+        return Video(np.full((8, 16, 16, 3), grey, np.uint8), 4.0)
 
 
 def tiny_model(seed: int = 0, **changes: object) -> NextGPT:
