@@ -48,8 +48,8 @@ from nextgpt_lite.world.scene import (
 )
 
 __all__ = [
-    "DEFAULTS", "SKILLS", "caption_record", "llm_corpus", "mosit", "pair", "sample_scene",
-    "skill_record", "t2m", "text", "understand",
+    "DEFAULTS", "SKILLS", "as_messages", "caption_record", "llm_corpus", "mosit", "pair",
+    "sample_scene", "skill_record", "t2m", "talk", "text", "understand",
 ]  # fmt: skip
 
 TELLS: Final = 0.5  # share of conversations whose replies tell in words what they show
@@ -117,13 +117,13 @@ def mosit(rng: Random, split: Split = "train", tells: float = TELLS) -> Record:
     `tells` as in `t2m`, chosen once for the whole conversation.
     """
     while True:
-        told = _talk(rng, split, rng.randint(3, 7))
+        told = talk(rng, split, rng.randint(3, 7))
         scenes = [s for turn in told for s in (*turn.given, *turn.shown)]
         if not any(turn.shown for turn in told):
             continue
         visible = [s for s in scenes if not isinstance(s, Sound)]
         if split == "train" or not visible or any(is_held_out(s) for s in visible):
-            return _record("mosit", _messages(told, rng, rng.random() < tells), rng)
+            return _record("mosit", as_messages(told, rng, rng.random() < tells), rng)
 
 
 def text(rng: Random, split: Split = "train") -> Record:
@@ -165,7 +165,7 @@ def skill_record(skill: str, rng: Random, split: Split = "train", tells: float =
                 told.append(turn)
                 state = state.after(turn)
         if len(told) == 1 + bool(_FOLLOWING_OF[skill]) and told[-1].shown:
-            return _record("mosit", _messages(told, rng, rng.random() < tells), rng)
+            return _record("mosit", as_messages(told, rng, rng.random() < tells), rng)
 
 
 def llm_corpus(rng: Random) -> Iterator[list[Message]]:
@@ -228,7 +228,8 @@ def _two_scenes(rng: Random, split: Split) -> tuple[Scene, Scene]:
     return scenes
 
 
-def _talk(rng: Random, split: Split, length: int) -> list[turns.Turn]:
+def talk(rng: Random, split: Split, length: int) -> list[turns.Turn]:
+    """The turns of a conversation, each in the state that the ones before have led to."""
     state = turns.State(rng, split)
     told = [turns.greet(state)] if rng.random() < 0.12 else []
     makers: tuple[turns.TurnMaker, ...] = turns.OPENINGS
@@ -245,7 +246,8 @@ def _talk(rng: Random, split: Split, length: int) -> list[turns.Turn]:
     return told
 
 
-def _messages(told: list[turns.Turn], rng: Random, tells: bool) -> list[Message]:
+def as_messages(told: list[turns.Turn], rng: Random, tells: bool) -> list[Message]:
+    """Turns as messages; `tells` as in `t2m`."""
     messages = []
     for turn in told:
         messages.append(_give(turn.text, rng, *turn.given) if turn.given else user(turn.text))

@@ -1,0 +1,183 @@
+"""Means with intervals, and paired tests, for the same prompts under several training seeds.
+
+Knows: resampling seeds and prompts, sign flips, precision and recall. Leaves to others: what is
+measured (`aspects`), how it is shown.
+
+A result is a table of seeds x prompts, with NaN where there is none. A difference between two
+systems is uncertain because other seeds would have trained other models and because other prompts
+would have been harder or easier. The bootstrap therefore draws whole rows and whole columns anew
+(every seed answers the same prompts, so the two are crossed, not nested). With one seed it draws
+prompts alone, and what it says holds for that one model.
+
+Letters: S seeds, P prompts, R rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROUNDS = 2000
+EXACT = 12  # up to so many prompts every sign flip is tried
+LEVEL = 95.0  # per cent
+Array = NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """A mean with the ends of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1f} [{self.low:.1f}, {self.high:.1f}]"
+
+
+class Difference(NamedTuple):
+    """First minus second, on the same prompts: its interval, and the p-value of no difference."""
+
+    interval: Interval
+    p: float
+
+    def __str__(self) -> str:
+        return f"{self.interval}, p = {self.p:.3g}"
+
+
+class Decisions(NamedTuple):
+    """How well it is decided whether a modality is made: per cent."""
+
+    precision: Interval
+    recall: Interval
+    f1: Interval
+
+
+def table(
+    rows: Iterable[Mapping[str, Any]],
+    value: str,
+    *,
+    prompt: Sequence[str] = ("id",),
+    seed: str = "seed",
+    prompts: Sequence[tuple[Any, ...]] | None = None,
+) -> tuple[Array, list[tuple[Any, ...]]]:
+    """One system's rows as (S, P), and which prompt each column is.
+
+    Args:
+        rows: one for each seed and prompt.
+        value: the column to be read as a number; an empty one is NaN.
+        prompt: the columns that tell prompts apart.
+        seed: the column that tells training seeds apart.
+        prompts: the columns wanted, in this order; None takes all that occur, sorted.
+
+    Raises:
+        ValueError: a seed answered a prompt twice.
+    """
+    found: dict[tuple[Any, tuple[Any, ...]], float] = {}
+    for row in rows:
+        key = (row[seed], tuple(row[name] for name in prompt))
+        if key in found:
+            raise ValueError(f"Seed {key[0]} answered {key[1]} twice: give one system's rows.")
+        found[key] = float("nan") if row[value] in ("", None) else float(row[value])
+    seeds = sorted({at for at, _ in found})
+    columns = sorted({name for _, name in found}) if prompts is None else list(prompts)
+    cells = [[found.get((at, name), np.nan) for name in columns] for at in seeds]
+    return np.array(cells, float).reshape(len(seeds), len(columns)), columns
+
+
+def interval(values: Array, rounds: int = ROUNDS, seed: int = 0) -> Interval:
+    """The mean of (S, P) values with its bootstrap interval; NaN counts as absent."""
+    here = ~np.isnan(values)
+    if not here.any():
+        return Interval(np.nan, np.nan, np.nan)
+    filled = np.where(here, values, 0.0)
+
+    def mean(by_seed: Array, by_prompt: Array) -> Array:
+        total = _weighted(filled, by_seed, by_prompt)
+        return total / np.maximum(_weighted(here.astype(float), by_seed, by_prompt), 1e-12)
+
+    return _bootstrapped(mean, values.shape, rounds, seed)
+
+
+def compare(first: Array, second: Array, rounds: int = ROUNDS, seed: int = 0) -> Difference:
+    """First minus second, (S, P) each, for the same seeds and prompts in the same order.
+
+    The p-value is that of a two-sided permutation test: were both systems alike, each prompt's
+    difference (its mean over seeds) would be as likely to have the other sign. It speaks of
+    prompts, given these seeds; the interval speaks of both.
+
+    Raises:
+        ValueError: the tables have different shapes.
+    """
+    if first.shape != second.shape:
+        raise ValueError(
+            f"Tables of {first.shape} and {second.shape} cannot be paired: give the same seeds "
+            "and prompts."
+        )
+    difference = first - second
+    by_prompt = np.array([c[~np.isnan(c)].mean() for c in difference.T if not np.isnan(c).all()])
+    return Difference(interval(difference, rounds, seed), sign_flip_p(by_prompt, seed=seed))
+
+
+def sign_flip_p(differences: Array, rounds: int = 9999, seed: int = 0) -> float:
+    """Two-sided p-value of the mean of (P,) differences under random signs.
+
+    Exact for up to `EXACT` of them: the share of all 2^P sign patterns whose mean is at least as
+    far from zero. Otherwise (more extreme + 1) / (rounds + 1) of random patterns.
+    """
+    count = len(differences)
+    if not count:
+        return float("nan")
+    observed = abs(differences.sum()) - 1e-9 * max(1.0, np.abs(differences).max())
+    if count <= EXACT:
+        signs = 1.0 - 2.0 * (np.arange(2**count)[:, None] >> np.arange(count) & 1)
+        return float((np.abs(signs @ differences) >= observed).mean())
+    random = np.random.default_rng(seed)
+    extreme = 0
+    for _ in range(rounds):
+        signs = random.integers(0, 2, count) * 2 - 1
+        extreme += abs(signs @ differences) >= observed
+    return (extreme + 1) / (rounds + 1)
+
+
+def decisions(wanted: Array, given: Array, rounds: int = ROUNDS, seed: int = 0) -> Decisions:
+    """Precision, recall and F1 of making a modality.
+
+    Args:
+        wanted, given: (S, P) ones where the modality should be, and is, in the answer.
+    """
+    true, made, asked = wanted * given, given, wanted
+
+    def ratio(part: Array, whole: Array) -> Callable[[Array, Array], Array]:
+        def share(by_seed: Array, by_prompt: Array) -> Array:
+            below = _weighted(whole, by_seed, by_prompt)
+            above = _weighted(part, by_seed, by_prompt)
+            return np.where(below > 0, 100 * above / np.maximum(below, 1e-12), np.nan)
+
+        return share
+
+    shares = (ratio(true, made), ratio(true, asked), ratio(2 * true, made + asked))
+    return Decisions(*(_bootstrapped(share, wanted.shape, rounds, seed) for share in shares))
+
+
+def _weighted(values: Array, by_seed: Array, by_prompt: Array) -> Array:
+    """(R,) sums of (S, P) values, rows and columns counted as often as (R, S), (R, P) say."""
+    return np.einsum("rp,rp->r", by_seed @ values, by_prompt)
+
+
+def _bootstrapped(
+    statistic: Callable[[Array, Array], Array], shape: tuple[int, ...], rounds: int, seed: int
+) -> Interval:
+    random = np.random.default_rng(seed)
+    seeds, prompts = shape
+    by_seed = random.multinomial(seeds, np.full(seeds, 1 / seeds), rounds).astype(float)
+    by_prompt = random.multinomial(prompts, np.full(prompts, 1 / prompts), rounds).astype(float)
+    drawn = statistic(by_seed, by_prompt)  # (R,)
+    (mean,) = statistic(np.ones((1, seeds)), np.ones((1, prompts)))
+    margin = (100 - LEVEL) / 2
+    if np.isnan(drawn).all():
+        return Interval(float(mean), np.nan, np.nan)
+    low, high = np.nanpercentile(drawn, [margin, 100 - margin])
+    return Interval(float(mean), float(low), float(high))
