@@ -274,36 +274,37 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="FILE", help="the table's own benchmark file")
     parser.add_argument("--media", type=Path, metavar="DIR", help="its media, if not beside it")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="where to keep what is printed besides"
+        "--output", type=Path, metavar="DIR",
+        help="where to keep what is printed; the suite needs it, and goes on with what is there",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="the suite with 40 prompts a row")
+    parser.add_argument(
+        "--count", type=_positive, metavar="N", help="of each row (500) or task of a table (50)"
     )
-    parser.add_argument("--count", type=_positive, default=50, metavar="N", help="of each task")
     parser.add_argument("--num-inference-steps", type=_positive, default=20, metavar="N")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from nextgpt_lite import NextGPT
+    name, steps = arguments.model or arguments.profile, arguments.num_inference_steps
+    if arguments.table is None:
+        from nextgpt_lite.evaluation.rows import markdown
+        from nextgpt_lite.evaluation.suite import COUNT, QUICK, run_suite
 
-    model = NextGPT.from_pretrained(arguments.model or arguments.profile)
-    if arguments.table is not None:
-        from nextgpt_lite.evaluation.tables import Setting, run_table
-
-        setting = Setting(
-            arguments.count,
-            steps=arguments.num_inference_steps,
-            data=arguments.data,
-            media=arguments.media,
-        )
-        sheet = run_table(arguments.table, model, setting)
-        if arguments.output is not None:
-            sheet.write(arguments.output)
-        print(sheet.markdown())
+        if arguments.output is None:
+            raise ValueError("The suite writes its table and pictures: give --output DIR.")
+        count = arguments.count or (QUICK if arguments.quick else COUNT)
+        print(markdown(run_suite(name, arguments.output, count, steps)))
         return
-    from nextgpt_lite.evaluation.suite import markdown, run_suite, write
+    from nextgpt_lite import NextGPT
+    from nextgpt_lite.evaluation.tables import Setting, run_table
 
-    scores = run_suite(model, arguments.count, arguments.num_inference_steps)
+    setting = Setting(
+        arguments.count or 50, steps=steps, data=arguments.data, media=arguments.media
+    )
+    sheet = run_table(arguments.table, NextGPT.from_pretrained(name), setting)
     if arguments.output is not None:
-        write(scores, arguments.output)
-    print(markdown(scores))
+        sheet.write(arguments.output)
+    print(sheet.markdown())
 
 
 def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:

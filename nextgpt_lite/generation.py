@@ -140,7 +140,7 @@ def _choose(
             "The language model's logits are not finite: set precision to 'float32' (or to "
             "'bfloat16' where the device has it) in the configuration."
         )
-    logits[_closed_ids(llm, open_ids)] = -torch.inf
+    logits[closed_ids(llm, open_ids)] = -torch.inf
     if sampling.temperature <= 0:
         return int(logits.argmax())
     probabilities = torch.softmax(logits / sampling.temperature, -1)  # (V,)
@@ -150,7 +150,7 @@ def _choose(
     return int(order[pick.to(order.device)])
 
 
-def _closed_ids(llm: LanguageModel, open_ids: Sequence[int]) -> list[int]:
+def closed_ids(llm: LanguageModel, open_ids: Sequence[int]) -> list[int]:
     """Ids that can never be chosen here: signal tokens, markers of input media, padding."""
     closed = set(llm.all_signal_ids) - set(open_ids)
     closed |= set(llm.tokenizer.convert_tokens_to_ids(markers()))

@@ -63,7 +63,7 @@ def test_endless_signal_tokens_end(llm) -> None:
 
 
 def test_the_loop_ends_even_without_its_masks(llm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "_closed_ids", lambda *_: [])
+    monkeypatch.setattr(generation, "closed_ids", lambda *_: [])
     with Urge(llm, [llm.signal_ids["image"][0]]):
         sampling = Sampling(5, max_blocks=3)
         items = list(generate(llm, prompt(llm), allowed=ALL, required=["audio"], sampling=sampling))

@@ -70,6 +70,13 @@ class ImageDecoder(Decoder):
         ).images
 
     @torch.no_grad()
+    def reconstruct(self, media: Sequence[Image.Image]) -> list[Image.Image]:
+        """What is left of pictures after the autoencoder: the best a denoiser can do."""
+        vae = self.pipeline.vae
+        pixels = vae.decode(self._latents(media) / vae.config.scaling_factor).sample  # (B, 3, H, W)
+        return self.pipeline.image_processor.postprocess(pixels.float(), output_type="pil")
+
+    @torch.no_grad()
     def _latents(self, media: Sequence[Image.Image]) -> Tensor:
         vae = self.pipeline.vae
         side = self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor

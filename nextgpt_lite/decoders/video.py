@@ -108,8 +108,18 @@ class VideoDecoder(Decoder):
             **watch,
             **self.size,
         ).frames  # (B, T, H, W, 3) in [0, 1]
-        pixels = (np.asarray(clips) * 255).round().astype(np.uint8)
-        return [Video(frames, self.fps) for frames in pixels]
+        return self._clips(clips)
+
+    def _clips(self, frames: Any) -> list[Video]:
+        """(B, T, H, W, 3) in [0, 1] as clips."""
+        pixels = (np.asarray(frames) * 255).round().astype(np.uint8)
+        return [Video(clip, self.fps) for clip in pixels]
+
+    @torch.no_grad()
+    def reconstruct(self, media: Sequence[Video]) -> list[Video]:
+        """What is left of clips after the autoencoder: the best a denoiser can do."""
+        decoded = self.pipeline.decode_latents(self._latents(media)).float()  # (B, 3, T, H, W)
+        return self._clips(self.pipeline.video_processor.postprocess_video(decoded, "np"))
 
     @torch.no_grad()
     def _latents(self, media: Sequence[Video]) -> Tensor:

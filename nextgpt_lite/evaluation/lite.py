@@ -10,18 +10,14 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-import torch
-
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.evaluation.score import Score
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world import dialogue
-from nextgpt_lite.world.describe import caption, parse
+from nextgpt_lite.world.describe import parse
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Scene, Split, sample_picture
-from nextgpt_lite.world.verdict import Verdict
 from nextgpt_lite.world.verify import verify
 
 
@@ -30,20 +26,6 @@ def sample_scene(modality: str, rng: Random, split: Split = "train", groups: int
     if modality == "image":
         return sample_picture(rng, split, groups)
     return dialogue.sample_scene(rng, modality, split)
-
-
-def decode_captions(
-    decoder: Decoder, scenes: list[Scene], *, steps: int = 20, seed: int = 0, batch_size: int = 16
-) -> list[tuple[Any, Verdict]]:
-    """The decoder alone: caption through its own text encoder, then the verifier."""
-    results: list[tuple[Any, Verdict]] = []
-    for start in range(0, len(scenes), batch_size):
-        part = scenes[start : start + batch_size]
-        condition = decoder.encode_text([caption(scene) for scene in part])  # (B, L, C)
-        generator = torch.Generator().manual_seed(seed + start)
-        media = decoder.generate(condition, num_inference_steps=steps, generator=generator)
-        results += [(item, verify(scene, item)) for item, scene in zip(media, part, strict=True)]
-    return results
 
 
 def described(model: NextGPT, scene: Scene, modality: str, seed: int = 0) -> tuple[str, bool]:
@@ -72,7 +54,7 @@ def answered(model: NextGPT, record: Record, **options: Any) -> Iterator[tuple[R
     for index, message in enumerate(record.messages):
         if message["role"] != "assistant":
             continue
-        history = [_with_media(turn) for turn in record.messages[:index]]
+        history = [with_media(turn) for turn in record.messages[:index]]
         yield model.chat(history, **options), message
 
 
@@ -116,28 +98,7 @@ def score_dialogues(
     return {name: Score.of(values) for name, values in answers.items()}
 
 
-def score_descriptions(
-    model: NextGPT, modality: str, count: int, *, split: Split = "train", seed: int = 1_000_000
-) -> Score:
-    """Share of media the model describes without a mistake."""
-    rng = Random(f"{seed}/{modality}")
-    scenes = [sample_scene(modality, rng, split) for _ in range(count)]
-    return Score.of(
-        described(model, scene, modality, seed + index)[1] for index, scene in enumerate(scenes)
-    )
-
-
-def attribute_scores(results: list[tuple[Any, Verdict]]) -> dict[str, Score]:
-    """One score for each attribute, and "correct" for all of them together."""
-    names = dict.fromkeys(name for _, verdict in results for name in verdict.attributes)
-    scores = {
-        name: Score.of(v.attributes[name] for _, v in results if name in v.attributes)
-        for name in names
-    }
-    return {"correct": Score.of(v.correct for _, v in results), **scores}
-
-
-def _with_media(turn: dict[str, Any]) -> dict[str, Any]:
+def with_media(turn: dict[str, Any]) -> dict[str, Any]:
     """The same turn with a render for every medium a person shows."""
     if turn["role"] != "user" or isinstance(turn["content"], str):
         return turn

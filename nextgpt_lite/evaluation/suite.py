@@ -1,76 +1,131 @@
-"""The lite suite: one table of what the shipped parts and the shipped model can do.
+"""The lite suite: the whole table of what the shipped parts and the shipped model can do.
 
-Knows: which tasks, how many of each, and the table's form. Leaves to others: the tasks (`lite`),
-intervals (`score`).
+Knows: the examinations in their order, which files each depends on, and what is kept of an earlier
+run. Leaves to others: the examinations (`parts`, `whole`), rows (`rows`), pictures (`contact`).
+
+    DIR/scores.json   every row, with the seconds it took
+    DIR/scores.md     the same as a table
+    DIR/sheets/*.png  the first 64 media of each kind, framed green (right) or red (wrong)
+
+A run that was interrupted goes on where it stopped: an examination is not repeated while the files
+of its parts, the number of prompts, the steps and the seed are the same.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from functools import partial
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from random import Random
+from typing import Any
 
 from tqdm.auto import tqdm
 
-from nextgpt_lite.evaluation.lite import (
-    attribute_scores,
-    decode_captions,
-    sample_scene,
-    score_descriptions,
-    score_dialogues,
-)
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.config import locate
+from nextgpt_lite.evaluation import parts, whole
+from nextgpt_lite.evaluation.contact import write_sheets
+from nextgpt_lite.evaluation.examination import Examination, Examiner
+from nextgpt_lite.evaluation.rows import Row, markdown
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.model import NextGPT
-from nextgpt_lite.world import dialogue
+from nextgpt_lite.training.checkpoint import beside
 
-TELLS = 1.0  # replies tell what they show, as in the training of the shipped model
-SEED = 1_000_000  # far from the seeds of training
+COUNT, QUICK = 500, 40  # prompts of each row
+EVERYTHING = ("llm", "encoder", *MODALITIES, "model")
+EXAMINATIONS: dict[str, Examination] = {
+    "autoencoders": Examination(tuple(MODALITIES), parts.autoencoders),
+    "image decoder": Examination(("image",), parts.image_decoder),
+    "audio decoder": Examination(("audio",), parts.audio_decoder),
+    "video decoder": Examination(("video",), parts.video_decoder),
+    "probes": Examination(("encoder",), parts.probes),
+    "retrieval": Examination(("encoder",), parts.retrieval),
+    "text encoders": Examination(tuple(MODALITIES), parts.text_encoders),
+    "language model": Examination(("llm",), parts.language_model),
+    "stage 1": Examination(("llm", "encoder", "model"), whole.stage_1),
+    "stage 2": Examination(("llm", "image", "model"), whole.stage_2),
+    "requests": Examination(EVERYTHING, whole.requests),
+    "complex requests": Examination(EVERYTHING, whole.complex_requests),
+    "conversations": Examination(EVERYTHING, whole.conversations),
+    "speed": Examination(EVERYTHING, whole.speed),
+    "size": Examination(EVERYTHING, whole.size),
+}
 
 
-def run_suite(model: NextGPT, count: int, steps: int = 20) -> dict[str, Score]:
-    """Scores by name, `task / what`, for seen and held-out scenes apart.
+def run_suite(
+    name: str | Path,
+    folder: Path,
+    count: int = COUNT,
+    steps: int = 20,
+    names: Sequence[str] = tuple(EXAMINATIONS),
+) -> list[Row]:
+    """Measures what `folder` does not hold yet, and writes the table anew after each examination.
 
     Args:
-        count: scenes or dialogues a task.
-        steps: diffusion steps.
+        name: "lite" or the folder of a training run.
+        count: prompts of each row.
+        steps: of sampling.
+        names: the examinations to be held; rows of others are left as they are.
+
+    Returns:
+        every row of the table, also those kept.
     """
-    scores: dict[str, Score] = {}
-    bar = tqdm(total=3 * len(MODALITIES) + 3, desc="lite suite", mininterval=1.0)
+    model = NextGPT.from_pretrained(name)
+    examiner = Examiner(model, count, steps)
+    path = folder / "scores.json"
+    saved: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    bar = tqdm(names, desc="lite suite")
+    for each in bar:
+        bar.set_postfix_str(each)
+        examination = EXAMINATIONS[each]
+        key = {
+            "files": _fingerprint(_files(model, name, examination.parts)),
+            "count": count, "steps": steps, "seed": examiner.seed,
+        }  # fmt: skip
+        if saved.get(each, {}).get("of") == key:
+            continue
+        wall, processor = time.monotonic(), time.process_time()
+        found = examination.run(examiner)
+        saved[each] = {
+            "of": key,
+            "seconds": round(time.monotonic() - wall, 1),
+            "processor_seconds": round(time.process_time() - processor, 1),
+            "rows": [row.to_dict() for row in found.rows],
+        }
+        for sheet, tiles in found.sheets.items():
+            write_sheets(tiles, folder / "sheets", sheet)
+        saved = {each: saved[each] for each in EXAMINATIONS if each in saved}
+        with beside(path) as draft:
+            draft.write_text(json.dumps(saved, indent=1) + "\n")
+        (folder / "scores.md").write_text(markdown(read_rows(path)))
+    return read_rows(path)
 
-    def add(task: str, found: dict[str, Score]) -> None:
-        scores.update({f"{task} / {name}": score for name, score in found.items()})
-        bar.update()
 
-    for modality in MODALITIES:
-        rng = Random(f"{SEED}/{modality}")
-        scenes = [sample_scene(modality, rng) for _ in range(count)]
-        results = decode_captions(model.decoder(modality), scenes, steps=steps, seed=SEED)
-        add(f"{modality} decoder, gold caption", attribute_scores(results))
-        for split in ("train", "held_out"):
-            score = score_descriptions(model, modality, count, split=split, seed=SEED)
-            add(f"{modality} described, {split}", {"every attribute": score})
-    for name, make in (
-        ("understanding", dialogue.understand),
-        ("requests", partial(dialogue.t2m, tells=TELLS)),
-        ("conversations", partial(dialogue.mosit, tells=TELLS)),
-    ):
-        found = score_dialogues(model, make, count, seed=SEED, num_inference_steps=steps)
-        add(name, found)
-    bar.close()
-    return scores
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a `scores.json`."""
+    saved = json.loads(path.read_text())
+    return [Row.from_dict(row) for each in saved.values() for row in each["rows"]]
 
 
-def markdown(scores: dict[str, Score]) -> str:
-    """The scores as a table."""
-    rows = [f"| {name} | {score} |" for name, score in scores.items()]
-    return "\n".join(["| task | right, 95 % interval |", "|---|---|", *rows]) + "\n"
+def _files(model: NextGPT, name: str | Path, wanted: Sequence[str]) -> list[Path]:
+    """Every file behind some of `EVERYTHING`."""
+    folders: list[Path] = []
+    for part in wanted:
+        if part == "model":
+            folders.append(locate("lite/nextgpt" if name == "lite" else str(name)))
+        elif part == "llm":
+            folders.append(locate(model.config.llm))
+        else:
+            folders += model.frozen_folders(part)
+    if "video" in wanted:  # which may take its autoencoder from the pictures' folder
+        folders += model.frozen_folders("image")
+    return sorted({path for folder in folders for path in folder.rglob("*") if path.is_file()})
 
 
-def write(scores: dict[str, Score], folder: Path) -> None:
-    """Writes `scores.json` and `scores.md`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {name: score.to_dict() for name, score in scores.items()}
-    (folder / "scores.json").write_text(json.dumps(values, indent=1) + "\n")
-    (folder / "scores.md").write_text(markdown(scores))
+def _fingerprint(files: Iterable[Path]) -> str:
+    """One digest of what the files hold; cards and logs do not matter."""
+    digest = hashlib.sha256()
+    for path in files:
+        if path.suffix in (".safetensors", ".json", ".jinja"):
+            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]

@@ -155,7 +155,7 @@ def contact_sheet(
     columns: int | None = None,
     tile: int = TILE,
 ) -> Image.Image:
-    """One picture of all pictures, each `tile` pixels wide and high, titles wrapped below.
+    """One picture of all pictures, each within `tile` x `tile` pixels, titles wrapped below.
 
     Raises:
         ValueError: there are no pictures, or not as many titles as pictures.
@@ -168,17 +168,19 @@ def contact_sheet(
     font = ImageFont.load_default(11)
     wrapped = [_wrap(title, tile, font) for title in titles or [""] * len(images)]
     lines = max(len(text) for text in wrapped)
-    gap, height = 4, tile + 13 * lines + (4 if lines else 0)
+    fitted = [_fit(image, tile) for image in images]
+    tall = max(image.height for image in fitted)
+    gap, height = 4, tall + 13 * lines + (4 if lines else 0)
     rows = -(-len(images) // columns)
     size = columns * (tile + gap) - gap, rows * (height + gap) - gap
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
-    for index, (image, text) in enumerate(zip(images, wrapped, strict=True)):
+    for index, (image, text) in enumerate(zip(fitted, wrapped, strict=True)):
         left, top = index % columns * (tile + gap), index // columns * (height + gap)
-        sheet.paste(_fit(image, tile), (left, top))
+        sheet.paste(image, (left, top))
         for number, line in enumerate(text):
             middle = left + (tile - font.getlength(line)) / 2
-            draw.text((middle, top + tile + 1 + 13 * number), line, fill="black", font=font)
+            draw.text((middle, top + tall + 1 + 13 * number), line, fill="black", font=font)
     return sheet
 
 

@@ -67,8 +67,7 @@ def probes(encoder: Encoder, modality: str, number: int, seed: int) -> dict[str,
     """Accuracy of a linear reading of each attribute, on scenes it was not fitted to."""
     rng = Random(seed + 1)
     scenes = [_sample(modality, rng) for _ in range(number + number // 3)]
-    vectors = F.normalize(encode(encoder, modality, scenes, seed + 7), dim=1)
-    inputs = vectors * vectors.shape[1] ** 0.5
+    inputs = unit_inputs(encode(encoder, modality, scenes, seed + 7))
     targets = torch.tensor([attributes(s) for s in scenes])
     found = {}
     for index, name in enumerate(ATTRIBUTES):
@@ -76,13 +75,23 @@ def probes(encoder: Encoder, modality: str, number: int, seed: int) -> dict[str,
         here = column != IGNORE
         if here[:number].sum() < 100 or name.endswith("3"):
             continue
-        fit, test = here.clone(), here.clone()
-        fit[number:], test[:number] = False, False
-        weights = _linear_probe(inputs[fit], column[fit], ATTRIBUTES[name])
-        guessed = torch.cat([inputs[test], torch.ones(int(test.sum()), 1)], dim=1) @ weights
-        right = (guessed.argmax(dim=1) == column[test]).float().mean().item()
+        fitted = int(here[:number].sum())
+        right = probe(inputs[here], column[here], ATTRIBUTES[name], fitted).float().mean().item()
         found[f"{modality}, probe of {name.removesuffix(' 1').replace(' 2', ' of 2nd')}"] = right
     return found
+
+
+def unit_inputs(vectors: Tensor) -> Tensor:
+    """Vectors (N, E) as a probe reads them: of equal length, elements near 1."""
+    return F.normalize(vectors, dim=1) * vectors.shape[1] ** 0.5
+
+
+def probe(inputs: Tensor, targets: Tensor, classes: int, fitted: int) -> Tensor:
+    """Which classes of (N,) a linear reading of (N, E) tells right, the first `fitted` left out."""
+    weights = _linear_probe(inputs[:fitted], targets[:fitted], classes)
+    rest = inputs[fitted:]
+    guessed = torch.cat([rest, torch.ones(len(rest), 1)], dim=1) @ weights
+    return guessed.argmax(dim=1) == targets[fitted:]
 
 
 def _linear_probe(inputs: Tensor, targets: Tensor, classes: int) -> Tensor:

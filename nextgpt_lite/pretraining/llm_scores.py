@@ -81,15 +81,27 @@ def scores(
         seed: of questions that training, with its own seeds, has not drawn.
     """
     found: Scores = {}
-    for skill, (make, soft) in SKILLS.items():
+    for skill in SKILLS:
         found[skill] = {}
         for split in SPLITS:
-            rng = Random(f"{seed}/{skill}/{split}")
-            asked = [make(rng, split) for _ in range(count)]
-            given = answer(model, tokenizer, [m[:-1] for m in asked], rng, soft)
-            right = sum(a == m[-1]["content"] for a, m in zip(given, asked, strict=True))
-            found[skill][split] = right / count
+            found[skill][split] = sum(examine(model, tokenizer, skill, split, count, seed)) / count
     return found
+
+
+def examine(
+    model: LlamaForCausalLM,
+    tokenizer: Tokenizer,
+    skill: str,
+    split: Split,
+    count: int,
+    seed: int = 1,
+) -> list[bool]:
+    """Which of `count` questions of a skill are answered exactly."""
+    make, soft = SKILLS[skill]
+    rng = Random(f"{seed}/{skill}/{split}")
+    asked = [make(rng, split) for _ in range(count)]
+    given = answer(model, tokenizer, [m[:-1] for m in asked], rng, soft)
+    return [a == m[-1]["content"] for a, m in zip(given, asked, strict=True)]
 
 
 @torch.inference_mode()

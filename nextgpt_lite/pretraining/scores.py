@@ -6,9 +6,7 @@ Leaves to others: the decoders, the verifier, and the evaluation of the whole mo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,30 +14,12 @@ from typing import Any
 import torch
 
 from nextgpt_lite.decoders.base import Decoder
+from nextgpt_lite.evaluation.score import Score
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.scene import Clip, Picture, Scene, sample_clip, sample_picture
 from nextgpt_lite.world.verify import verify
 
 BATCH = 16
-
-
-@dataclass(frozen=True)
-class Share:
-    """`hits` of `number`, with the 95 % interval after Wilson."""
-
-    hits: int
-    number: int
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        n, p, z = self.number, self.hits / self.number, 1.96
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return middle - half, middle + half
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{100 * self.hits / self.number:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
 
 
 def one_thing(rng: Random) -> Picture:
@@ -70,7 +50,7 @@ def measure(
     seed: int = 1_000_000,
     steps: int = 20,
     guidance_scale: float | None = None,
-) -> tuple[dict[str, Share], list[tuple[Scene, Any, bool]]]:
+) -> tuple[dict[str, Score], list[tuple[Scene, Any, bool]]]:
     """Shares of right media, in all ("exact") and attribute by attribute, and the media.
 
     Item i has a seed of its own, so it does not depend on `number`.
@@ -88,16 +68,16 @@ def measure(
             generator=generators,
         )
     verdicts = [verify(scene, medium) for scene, medium in zip(scenes, media, strict=True)]
-    shares = {"exact": Share(sum(v.correct for v in verdicts), number)}
+    shares = {"exact": Score.of(v.correct for v in verdicts)}
     for name in dict.fromkeys(name for v in verdicts for name in v.attributes):
         right = [v.attributes[name] for v in verdicts if name in v.attributes]
-        shares[name] = Share(sum(right), len(right))
+        shares[name] = Score.of(right)
     rows = [(s, m, v.correct) for s, m, v in zip(scenes, media, verdicts, strict=True)]
     return shares, rows
 
 
 def write_card(
-    folder: str | Path, title: str, facts: list[str], scores: dict[str, dict[str, Share]]
+    folder: str | Path, title: str, facts: list[str], scores: dict[str, dict[str, Score]]
 ) -> None:
     """Writes `card.md`: what the part learned from and how well it does."""
     lines = [f"# {title}", "", *(f"- {fact}" for fact in facts), ""]
@@ -109,9 +89,14 @@ def write_card(
         "|" + " --- |" * (len(names) + 2),
     ]
     for prompts, shares in scores.items():
-        cells = [str(shares[name]) if name in shares else "" for name in names]
-        lines.append(f"| {prompts} | {shares['exact'].number} | " + " | ".join(cells) + " |")
+        cells = [_cell(shares[name]) if name in shares else "" for name in names]
+        lines.append(f"| {prompts} | {shares['exact'].total} | " + " | ".join(cells) + " |")
     Path(folder, "card.md").write_text("\n".join(lines) + "\n")
+
+
+def _cell(score: Score) -> str:
+    low, high = score.interval
+    return f"{100 * score.rate:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
 
 
 def _until(rng: Random, wanted: Callable[[Picture], bool]) -> Picture:
