@@ -27,7 +27,7 @@ from nextgpt_lite.world.scene import Clip, Picture, Scene, Sound, Split, is_held
 
 GROUPS: Final = ("image", "audio", "video", "several", "none")
 LEVELS: Final = ("simple", "complex")
-LONG: Final = 30  # words of the user in all turns, from which on an instruction is long
+LONG: Final = 16  # words of the user in all turns, from which on an instruction is long
 SEED: Final = 2_000_000  # far from the seeds of training
 
 

@@ -137,8 +137,8 @@ def sign_flip_p(differences: Array, rounds: int = 9999, seed: int = 0) -> float:
     random = np.random.default_rng(seed)
     extreme = 0
     for _ in range(rounds):
-        signs = random.integers(0, 2, count) * 2 - 1
-        extreme += abs(signs @ differences) >= observed
+        drawn = random.integers(0, 2, count) * 2.0 - 1.0
+        extreme += abs(drawn @ differences) >= observed
     return (extreme + 1) / (rounds + 1)
 
 
