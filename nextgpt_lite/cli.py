@@ -307,6 +307,38 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     print(sheet.markdown())
 
 
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", nargs="+", default=["lite"], metavar="DIR",
+        help="end-to-end models, one for each seed; the first gives the pipeline its parts",
+    )  # fmt: skip
+    parser.add_argument(
+        "--caption-model", nargs="*", default=[], metavar="DIR",
+        help="models trained with captions as messenger, one for each seed",
+    )  # fmt: skip
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--prompts", type=_positive, default=200, metavar="N",
+        help="of each group, half simple and half complex",
+    )  # fmt: skip
+    parser.add_argument("--groups", nargs="+", default=None, metavar="NAME", help="default: all")
+    parser.add_argument("--num-inference-steps", type=_positive, default=20, metavar="N")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite.evaluation.run_comparison import compare_models
+
+    report = compare_models(
+        arguments.model,
+        arguments.caption_model,
+        arguments.output,
+        prompts=arguments.prompts,
+        groups=arguments.groups,
+        num_inference_steps=arguments.num_inference_steps,
+    )
+    print(report)
+
+
 def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", choices=PARTS, required=True)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
@@ -443,6 +475,10 @@ COMMANDS = {
     "evaluate": Command(
         "Score a model by the lite suite, or by a table of the paper.",
         _evaluate_arguments, _evaluate,
+    ),
+    "compare": Command(
+        "Pipelines against end-to-end, as in the paper's Table 14; goes on where it stopped.",
+        _compare_arguments, _compare,
     ),
     "pretrain": Command("Train one of the frozen lite parts.", _pretrain_arguments, _pretrain),
     "params": Command(
