@@ -477,7 +477,7 @@ COMMANDS = {
         _evaluate_arguments, _evaluate,
     ),
     "compare": Command(
-        "Pipelines against end-to-end, as in the paper's Table 14; goes on where it stopped.",
+        "Compare pipelines with end-to-end, as in the paper's Table 14.",
         _compare_arguments, _compare,
     ),
     "pretrain": Command("Train one of the frozen lite parts.", _pretrain_arguments, _pretrain),
