@@ -37,6 +37,7 @@ from nextgpt_lite.losses import (
     condition_distance,
     token_losses,
 )
+from nextgpt_lite.media import load
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.prefix import read_after_prefix
 from nextgpt_lite.projections import InputProjection, output_projection
@@ -341,6 +342,50 @@ class NextGPT(nn.Module):
         for event in happenings:
             reply = event.reply
         return reply
+
+    def edit(
+        self,
+        modality: str,
+        medium: Any,
+        words: str,
+        *,
+        messenger: str = "signals",
+        mask: Any = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> Any:
+        """A medium changed as words say, from its own latents (the paper's Tables 8 to 10).
+
+        Args:
+            medium: a file, PIL image, `Audio` or `Video`.
+            words: for "signals" an instruction ("Make it blue."), read together with the medium by
+                the LLM, whose signal tokens condition the decoder; for "caption" a description of
+                the result, read by the decoder's own text encoder.
+            messenger: "signals" or "caption".
+            mask: where it may change, as `Decoder.edit` says.
+            options: `strength`, `num_inference_steps`, `guidance_scale`, `callback` of it.
+
+        Raises:
+            MediaError: the file cannot be read.
+            ValueError: there is no such messenger, or an option does not fit.
+        """
+        from nextgpt_lite.chat import signal_condition  # `chat` needs this class, for its types
+
+        if isinstance(medium, str | Path):
+            medium = load(modality, medium)
+        if messenger == "signals":
+            condition = signal_condition(self, words, modality, [medium])[None]  # (1, L, C)
+        elif messenger == "caption":
+            condition = self.decoder(modality).encode_text([words])
+        else:
+            raise ValueError(f"messenger is {messenger!r}: use 'signals' or 'caption'.")
+        return self.decoder(modality).edit(
+            [medium],
+            condition,
+            masks=None if mask is None else [mask],
+            generator=torch.Generator().manual_seed(seed),
+            **options,
+        )[0]
 
     def save_pretrained(
         self,

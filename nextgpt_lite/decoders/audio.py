@@ -101,10 +101,7 @@ class AudioDecoder(Decoder):
         ).audios  # (B, length)
         return [Audio(wave[None].astype(np.float32), self.rate) for wave in waves]
 
-    @torch.no_grad()
-    def reconstruct(self, media: Sequence[Audio]) -> list[Audio]:
-        """What is left of sounds after autoencoder and vocoder: the best a denoiser can do."""
-        latents = self._latents(media)
+    def _decode(self, latents: Tensor) -> list[Audio]:
         waves = self.pipeline.vocoder(self.pipeline.decode_latents(latents)[:, 0])  # (B, room)
         length = round(self.seconds * self.rate)
         return [Audio(wave[None, :length].cpu().numpy(), self.rate) for wave in waves]

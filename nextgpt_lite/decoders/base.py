@@ -26,7 +26,7 @@ Generators = torch.Generator | list[torch.Generator] | None
 class Decoder(nn.Module, ABC):
     """A frozen diffusion pipeline that turns a condition (B, L, C) into B media.
 
-    A subclass sets `modality`, calls `super().__init__` with its pipeline, and fills in the four
+    A subclass sets `modality`, calls `super().__init__` with its pipeline, and fills in the
     abstract methods. The pipeline's modules become children of this module, so that `.to(device)`
     moves them; they are frozen and stay in evaluation mode.
 
@@ -101,6 +101,10 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def _latents(self, media: Sequence[Any]) -> Tensor:
         """Scaled latents (B, ...) of media, without gradient."""
+
+    @abstractmethod
+    def _decode(self, latents: Tensor) -> list[Any]:
+        """Media of scaled latents (B, ...): what `_latents` undoes, but for the autoencoder."""
 
     @abstractmethod
     def _denoise(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
@@ -211,6 +215,60 @@ class Decoder(nn.Module, ABC):
 
         condition = condition.to(self.device, torch.float32)
         return self._sample(condition, negative, steps, scale, generator, on_step)
+
+    @torch.no_grad()
+    def reconstruct(self, media: Sequence[Any]) -> list[Any]:
+        """What is left of media after the autoencoder (and vocoder): the best a denoiser can do."""
+        return self._decode(self._latents(media))
+
+    def edit(
+        self,
+        media: Sequence[Any],
+        condition: Tensor,
+        *,
+        strength: float = 0.7,
+        masks: Sequence[Any] | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        generator: Generators = None,
+        callback: StepCallback | None = None,
+    ) -> list[Any]:
+        """Turns media into what conditions say, as far as `strength` lets go of them.
+
+        Args:
+            media: B media; worked on at the decoder's size, given back at their own.
+            condition: (B, L, C), from `encode_text` or from projected signal tokens.
+            strength: share of the steps taken, in (0, 1]; small keeps the input, 1 hardly does.
+            masks: B masks, where the medium may change: (H, W) of a picture, (H, W) or (T, H, W)
+                of a clip, (from, to) seconds of a sound. Outside, the input is kept as it is.
+            num_inference_steps, guidance_scale, generator, callback: as for `generate`.
+
+        Raises:
+            ValueError: condition, strength or a mask does not fit.
+        """
+        self._check(condition)
+        if not 0 < strength <= 1:
+            raise ValueError(f"strength is {strength}: use a share of the steps above 0, up to 1.")
+        if len(condition) != len(media) or len(masks or media) != len(media):
+            raise ValueError(
+                f"{len(media)} media, {len(condition)} conditions and "
+                f"{len(masks or media)} masks: give one of each for a medium."
+            )
+        from nextgpt_lite.decoders.editing import edit  # it knows of all modalities
+
+        steps = self.num_inference_steps if num_inference_steps is None else num_inference_steps
+        return edit(
+            self,
+            media,
+            condition.to(self.device, torch.float32),
+            self._empty().expand(len(condition), -1, -1),
+            strength=strength,
+            masks=masks,
+            steps=steps,
+            scale=self.guidance_scale if guidance_scale is None else guidance_scale,
+            generator=generator,
+            callback=callback,
+        )
 
     def denoising_loss(
         self, condition: Tensor, media: Sequence[Any], generator: torch.Generator | None = None

@@ -70,19 +70,17 @@ class ImageDecoder(Decoder):
         ).images
 
     @torch.no_grad()
-    def reconstruct(self, media: Sequence[Image.Image]) -> list[Image.Image]:
-        """What is left of pictures after the autoencoder: the best a denoiser can do."""
-        vae = self.pipeline.vae
-        pixels = vae.decode(self._latents(media) / vae.config.scaling_factor).sample  # (B, 3, H, W)
-        return self.pipeline.image_processor.postprocess(pixels.float(), output_type="pil")
-
-    @torch.no_grad()
     def _latents(self, media: Sequence[Image.Image]) -> Tensor:
         vae = self.pipeline.vae
         side = self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
         pixels = pictures_to_tensor([m.convert("RGB").resize((side, side)) for m in media])
         pixels = pixels.to(self.device, vae.dtype)  # (B, 3, H, W)
         return vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
+
+    def _decode(self, latents: Tensor) -> list[Image.Image]:
+        vae = self.pipeline.vae
+        pixels = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]  # (B, 3, H, W)
+        return self.pipeline.image_processor.postprocess(pixels.float())
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
         return self.pipeline.unet(noisy, timesteps, encoder_hidden_states=condition).sample

@@ -116,12 +116,6 @@ class VideoDecoder(Decoder):
         return [Video(clip, self.fps) for clip in pixels]
 
     @torch.no_grad()
-    def reconstruct(self, media: Sequence[Video]) -> list[Video]:
-        """What is left of clips after the autoencoder: the best a denoiser can do."""
-        decoded = self.pipeline.decode_latents(self._latents(media)).float()  # (B, 3, T, H, W)
-        return self._clips(self.pipeline.video_processor.postprocess_video(decoded, "np"))
-
-    @torch.no_grad()
     def _latents(self, media: Sequence[Video]) -> Tensor:
         vae = self.pipeline.vae
         side = self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
@@ -129,6 +123,10 @@ class VideoDecoder(Decoder):
         pixels = pictures_to_tensor(frames).to(self.device, vae.dtype)  # (B * T, 3, H, W)
         latents = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
         return latents.unflatten(0, (len(media), self.frames)).transpose(1, 2)  # (B, c, T, h, w)
+
+    def _decode(self, latents: Tensor) -> list[Video]:
+        pixels = self.pipeline.decode_latents(latents).float()  # (B, 3, T, H, W)
+        return self._clips(self.pipeline.video_processor.postprocess_video(pixels))
 
     def _resample(self, clip: Video, side: int) -> list[Image.Image]:
         """The decoder's number of frames, evenly over the clip, at its size."""
