@@ -79,7 +79,7 @@ class ImageDecoder(Decoder):
 
     def _decode(self, latents: Tensor) -> list[Image.Image]:
         vae = self.pipeline.vae
-        pixels = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]  # (B, 3, H, W)
+        pixels = vae.decode(latents / vae.config.scaling_factor).sample  # (B, 3, H, W)
         return self.pipeline.image_processor.postprocess(pixels.float())
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
