@@ -339,6 +339,21 @@ def _compare(arguments: argparse.Namespace) -> None:
     print(report)
 
 
+def _ablate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("grid", type=Path, metavar="GRID.yaml", help="which cells there are")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes")
+
+
+def _ablate(arguments: argparse.Namespace) -> None:
+    from nextgpt_lite.ablation.figures import draw, summary
+    from nextgpt_lite.ablation.runner import ablate
+
+    table = ablate(arguments.grid, arguments.output, arguments.workers)
+    print(summary(table))
+    print(f"{table}\n{draw(table, table.with_suffix('.svg'))}")
+
+
 def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", choices=PARTS, required=True)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
@@ -480,6 +495,8 @@ COMMANDS = {
         "Compare pipelines with end-to-end, as in the paper's Table 14.",
         _compare_arguments, _compare,
     ),
+    "ablate": Command("Train and score each cell of a grid of settings.",
+                      _ablate_arguments, _ablate),
     "pretrain": Command("Train one of the frozen lite parts.", _pretrain_arguments, _pretrain),
     "params": Command(
         "Print the paper's Table 1 beside ours, from configurations alone.",

@@ -84,7 +84,7 @@ class NextGPT(nn.Module):
                 if config.messenger == "signal"
             }
         )
-        llm.signal_layer = _checked_layer(config.hidden_layer, llm)
+        llm.signal_layer = check_layer(config.hidden_layer, llm.causal_lm.config.num_hidden_layers)
         self.decoders = nn.ModuleDict()
         self._loaded_decoders: set[str] = set()
         self.conversation = Conversation(
@@ -489,9 +489,12 @@ def with_found_conditions(config: NextGPTConfig) -> NextGPTConfig:
     return replace(config, conditions=found)
 
 
-def _checked_layer(layer: int, llm: LanguageModel) -> int:
-    """The layer, refused unless the LLM has it."""
-    count = llm.causal_lm.config.num_hidden_layers
+def check_layer(layer: int, count: int) -> int:
+    """`hidden_layer` from 0 on, or -1 for the last of an LLM with `count` blocks.
+
+    Raises:
+        ValueError: the LLM has no such layer.
+    """
     if not -count - 1 <= layer <= count:
         raise ValueError(
             f"Configuration field 'hidden_layer' is {layer}: this language model has "

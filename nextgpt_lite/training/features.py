@@ -148,7 +148,7 @@ class Features:
             )
             content, name = _hash_module(module), f"{type(module).__name__} in memory"
         else:
-            files = [path for folder in folders for path in _files(folder, what)]
+            files = [path for folder in folders for path in component_files(folder, what)]
             content, name = hash_files(files, self.cache), str(folders[0])
         code = "encoders" if part == "encoder" else "decoders"
         source = hash_files((_SOURCE / code).glob("*.py"))
@@ -189,7 +189,7 @@ class Features:
         return self._digests[name]
 
 
-def _files(folder: Path, part: str) -> Iterable[Path]:
+def component_files(folder: Path, part: str) -> Iterable[Path]:
     """The files that a component's results come from.
 
     Of a decoder those of its text encoder, or, for its latents, of its autoencoder.

@@ -1,0 +1,32 @@
+"""Ablations: a grid of settings, one training and one score a cell and seed, one table of answers.
+
+    nextgpt-lite ablate configs/ablation/messenger.yaml --output runs/messenger --workers 2
+
+Rooms: `grid` reads the file, `train` takes a cell through its stages, `score` asks it questions,
+`runner` does what is not done yet, `table` writes and reads the CSV, `figures` draws from it alone.
+
+**The output folder**: `stages/` trained models by the hash of all that made them (cells that share
+a beginning share it), `cells/` one JSON file a cell and seed, whole or not there, and one table a
+grid, named after its file. Several grids may share a folder, and what they have in common.
+
+**The table** (`messenger.csv` for `messenger.yaml`), one row for each answer of each cell and seed:
+
+| column | |
+|---|---|
+| `system` | name of the cell |
+| `seed` | of what was untrained and of the order of the data |
+| `id`, `group`, `level`, `skill`, `split`, `pairs`, `length` | of the `Instruction` that was \
+asked; the same ids in every cell and seed, so that answers pair up |
+| `wanted`, `given` | media that should come, and that came, joined by "+" |
+| `following`, `rationality`, `quality` | the aspects, 0 to 100 (`evaluation.aspects`) |
+| `text` | the words of the reply |
+| `messenger`, `lora_rank` | settings of the cell |
+| `signal_tokens`, `projection`, `distance`, `denoising`, `hidden_layer` | the same, empty where \
+captions are the messenger; `signal_tokens` as image/audio/video |
+| `stages`, `steps`, `mixture` | stages in their order, steps of each, weights of kinds where they \
+are not the stage's own |
+| `key` | hash of all that made the answers; the name of the cell's file begins with it |
+
+All but the last four lines are the columns of `evaluation.comparison`, whose `read_rows`, `mean`
+and `difference`, and the tables of `evaluation.table14`, read this file too.
+"""
