@@ -361,11 +361,22 @@ def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
+    parser.add_argument(
+        "--start", metavar="DIR|shipped", help="go on from these weights instead of random ones"
+    )
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:
-    part = import_module(f"nextgpt_lite.pretraining.{arguments.part}")
+    from nextgpt_lite.config import WEIGHTS
+
     options = {} if arguments.steps is None else {"steps": arguments.steps}
+    if arguments.start is not None:
+        shipped = WEIGHTS / "lite" / arguments.part
+        start = shipped if arguments.start == "shipped" else Path(arguments.start)
+        if not start.is_dir():
+            raise ValueError(f"{start} is no folder: give 'shipped' or what a run has exported.")
+        options["start"] = start
+    part = import_module(f"nextgpt_lite.pretraining.{arguments.part}")
     part.train(
         arguments.output,
         seed=arguments.seed,

@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nextgpt_lite.decoders.audio import AudioDecoder
 from nextgpt_lite.decoders.base import SETTINGS_FILE
@@ -46,6 +46,7 @@ from nextgpt_lite.world.scene import Sound
 from nextgpt_lite.world.sounds import SECONDS, render_sound
 
 PARTS = ("text", "autoencoder", "vocoder", "denoiser")
+MODULES = ("text_encoder", "vae", "vocoder", "unet")  # where an exported folder has them
 GUIDANCE = 2.0
 SEGMENT = 32  # frames of a vocoder's training segment, about half a second
 
@@ -82,6 +83,7 @@ def train(
     device: str = "cpu",
     resume: bool = False,
     budget: Budget | None = None,
+    start: str | Path | None = None,
 ) -> Path:
     """Trains the four parts one after the other; with `resume` each goes on from where it was.
 
@@ -90,26 +92,47 @@ def train(
             `nextgpt_lite/weights/lite/audio`.
         steps: of the denoiser; the other parts take their share (see `default_budget`).
         budget: in place of `steps`, when a part needs another length or less memory.
+        start: a decoder folder to go on from. Its text encoder and autoencoder are kept as they
+            are, since conditions and latents were learnt on them; vocoder and denoiser learn on.
 
     Returns:
         `output / "export"`, which `AudioDecoder.from_pretrained` loads.
     """
     output, budget = Path(output), budget or default_budget(steps)
+    began = {name: None if start is None else Path(start) / name for name in MODULES}
+    if start is not None:
+        budget = replace(budget, steps={**budget.steps, "text": 0, "autoencoder": 0})
     cache = render_cache(budget.sounds, seed, device)
-    text = train_text(output / "text", budget.steps["text"], seed, device, resume)
+    text = train_text(
+        output / "text", budget.steps["text"], seed, device, resume, began["text_encoder"]
+    )
     _finished(text)
-    autoencoder = _train_autoencoder(output, budget, cache, seed, device, resume)
-    vocoder = _train_vocoder(output, budget, seed, device, resume)
+    autoencoder = _train_autoencoder(output, budget, cache, seed, device, resume, began["vae"])
+    vocoder = _train_vocoder(output, budget, seed, device, resume, began["vocoder"])
     known = conditions(text.average, wordings(seed), device)
     denoiser = _train_denoiser(
-        output, budget, autoencoder.average, known, cache, seed, device, resume
+        output, budget, autoencoder.average, known, cache, seed, device, resume, began["unet"]
     )
     runs = dict(zip(PARTS, (text, autoencoder, vocoder, denoiser), strict=True))
     return export(output / "export", runs, budget.scored)
 
 
+def _begun(fresh: nn.Module, folder: Path | None) -> nn.Module:
+    """The part with the weights of a folder, where one is given, in float32."""
+    if folder is None:
+        return fresh
+    made_by: Any = type(fresh)
+    return made_by.from_pretrained(str(folder), dtype=torch.float32)
+
+
 def _train_autoencoder(
-    output: Path, budget: Budget, cache: Cache, seed: int, device: str, resume: bool
+    output: Path,
+    budget: Budget,
+    cache: Cache,
+    seed: int,
+    device: str,
+    resume: bool,
+    start: Path | None,
 ) -> Pretrainer:
     def data(generator: torch.Generator) -> Tensor:
         rows = torch.randint(len(cache.mels), (budget.batch // 2,), generator=generator)
@@ -119,15 +142,17 @@ def _train_autoencoder(
         budget.steps["autoencoder"], 2e-3, warmup=100, ema=0.995, seed=seed, device=device
     )
     torch.manual_seed(seed)
-    run = Pretrainer(build_autoencoder(), autoencoder_loss, data, output / "autoencoder", recipe)
+    vae = _begun(build_autoencoder(), start)
+    run = Pretrainer(vae, autoencoder_loss, data, output / "autoencoder", recipe)
     run.run(resume)
     _finished(run)
-    normalise_latents(run.average, cache.mels[:512, None].float().to(device))
+    if start is None:  # an exported one has its latents normalised already
+        normalise_latents(run.average, cache.mels[:512, None].float().to(device))
     return run
 
 
 def _train_vocoder(
-    output: Path, budget: Budget, seed: int, device: str, resume: bool
+    output: Path, budget: Budget, seed: int, device: str, resume: bool, start: Path | None
 ) -> Pretrainer:
     """On true mels: those of the autoencoder turned out near enough to be heard alike."""
     cache = render_cache(budget.sounds // 2, seed + 1, device, weight_many=True)
@@ -140,7 +165,8 @@ def _train_vocoder(
 
     recipe = Recipe(budget.steps["vocoder"], 2e-3, warmup=100, seed=seed, device=device, clip=5.0)
     torch.manual_seed(seed)
-    run = Pretrainer(build_vocoder(), VocoderLoss(device), data, output / "vocoder", recipe)
+    vocoder = _begun(build_vocoder(), start)
+    run = Pretrainer(vocoder, VocoderLoss(device), data, output / "vocoder", recipe)
     run.run(resume)
     _finished(run)
     return run
@@ -155,6 +181,7 @@ def _train_denoiser(
     seed: int,
     device: str,
     resume: bool,
+    start: Path | None,
 ) -> Pretrainer:
     with torch.no_grad():
         latents = torch.cat(
@@ -170,7 +197,8 @@ def _train_denoiser(
 
     recipe = Recipe(budget.steps["denoiser"], 1e-3, seed=seed, device=device)
     torch.manual_seed(seed)
-    run = Pretrainer(build_denoiser(), DenoiserLoss(known), data, output / "denoiser", recipe)
+    unet = _begun(build_denoiser(), start)
+    run = Pretrainer(unet, DenoiserLoss(known), data, output / "denoiser", recipe)
     run.run(resume)
     _finished(run)
     return run

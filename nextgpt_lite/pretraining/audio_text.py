@@ -78,9 +78,18 @@ def wordings(seed: int) -> Tensor:
 
 
 def train_text(
-    output: str | Path, steps: int, seed: int = 0, device: str = "cpu", resume: bool = False
+    output: str | Path,
+    steps: int,
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    start: str | Path | None = None,
 ) -> Pretrainer:
-    """Trains the reader; its average holds the text encoder to freeze."""
+    """Trains the reader; its average holds the text encoder to freeze.
+
+    Args:
+        start: a folder of the text encoder to begin with.
+    """
     words = wordings(seed)
     answers = torch.tensor(
         [(KINDS.index(s.kind), s.times - 1, PITCHES.index(s.pitch)) for s in SOUNDS]
@@ -112,7 +121,11 @@ def train_text(
 
     torch.manual_seed(seed)
     recipe = Recipe(steps, 1e-3, warmup=50, ema=0.98, seed=seed, device=device)
-    run = Pretrainer(CaptionReader(), loss, data, output, recipe)
+    reader = CaptionReader()
+    if start is not None:
+        known = ClapTextModelWithProjection.from_pretrained(str(start), dtype=torch.float32)
+        reader.text_encoder = known
+    run = Pretrainer(reader, loss, data, output, recipe)
     run.run(resume)
     return run
 

@@ -126,13 +126,18 @@ def train(
     device: str = "cpu",
     resume: bool = False,
     export_to: str | Path | None = None,
+    start: str | Path | None = None,
 ) -> dict[str, float]:
     """Trains the lite encoder in `output`, scores it, writes it to `export_to` (`output`/export).
+
+    Args:
+        start: an encoder folder to go on from instead of from random weights; the heads, which are
+            not part of it, begin anew.
 
     Returns:
         the scores of `encoder_scores.scores`; none when it was stopped before its last step.
     """
-    encoder = build(seed)
+    encoder = build(seed) if start is None else Encoder.from_pretrained(start)
     data = EncoderData(encoder.tokenize, encoder.preprocess)
     recipe = Recipe(
         steps=steps, learning_rate=1.2e-3, warmup=100, weight_decay=0.05, ema=0.995,

@@ -9,6 +9,7 @@ Leaves to others: the autoencoder (`autoencoder`), what it shares with video (`d
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,8 @@ def train(
 
     Args:
         output: holds `vae/` (trained first where it is missing), the pool and the checkpoint.
-        start: a decoder folder to start from instead of from random weights.
+        start: a decoder folder to go on from instead of from random weights; its autoencoder and
+            text encoder are kept as they are.
         noisier: of `denoising_loss_of`; how many things there are, and where, is settled early.
     """
     from diffusers import AutoencoderKL
@@ -114,6 +116,7 @@ def train(
     if start is not None:
         vae = AutoencoderKL.from_pretrained(str(Path(start) / "vae"), dtype=torch.float32)
         vae.save_pretrained(output / "vae")
+        shutil.copytree(Path(start) / "text_encoder", output / "text_encoder", dirs_exist_ok=True)
     elif (output / "vae").is_dir():
         vae = AutoencoderKL.from_pretrained(str(output / "vae"))
     else:

@@ -126,27 +126,36 @@ def train(
     device: str = "cpu",
     resume: bool = False,
     export_to: str | Path | None = None,
+    start: str | Path | None = None,
 ) -> Scores:
     """Trains the model in `output`, examines it, and writes it to `export_to` (`output`/export).
 
-    The tokenizer in `output` is kept, so that a run may go on with that of shipped weights.
+    Args:
+        start: a model folder whose weights and tokenizer to go on with.
 
     Returns:
         the scores of `llm_scores.scores`.
     """
     output = Path(output)
-    trainer, tokenizer = _trainer(output, steps, seed, device)
+    trainer, tokenizer = _trainer(output, steps, seed, device, start)
     trainer.run(resume)
     return export(trainer, tokenizer, export_to or output / "export")
 
 
-def _trainer(output: Path, steps: int, seed: int, device: str) -> tuple[Pretrainer, Tokenizer]:
+def _trainer(
+    output: Path, steps: int, seed: int, device: str, start: str | Path | None = None
+) -> tuple[Pretrainer, Tokenizer]:
     saved = output / "tokenizer"
-    if not saved.is_dir():
+    if start is not None:
+        AutoTokenizer.from_pretrained(start, local_files_only=True).save_pretrained(saved)
+    elif not saved.is_dir():
         build_tokenizer().save_pretrained(saved)
     tokenizer = AutoTokenizer.from_pretrained(saved, local_files_only=True)
     torch.manual_seed(seed)
-    model = build_model(tokenizer)
+    if start is None:
+        model = build_model(tokenizer)
+    else:
+        model = LlamaForCausalLM.from_pretrained(start, local_files_only=True, dtype=torch.float32)
     model.set_attn_implementation("eager")  # a quarter faster than sdpa on short rows on a CPU
     recipe = Recipe(
         steps, learning_rate=2e-3, warmup=80, weight_decay=0.05, seed=seed, device=device
