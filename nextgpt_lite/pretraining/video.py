@@ -142,7 +142,7 @@ def train(
     return average
 
 
-def export(run: str | Path, folder: str | Path, guidance_scale: float = 2.0) -> None:
+def export(run: str | Path, folder: str | Path, guidance_scale: float = 3.0) -> None:
     """Writes the averaged weights of a run as a float16 AnimateDiff pipeline.
 
     Its autoencoder is not stored: the settings point to the image decoder's in the folder beside.
