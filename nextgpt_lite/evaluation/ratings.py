@@ -301,9 +301,9 @@ class Results:
         for rater, some in judgements.items():
             for said in some:
                 for system, points in zip(said.order, said.points, strict=True):
-                    empty = dict.fromkeys(QUESTIONS, "")
-                    about = {"rater": rater, "id": said.id, "group": said.group}
-                    row = {**about, "level": said.level, "system": system, **empty}
+                    about = (rater, said.id, said.group, said.level, system)
+                    empty: dict[str, Any] = dict.fromkeys(QUESTIONS, "")
+                    row = {**dict(zip(COLUMNS, about, strict=False)), **empty}
                     row = rows.setdefault((rater, said.id, system), row)
                     row[said.aspect] = unit * points
         return cls([*rows.values()], modes.pop() if modes else "points")
