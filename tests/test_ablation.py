@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,6 +98,11 @@ def test_a_grid_makes_one_table_and_shares_its_first_stage(once: Path) -> None:
     assert len([*(once / "stages").glob("1-*")]) == 1
     assert len([*(once / "stages").glob("2-*")]) == 2
     assert not [*once.rglob("checkpoints")]
+    made_by = json.loads((once / "grid.json").read_text())
+    assert [made["settings"]["messenger"] for made in made_by] == ["signal", "caption"]
+    assert made_by[0]["stages"][1]["schedule"]["steps"] == 3
+    assert {"frozen", "versions", "commit", "config", "score"} <= set(made_by[0])
+    assert "answers" not in made_by[0]
     first, second = results(once)
     assert first["losses"][0] == second["losses"][0]
     assert first["losses"][1] != second["losses"][1]
@@ -181,7 +187,7 @@ def test_two_workers_do_each_cell_once(once: Path, monkeypatch: pytest.MonkeyPat
     def run(plan: cells.Plan) -> None:
         if not done:
             done.append(plan.key)
-            monkeypatch.setattr(runner.time, "sleep", enough)
+            monkeypatch.setattr(runner, "time", SimpleNamespace(sleep=enough))
             with pytest.raises(Enough):  # it would wait for the first cell, and look again
                 runner._work(plans)
         else:
@@ -211,7 +217,7 @@ def test_a_stage_that_another_worker_trains_is_waited_for(
         assert not plan.stages[0].folder.exists()
         theirs.release()
 
-    monkeypatch.setattr(runner.time, "sleep", sleep)
+    monkeypatch.setattr(runner, "time", SimpleNamespace(sleep=sleep))
     ablate(path, tmp_path / "out")
     assert len(waited) == 1
     assert results(tmp_path / "out")[0] in results(once)

@@ -7,7 +7,8 @@ Rooms: `grid` reads the file, `train` takes a cell through its stages, `score` a
 
 **The output folder**: `stages/` trained models by the hash of all that made them (cells that share
 a beginning share it), `cells/` one JSON file a cell and seed, whole or not there, and one table a
-grid, named after its file. Several grids may share a folder, and what they have in common.
+grid, named after its file, with all settings, versions and hashes beside it as JSON. Several grids
+may share a folder, and what they have in common.
 
 **The table** (`messenger.csv` for `messenger.yaml`), one row for each answer of each cell and seed:
 

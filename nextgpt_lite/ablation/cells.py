@@ -152,15 +152,15 @@ def run_cell(plan: Plan) -> None:
 
 
 @contextmanager
-def locked(output: Path, name: str) -> Iterator[None]:
+def locked(output: Path, name: str, wait: bool = False) -> Iterator[None]:
     """Nobody else on this machine is at `name`; a worker that dies leaves no lock behind.
 
     Raises:
-        Timeout: somebody is.
+        Timeout: somebody is, and `wait` is False.
     """
     folder = output / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{name}.lock", timeout=0):
+    with FileLock(folder / f"{name}.lock", timeout=-1 if wait else 0):
         yield
 
 

@@ -58,7 +58,8 @@ def ablate(path: str | Path, output: str | Path, workers: int = 1) -> Path:
                 f"A worker ended early: see its words above, then start again with the same "
                 f"--output {output}; what is done stays done."
             )
-    return write_table([p.result for p in plans], output / f"{grid.path.stem}.csv")
+    with locked(output, grid.path.stem, wait=True):
+        return write_table([p.result for p in plans], output / f"{grid.path.stem}.csv")
 
 
 def _worker(path: Path, output: Path, workers: int) -> None:

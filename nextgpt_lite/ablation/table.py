@@ -1,4 +1,5 @@
-"""The table of a grid: one row for each answer (columns in the package's docstring).
+"""The table of a grid: one row for each answer (columns in the package's docstring), and beside it
+in JSON all that made the answers.
 
 Knows: the columns of settings. Leaves to others: the columns of an answer, and reading them
 (`comparison`).
@@ -23,14 +24,16 @@ COLUMNS = (*comparison.COLUMNS, *SETTINGS, "key")
 
 def write_table(results: Sequence[Path], path: Path) -> Path:
     """Gathers result files, in their order; those that are not there yet are left out."""
+    found = [json.loads(result.read_text()) for result in results if result.is_file()]
     with beside(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        for result in results:
-            if result.is_file():
-                values = json.loads(result.read_text())
-                about = _about(values)
-                writer.writerows({**answer, **about} for answer in values["answers"])
+        for result in found:
+            about = _about(result)
+            writer.writerows({**answer, **about} for answer in result["answers"])
+    settings = [{k: v for k, v in result.items() if k != "answers"} for result in found]
+    with beside(path.with_suffix(".json")) as draft:
+        draft.write_text(json.dumps(settings, indent=1) + "\n")
     return path
 
 
