@@ -49,11 +49,14 @@ lint: $(STAMP)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
+# As many tests at once as there are threads, each on one: what they train is too small for more.
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PY) -m pytest -n $(THREADS) --dist loadgroup
+
 check: lint
-	$(PY) -m pytest -m "not notebook"
+	$(PYTEST) -m "not notebook"
 
 test: lint
-	$(PY) -m pytest
+	$(PYTEST)
 
 lab: $(STAMP)
 	$(PY) -m jupyter trust notebooks/*.ipynb  # so that players show before a cell is run

@@ -1,10 +1,17 @@
-"""Test report: how long each notebook took, above pytest's closing line."""
+"""What all tests share: fixtures, who runs together, and each notebook's time in the report."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+
+def pytest_collection_modifyitems(items):
+    """Of several processes, one runs all tests of a file, or of a notebook: they share work."""
+    for item in items:
+        parameters = item.callspec.params if item.get_closest_marker("notebook") else {}
+        item.add_marker(pytest.mark.xdist_group(parameters.get("name", item.path.stem)))
 
 
 def pytest_terminal_summary(terminalreporter):
