@@ -123,10 +123,16 @@ def test_a_cell_gives_the_same_numbers_again(once: Path, tmp_path: Path) -> None
 
 def test_what_is_done_is_not_done_again(once: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (once / "grid.csv").read_text()
+    other = GRID.replace("  messenger: [signal, caption]", "  messenger: [caption, signal]")
+    other = other.replace("product:", "cells: [{name: mine, messenger: signal}]\nproduct:")
     monkeypatch.setattr(runner, "run_cell", lambda plan: pytest.fail(f"{plan.cell.name} again"))
     (once / "grid.csv").unlink()
     ablate(once.parent / "grid.yaml", once)
     assert (once / "grid.csv").read_text() == before
+    (once.parent / "other.yaml").write_text(other)
+    rows = read_rows(ablate(once.parent / "other.yaml", once))
+    assert rows[-1]["system"] == "mine", "a cell that another grid did has this grid's name"
+    assert rows[-1]["text"] == read_rows(once / "grid.csv")[1]["text"]
 
 
 def test_an_interrupted_cell_goes_on_from_its_checkpoint(
@@ -170,7 +176,7 @@ def test_a_cell_interrupted_at_its_questions_leaves_no_result(
 
 
 def _plans(path: Path, output: Path) -> list[cells.Plan]:
-    return [cells.plan(cell, output) for cell in read_grid(path).cells]
+    return [cells.plan_of(cell, output) for cell in read_grid(path).cells]
 
 
 def test_two_workers_do_each_cell_once(once: Path, monkeypatch: pytest.MonkeyPatch) -> None:

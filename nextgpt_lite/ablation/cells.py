@@ -78,7 +78,7 @@ class Plan:
         return self.output / "cells" / f"{self.key[:20]}.json"
 
 
-def plan(cell: Cell, output: Path) -> Plan:
+def plan_of(cell: Cell, output: Path) -> Plan:
     """Works out, without loading a model, what a cell needs and what it is called."""
     config = with_found_conditions(cell.settings.config(cell.profile))
     frozen = fingerprints(config, output)
@@ -166,16 +166,15 @@ def locked(output: Path, name: str, wait: bool = False) -> Iterator[None]:
 
 def fingerprints(config: NextGPTConfig, output: Path) -> dict[str, str]:
     """sha256 of each frozen part's files; of a decoder's text encoder also as "image text"."""
-    found = {"encoder": _files_hash(config.encoder, "encoder", output),
-             "llm": _files_hash(config.llm, "encoder", output)}  # fmt: skip
+
+    def digest(name: str, part: str = "encoder") -> str:  # all files, as the encoder's results need
+        return hash_files(component_files(locate(name), part), output / "cache")
+
+    found = {"encoder": digest(config.encoder), "llm": digest(config.llm)}
     for modality, name in config.decoders.items():
-        found[modality] = _files_hash(name, "encoder", output)
-        found[f"{modality} text"] = _files_hash(name, modality, output)
+        found[modality] = digest(name)
+        found[f"{modality} text"] = digest(name, modality)
     return found
-
-
-def _files_hash(name: str, part: str, output: Path) -> str:
-    return hash_files(component_files(locate(name), part), output / "cache")
 
 
 def _train(plan: Plan, index: int) -> None:

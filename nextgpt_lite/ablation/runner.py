@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import Timeout
 from tqdm.auto import tqdm
 
-from nextgpt_lite.ablation.cells import Plan, locked, plan, run_cell
+from nextgpt_lite.ablation.cells import Plan, locked, plan_of, run_cell
 from nextgpt_lite.ablation.grid import Grid, read_grid
 from nextgpt_lite.ablation.table import write_table
 
@@ -40,7 +40,7 @@ def ablate(path: str | Path, output: str | Path, workers: int = 1) -> Path:
     """
     grid, output = read_grid(path), Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    plans = [plan(cell, output) for cell in grid.cells]
+    plans = [plan_of(cell, output) for cell in grid.cells]
     if workers == 1:
         _work(plans)
     else:
@@ -59,7 +59,8 @@ def ablate(path: str | Path, output: str | Path, workers: int = 1) -> Path:
                 f"--output {output}; what is done stays done."
             )
     with locked(output, grid.path.stem, wait=True):
-        return write_table([p.result for p in plans], output / f"{grid.path.stem}.csv")
+        found = [(p.cell.name, p.result) for p in plans]
+        return write_table(found, output / f"{grid.path.stem}.csv")
 
 
 def _worker(path: Path, output: Path, workers: int) -> None:
@@ -67,7 +68,7 @@ def _worker(path: Path, output: Path, workers: int) -> None:
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
     grid: Grid = read_grid(path)
-    _work([plan(cell, output) for cell in grid.cells])
+    _work([plan_of(cell, output) for cell in grid.cells])
 
 
 def _work(plans: list[Plan]) -> None:

@@ -22,9 +22,17 @@ SETTINGS = ("messenger", "signal_tokens", "projection", "distance", "denoising",
 COLUMNS = (*comparison.COLUMNS, *SETTINGS, "key")
 
 
-def write_table(results: Sequence[Path], path: Path) -> Path:
-    """Gathers result files, in their order; those that are not there yet are left out."""
-    found = [json.loads(result.read_text()) for result in results if result.is_file()]
+def write_table(results: Sequence[tuple[str, Path]], path: Path) -> Path:
+    """Gathers result files, in their order; those that are not there yet are left out.
+
+    Args:
+        results: each with its cell's name, for another grid may have given it another.
+    """
+    found = [
+        {**json.loads(result.read_text()), "cell": name}
+        for name, result in results
+        if result.is_file()
+    ]
     with beside(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -42,6 +50,7 @@ def _about(result: dict[str, Any]) -> dict[str, Any]:
     config, signals = result["config"], result["config"]["signal_tokens"]
     by_signal = config["messenger"] == "signal"
     return {
+        "system": result["cell"],
         "messenger": config["messenger"],
         "signal_tokens": "/".join(str(signals[m]) for m in MODALITIES) if by_signal else "",
         "projection": config["output_projection"]["kind"] if by_signal else "",
