@@ -68,21 +68,26 @@ def generate(
     cache = DynamicCache()
     hidden = llm.hidden(prompt, cache=cache)[:, -1]  # (1, D)
     words = blocks = 0
+    ending = _Ending(llm)
     # No reply is longer than that, so the loop would end even without the masks below.
     for _ in range(sampling.max_new_tokens + sampling.max_blocks + len(missing) + 1):
         open_ids = list(first_ids) if blocks < sampling.max_blocks else []
         token = _choose(llm, hidden, open_ids, sampling, generator)
         if words >= sampling.max_new_tokens and token not in first_ids:
             token = llm.eos_id
+        if token not in first_ids and ending.comes_with(token):
+            token = llm.eos_id
         if token == llm.eos_id:
+            yield from ending.rest()
             if not missing:
                 return
             token = llm.signal_ids[missing[0]][0]
         if token not in first_ids:
             words += 1
-            yield token
+            yield from ending.words_with(token)
             hidden = llm.hidden(_embed(llm, [token]), cache=cache)[:, -1]
             continue
+        yield from ending.rest()
         modality = first_ids[token]
         ids = llm.signal_ids[modality]
         with llm.tapped() as tapped:
@@ -98,6 +103,39 @@ def generate(
             missing.remove(modality)
         yield SignalBlock(modality, ids, read[0], embedding[0])
         hidden = states[:, -1]
+
+
+class _Ending:
+    """Holds words back as long as they may be the beginning of the mark that ends a reply.
+
+    Vicuna v0 writes "###" there, of one token or of two, and the end token only if trained to.
+    """
+
+    def __init__(self, llm: LanguageModel) -> None:
+        self.llm = llm
+        self.held: list[int] = []
+
+    def comes_with(self, token: int) -> bool:
+        """Whether the token completes the mark, which is then dropped."""
+        if self.llm.end_mark is None or not self._said(token).startswith(self.llm.end_mark):
+            return False
+        self.held = []
+        return True
+
+    def words_with(self, token: int) -> list[int]:
+        """What is certain to be words now that the token has come."""
+        said = "" if self.llm.end_mark is None else self._said(token)
+        self.held.append(token)
+        may_be = said and self.llm.end_mark is not None and self.llm.end_mark.startswith(said)
+        return [] if may_be else self.rest()
+
+    def rest(self) -> list[int]:
+        """What was held back and no mark came of."""
+        held, self.held = self.held, []
+        return held
+
+    def _said(self, token: int) -> str:
+        return self.llm.tokenizer.decode([*self.held, token]).strip()
 
 
 def _write_caption(

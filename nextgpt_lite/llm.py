@@ -40,6 +40,8 @@ CHAT_TEMPLATES = {
         user="### Human: ", after="\n", reply="### Assistant:", end="\n###{{ eos_token }}\n"
     ),
 }
+# What ends a reply in words, by template, besides the end token.
+END_MARKS = {CHAT_TEMPLATES["vicuna-v0"]: "###"}
 
 
 class LanguageModel(nn.Module):
@@ -52,11 +54,13 @@ class LanguageModel(nn.Module):
         signal_ids: token ids of each modality's signal block, in order; where the messenger is a
             caption, those of the two marks around it.
         messenger: "signal" or "caption" (see `NextGPTConfig`).
+        end_mark: words that end a reply besides the end token; None where there are none.
         new_ids: ids whose rows learn: the signal tokens, and markers the base did not know.
         base: name, vocabulary rows and fingerprint of the base model, for checkpoints.
         signal_layer: of `NextGPTConfig.hidden_layer`.
     """
 
+    end_mark: str | None
     _row_of: Tensor  # (V,) new row of an id, -1 for the known ones
 
     def __init__(
@@ -70,6 +74,7 @@ class LanguageModel(nn.Module):
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
+        self.end_mark = END_MARKS.get(str(tokenizer.chat_template))
         self.messenger, self.signal_layer = messenger, -1
         self.base = {"name": name, **_identity(causal_lm)}
         blocks = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import resource
 import signal
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from nextgpt_lite.config import locate
 from nextgpt_lite.data.samples import write_samples
 from nextgpt_lite.model import NextGPT
-from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints, beside
+from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints, append, beside
 from nextgpt_lite.training.loop import CHECKPOINTS, METRICS, Trainer
 from nextgpt_lite.training.mixture import FolderMixture, WorldMixture
 from nextgpt_lite.training.provenance import base, data_hash, same_base
@@ -120,6 +121,34 @@ def test_a_read_only_folder_stops_with_a_sentence(
     with pytest.raises(OSError, match=r"Read-only file system.*--resume") as caught:
         trainer(tiny_model(), 1, tmp_path).run()
     assert str(caught.value).count("\n") == 0
+
+
+def test_what_is_renamed_is_on_the_disk_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        happened.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    def rename(self: Path, target: Path) -> Path:
+        happened.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", rename)
+    with beside(tmp_path / "step-1") as draft:
+        draft.mkdir()
+        (draft / "weights").touch()
+    assert happened == ["weights", "step-1.writing", "rename", tmp_path.name]
+
+
+def test_metrics_that_cannot_be_written_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"metrics\.jsonl cannot be written \(Is a directory\)"):
+        (tmp_path / "metrics.jsonl").mkdir()
+        append(tmp_path / "metrics.jsonl", "{}")
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:

@@ -121,3 +121,34 @@ def test_broken_logits_stop_with_a_sentence(llm) -> None:
         pytest.raises(FloatingPointError, match="not finite"),
     ):
         list(generate(llm, prompt(llm), allowed=ALL))
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("A cat.\n###", "A cat."),
+        ("A cat.\n### Human: And now?", "A cat."),
+        ("Number ## one # and #", "Number ## one # and #"),
+        ("###", ""),
+    ],
+)
+def test_a_mark_in_words_ends_a_reply(
+    llm, monkeypatch: pytest.MonkeyPatch, written: str, words: str
+) -> None:
+    llm.end_mark = "###"
+    script = [*llm.tokenizer.encode(written, add_special_tokens=False), *[llm.eos_id] * 9]
+    chosen = iter(script)
+    monkeypatch.setattr(generation, "_choose", lambda *_: next(chosen))
+    assert llm.tokenizer.decode([*generate(llm, prompt(llm), allowed=ALL)]).strip() == words
+
+
+def test_a_required_medium_comes_where_a_mark_ends_the_reply(
+    llm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm.end_mark = "###"
+    script = [*llm.tokenizer.encode("A cat. ###", add_special_tokens=False), llm.eos_id]
+    chosen = iter(script)
+    monkeypatch.setattr(generation, "_choose", lambda *_: next(chosen))
+    items = list(generate(llm, prompt(llm), allowed=ALL, required=["image"]))
+    assert isinstance(items.pop(), SignalBlock)
+    assert llm.tokenizer.decode(items).strip() == "A cat."

@@ -57,6 +57,7 @@ def load(root: Path, name: str, **options: Any) -> LanguageModel:
 def test_replies_are_found_in_every_template(root: Path, name: str, chat_format: str) -> None:
     llm = load(root, name, chat_format=chat_format)
     conversation = Conversation(llm.tokenizer, llm.signal_ids, 2)
+    assert llm.end_mark == ("###" if chat_format == "vicuna-v0" else None)
     whole = conversation.encode(DIALOGUE)
     trained = [i for i, label in zip(whole.ids, whole.labels, strict=True) if label != IGNORE]
     words = llm.tokenizer.decode(trained, skip_special_tokens=True).replace("###", " ")

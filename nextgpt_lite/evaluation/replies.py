@@ -203,9 +203,11 @@ def _answer(model: NextGPT, prompts: list[Tensor]) -> list[Draft]:
             active, tokens = [active[i] for i in going], [tokens[i] for i in going]
         mask = F.pad(mask, (0, 1), value=1)
         read = llm.embed(torch.tensor(tokens, device=model.device)[:, None])  # (B, 1, D)
-        hidden = llm.hidden(read, mask, cache, lengths[:, None])[:, 0]
+        with llm.tapped() as tapped:
+            hidden = llm.hidden(read, mask, cache, lengths[:, None])[:, 0]
+        states = tapped[0][:, 0] if tapped else hidden
         lengths = lengths + 1
-        for writer, state, embedding in zip(active, hidden, read[:, 0], strict=True):
+        for writer, state, embedding in zip(active, states, read[:, 0], strict=True):
             writer.see(state, embedding)
 
 
@@ -224,7 +226,9 @@ def told_conditions(model: NextGPT, conversations: Sequence[Sequence[Message]]) 
         ids = torch.tensor([[*each.ids, *[0] * (longest - len(each))] for each in some])
         mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in some])
         embeddings = model.llm.embed(ids.to(model.device))  # (B, S, D)
-        hidden = model.llm.hidden(embeddings, mask.to(model.device))  # (B, S, D)
+        with model.llm.tapped() as tapped:
+            hidden = model.llm.hidden(embeddings, mask.to(model.device))  # (B, S, D)
+        hidden = tapped[0] if tapped else hidden
         for row, each in enumerate(some):
             slot = each.signals[-1]
             block = slice(slot.start, slot.start + len(model.llm.signal_ids[slot.modality]))

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from nextgpt_lite.training.checkpoint import beside, stopping
+from nextgpt_lite.training.checkpoint import append, beside, stopping
+from nextgpt_lite.training.schedule import decaying
 
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
@@ -93,24 +94,16 @@ class Pretrainer:
         self.step = 0
         self.seconds = 0.0
         learning = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {
-                    "params": [p for p in learning if p.ndim > 1],
-                    "weight_decay": recipe.weight_decay,
-                },
-                {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-            ],
-            betas=(0.9, 0.99),
-        )
+        groups = decaying(learning, recipe.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99))
         self._learning = learning
 
     def run(self, resume: bool = False) -> dict[str, float]:
         """Trains up to `recipe.steps`, or until SIGINT or SIGTERM; returns the last logged means.
 
         Raises:
-            RuntimeError: a parameter tensor got no gradient in the first steps, or the loss is
-                not finite.
+            RuntimeError: a parameter tensor got no gradient in the first steps.
+            FloatingPointError: the loss is not finite.
             FileExistsError: there is a checkpoint and `resume` is False.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -171,7 +164,11 @@ class Pretrainer:
             parts = self.loss(self.module, batch, generator)
         total = torch.stack([part.float() for part in parts.values()]).sum()
         if not torch.isfinite(total):
-            raise RuntimeError(f"the loss is {total.item()} at step {self.step}: lower the rate")
+            precision = "bf16" if recipe.bf16 else "float32"
+            raise FloatingPointError(
+                f"The loss of step {self.step} is not finite in {precision}: lower the rate"
+                f"{', or train in float32' if recipe.bf16 else ''}."
+            )
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         norm = nn.utils.clip_grad_norm_(self._learning, recipe.clip)
@@ -208,8 +205,8 @@ class Pretrainer:
     def _log(self, means: dict[str, float]) -> None:
         line = {"step": self.step, "seconds": round(self.seconds, 1), **means}
         line["rate"] = self.recipe.rate(self.step - 1)
-        with (self.directory / METRICS).open("a") as file:
-            file.write(json.dumps({k: float(f"{v:.6g}") for k, v in line.items()}) + "\n")
+        values = {k: float(f"{v:.6g}") for k, v in line.items()}
+        append(self.directory / METRICS, json.dumps(values) + "\n")
 
 
 class _Means:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -34,9 +35,10 @@ OPTIMIZER_FILE = "optimizer.safetensors"
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """Gives a place to write beside `path`, and renames it to `path` once all is written.
+    """Gives a place to write beside `path`, and renames it to `path` once all is on the disk.
 
-    Whatever ends the writing, SIGKILL included, leaves `path` as it was before.
+    Whatever ends the writing, SIGKILL and a power cut included, leaves `path` as it was before:
+    without the wait for the disk, a file system may keep the new name and lose what is in it.
 
     Raises:
         OSError: in one sentence: the disk is full, the folder is read-only, ...
@@ -46,15 +48,46 @@ def beside(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(draft)  # left by a run that was killed
         yield draft
+        for written in (*draft.iterdir(), draft) if draft.is_dir() else (draft,):
+            _to_disk(written)
         draft.replace(path)  # atomic on one file system
+        _to_disk(path.parent)
     except (OSError, RuntimeError, SafetensorError) as error:
         with suppress(OSError):
             _remove(draft)
-        why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise OSError(
-            f"{path} cannot be written ({why}): make room or make the folder writable, then start "
-            "again with --resume; what was saved before is whole."
-        ) from error
+        raise _unwritten(path, error) from error
+
+
+def append(path: Path, text: str) -> None:
+    """Adds text to a file of lines.
+
+    Raises:
+        OSError: in one sentence, as of `beside`.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: Exception) -> OSError:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return OSError(
+        f"{path} cannot be written ({why}): make room or make the folder writable, then start "
+        "again with --resume; what was saved before is whole."
+    )
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk; Windows syncs no folders."""
+    if path.is_dir() and sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Checkpoints:

@@ -29,7 +29,6 @@ from safetensors.torch import load_file, save_file
 
 from nextgpt_lite.batch import Batch, collate
 from nextgpt_lite.losses import Divisors, Losses
-from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.sharding import gathered, shard
 from nextgpt_lite.training.checkpoint import (
@@ -54,11 +53,12 @@ from nextgpt_lite.training.report import (
     keep_until,
     trackers,
 )
-from nextgpt_lite.training.schedule import Schedule
+from nextgpt_lite.training.schedule import Schedule, decaying
 from nextgpt_lite.training.stages import (
     Stage,
     check_learning,
     fitted,
+    forget_absent,
     ledger,
     open_for,
     without_gradient,
@@ -119,17 +119,9 @@ class Trainer:
         if schedule.checkpointing:
             self.model.llm.causal_lm.gradient_checkpointing_enable({"use_reentrant": False})
         self.learning = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            [
-                {
-                    "params": [p for p in self.learning if p.ndim > 1],
-                    "weight_decay": schedule.weight_decay,
-                },
-                {"params": [p for p in self.learning if p.ndim <= 1], "weight_decay": 0.0},
-            ],
-            betas=(0.9, 0.98),
-            fused=True,  # one pass over the weights: five times as fast on a CPU
-        )
+        groups = decaying(self.learning, schedule.weight_decay)
+        # Fused is one pass over the weights: five times as fast on a CPU.
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
         if sharded:  # accelerate would copy it, or lose parameters of which it has no share
             self.wrapped = self.model
             self.optimizer = self.accelerator.prepare_optimizer(optimizer)
@@ -224,10 +216,11 @@ class Trainer:
         *known, stopped, read = self.accelerator.reduce(mine, "mean").tolist()
         if not math.isfinite(known[0]):
             raise FloatingPointError(
-                f"The loss of step {self.step} is not finite; its records are "
-                f"{', '.join(gather_object(suspects))}."
+                f"The loss of step {self.step} is not finite in precision "
+                f"{self.accelerator.mixed_precision!r}; its records are "
+                f"{', '.join(gather_object(suspects))}: look at them, or try --precision no."
             )
-        self._forget_absent(divisors)
+        forget_absent(self.model, divisors.blocks)
         norm = self.accelerator.clip_grad_norm_(self.learning, self.schedule.clip)
         rate = self.schedule.rate(self.step)
         for group in self.optimizer.param_groups:
@@ -246,11 +239,7 @@ class Trainer:
             "tokens": round(read * processes),
             "seconds": self.seconds,
             **self.report.measured(
-                self.step,
-                seconds,
-                self.schedule.batch_size * processes,
-                round(read * processes),
-                self.accelerator.device,
+                self.step, seconds, self.schedule.batch_size * processes, round(read * processes)
             ),
         }
         return line, stopped > 0
@@ -263,15 +252,6 @@ class Trainer:
                 losses: Losses = self.wrapped(batch, divisors)
             self.accelerator.backward(losses.total / self.schedule.accumulate)
         return losses
-
-    def _forget_absent(self, divisors: Divisors) -> None:
-        """No step for the projection of a modality that no process has a block of.
-
-        A gradient of zeros would still let AdamW's momentum and decay move it.
-        """
-        for modality, blocks in zip(MODALITIES, divisors.blocks.tolist(), strict=True):
-            if not blocks and modality in self.model.output_projections:
-                self.model.output_projections[modality].zero_grad(set_to_none=True)
 
     def _seed(self) -> None:
         """Every source of random numbers, apart for each process: dropout, media, mixtures."""

@@ -20,7 +20,7 @@ from accelerate.tracking import GeneralTracker
 from tqdm.auto import tqdm
 
 from nextgpt_lite.losses import Losses
-from nextgpt_lite.training.checkpoint import beside
+from nextgpt_lite.training.checkpoint import append, beside
 
 METRICS = "metrics.jsonl"
 PROJECT = "nextgpt_lite"
@@ -113,16 +113,14 @@ class Report:
             smoothing=0.1,
         )
 
-    def measured(
-        self, step: int, seconds: float, records: int, tokens: int, device: torch.device
-    ) -> dict[str, float]:
+    def measured(self, step: int, seconds: float, records: int, tokens: int) -> dict[str, float]:
         """The `TIMES` of one step: rates of all processes together, and when the run ends."""
         self.pace = seconds if self.pace is None else 0.9 * self.pace + 0.1 * seconds
         return {
             "samples_per_second": records / seconds,
             "tokens_per_second": tokens / seconds,
             "seconds_left": (self.steps - step) * self.pace,
-            "peak_memory": peak_memory(device),
+            "peak_memory": peak_memory(self.accelerator.device),
         }
 
     def show(self, line: Mapping[str, float]) -> None:
@@ -141,8 +139,8 @@ class Report:
         self.accelerator.log(dict(line), step=int(line["step"]))
         if not self.accelerator.is_main_process:
             return
-        with (self.folder / METRICS).open("a") as file:
-            file.write(json.dumps({k: float(f"{v:.9g}") for k, v in line.items()}) + "\n")
+        values = {k: float(f"{v:.9g}") for k, v in line.items()}
+        append(self.folder / METRICS, json.dumps(values) + "\n")
         for watcher in self.watchers:
             watcher(line)
 

@@ -1,4 +1,4 @@
-"""The numbers of a run, and how its learning rate goes.
+"""The numbers of a run, how its learning rate goes, and which parameters decay.
 
 Knows: which numbers must be the same when a run goes on. Leaves to others: what they do (`loop`).
 """
@@ -6,8 +6,11 @@ Knows: which numbers must be the same when a run goes on. Leaves to others: what
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from torch import nn
 
 from nextgpt_lite.training.stages import Stage
 
@@ -76,3 +79,13 @@ class Schedule:
             return self.learning_rate * (step + 1) / self.warmup
         progress = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.learning_rate * (0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def decaying(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """AdamW's groups: matrices decay, biases and the scales of norms do not."""
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    others = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]

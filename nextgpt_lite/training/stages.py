@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nextgpt_lite.encoders.width import encoder_parameters
+from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.model import NextGPT
 
 PARTS = (
@@ -205,6 +206,19 @@ def without_gradient(model: NextGPT, parts: set[str]) -> set[str]:
         part for part, grad in parameters if part in parts and grad is not None and grad.any()
     }
     return parts - reached
+
+
+def forget_absent(model: NextGPT, blocks: Tensor) -> None:
+    """Drops the gradients of a modality's projection where no process has a block of it.
+
+    Gradients of zeros would still let AdamW's momentum and decay move it.
+
+    Args:
+        blocks: (modalities,) how many signal blocks all processes have.
+    """
+    for modality, number in zip(MODALITIES, blocks.tolist(), strict=True):
+        if not number and modality in model.output_projections:
+            model.output_projections[modality].zero_grad(set_to_none=True)
 
 
 def frozen_state(model: NextGPT, stage: Stage) -> Iterator[tuple[str, nn.Parameter]]:
