@@ -57,6 +57,11 @@ def one_thing(rng: Random) -> Picture:
     return _alike(rng, 1)
 
 
+def several(rng: Random) -> Picture:
+    """A picture of two to seven things alike."""
+    return _alike(rng, rng.randint(2, MAX_COUNT))
+
+
 def counted(rng: Random) -> Picture:
     """A picture of one to seven things alike, every number as often."""
     return _alike(rng, rng.randint(1, MAX_COUNT))
@@ -268,10 +273,6 @@ def _turn(picture: Picture, _: Random) -> Picture:
     return replace(picture, relation=OPPOSITE[picture.relation or ""])
 
 
-def _many(rng: Random) -> Picture:
-    return _alike(rng, rng.randint(2, MAX_COUNT))
-
-
 def _often(rng: Random) -> Sound:
     return replace(sample_sound(rng), times=rng.randint(1, MAX_TIMES))
 
@@ -279,7 +280,7 @@ def _often(rng: Random) -> Sound:
 CHANGES: dict[str, dict[str, tuple[Callable[[Random], Any], Change]]] = {
     "image": {
         "kind": (sample_picture, _regroup("kind", KINDS)),
-        "count": (_many, _regroup("count", range(2, MAX_COUNT + 1))),
+        "count": (several, _regroup("count", range(2, MAX_COUNT + 1))),
         "colour": (sample_picture, _regroup("colour", COLOURS)),
         "relation, left or right": (_related_by("left of", "right of"), _turn),
         "relation, above or below": (_related_by("above", "below"), _turn),

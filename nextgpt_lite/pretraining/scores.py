@@ -1,7 +1,7 @@
 """Measures a decoder by the world's verifier: caption in, medium out, is it what was asked for?
 
-Knows: prompts of one kind at a time, seeds, shares with their 95 % intervals, the text of a card.
-Leaves to others: the decoders, the verifier, and the evaluation of the whole model.
+Knows: seeds, shares with their 95 % intervals, the text of a card. Leaves to others: prompts of one
+kind at a time (`evaluation.parts`), decoders, the verifier, the whole table (`evaluation.suite`).
 """
 
 from __future__ import annotations
@@ -14,32 +14,16 @@ from typing import Any
 import torch
 
 from nextgpt_lite.decoders.base import Decoder
+from nextgpt_lite.evaluation.parts import one_thing, related, several
 from nextgpt_lite.evaluation.score import Score
 from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.scene import Clip, Picture, Scene, sample_clip, sample_picture
+from nextgpt_lite.world.scene import Scene
+from nextgpt_lite.world.scene import sample_clip as clip
 from nextgpt_lite.world.verify import verify
 
+__all__ = ["clip", "measure", "one_thing", "related", "several", "write_card"]
+
 BATCH = 16
-
-
-def one_thing(rng: Random) -> Picture:
-    """A picture of a single thing."""
-    return _until(rng, lambda p: len(p.groups) == 1 and p.groups[0].count == 1)
-
-
-def several(rng: Random) -> Picture:
-    """A picture of two to seven things alike."""
-    return _until(rng, lambda p: len(p.groups) == 1 and p.groups[0].count > 1)
-
-
-def related(rng: Random) -> Picture:
-    """A picture of two things, one beside or above the other."""
-    return _until(rng, lambda p: len(p.groups) == 2 and p.relation is not None)
-
-
-def clip(rng: Random) -> Clip:
-    """A clip."""
-    return sample_clip(rng)
 
 
 def measure(
@@ -97,10 +81,3 @@ def write_card(
 def _cell(score: Score) -> str:
     low, high = score.interval
     return f"{100 * score.rate:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
-
-
-def _until(rng: Random, wanted: Callable[[Picture], bool]) -> Picture:
-    while True:
-        picture = sample_picture(rng)
-        if wanted(picture):
-            return picture
