@@ -283,6 +283,27 @@ def test_table_14_has_the_papers_numbers_beside_ours() -> None:
     ]  # fmt: skip
     assert lines[3].count("55.0") == 6 and lines[3].rstrip(" |").endswith("(80)")
     assert "(76)" in lines[2] and "(" not in lines[4]
+    variant = rows({"end-to-end, shipped": [[1.0]], "a": [[1.0]]}, level="simple")
+    assert table14.systems_of(many + variant) == [
+        "caption messenger", "end-to-end", "end-to-end, shipped", "gold caption", "a",
+    ]  # fmt: skip
     report = table14.report(many)
     assert "0.0 [0.0, 0.0], p = 1" in report and "F1" in report
     assert table14.PAPER["NExT-GPT"] == (95, 92, 89, 84, 83, 80)
+
+
+def test_shipped_answers_are_to_the_instructions_of_today() -> None:
+    path = Path(__file__).parents[1] / "results" / "lite_baselines" / "baselines.csv"
+    shipped = comparison.read_rows(path)
+    asked = {one.id: one for one in instructions(100, groups=("image",))}
+    assert Counter(row["system"] for row in shipped) == dict.fromkeys(
+        ("tool pipeline", "image tools only", "gold caption", "ground truth",
+         "end-to-end, shipped"), len(asked),
+    )  # fmt: skip
+    for row in shipped:
+        one = asked[row["id"]]
+        assert (row["skill"], row["split"], row["pairs"], row["length"]) == (
+            one.skill, one.split, one.pairs, one.length,
+        )  # fmt: skip
+        if row["system"] == "ground truth":
+            assert row["rationality"] == "100.0" and row["text"] == one.words

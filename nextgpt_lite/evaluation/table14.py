@@ -37,10 +37,20 @@ NOTE = (
 
 
 def systems_of(rows: Sequence[Row]) -> list[str]:
-    """The systems that have rows, in the paper's order, bounds last."""
-    there = {row["system"] for row in rows}
+    """The systems that have rows, in the paper's order, bounds last.
+
+    What stands behind a comma ("end-to-end, shipped") is a variant of what stands before it.
+    """
     order = [*OURS, *BOUNDS]
-    return [name for name in order if name in there] + sorted(there - set(order))
+
+    def place(name: str) -> tuple[int, str]:
+        return order.index(_kind(name)) if _kind(name) in order else len(order), name
+
+    return sorted({row["system"] for row in rows}, key=place)
+
+
+def _kind(name: str) -> str:
+    return name.split(",")[0]
 
 
 def table14(rows: Sequence[Row], group: str = "image") -> str:
@@ -51,9 +61,10 @@ def table14(rows: Sequence[Row], group: str = "image") -> str:
         mine = where(rows, system=name, group=group)
         count = f"{len({r['seed'] for r in mine})} x {len({r['id'] for r in mine})}"
         cells = [str(mean(where(mine, level=lv), aspect)) for lv in LEVELS for aspect in ASPECTS]
-        if group == "image" and name in OURS:
-            cells = [f"{c} ({p})" for c, p in zip(cells, PAPER[OURS[name]], strict=True)]
-            name = f"{name} ({OURS[name]})"
+        if group == "image" and _kind(name) in OURS:
+            theirs = OURS[_kind(name)]
+            cells = [f"{c} ({p})" for c, p in zip(cells, PAPER[theirs], strict=True)]
+            name = f"{name} ({theirs})"
         lines.append([name, count, *cells])
     return _markdown(lines)
 
