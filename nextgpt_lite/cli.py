@@ -281,7 +281,10 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--count", type=_positive, metavar="N", help="of each row (500) or task of a table (50)"
     )
-    parser.add_argument("--num-inference-steps", type=_positive, default=20, metavar="N")
+    parser.add_argument(
+        "--num-inference-steps", type=_positive, metavar="N",
+        help="diffusion steps; default: 20 for the suite, each decoder's own for a table",
+    )  # fmt: skip
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -293,7 +296,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         if arguments.output is None:
             raise ValueError("The suite writes its table and pictures: give --output DIR.")
         count = arguments.count or (QUICK if arguments.quick else COUNT)
-        print(markdown(run_suite(name, arguments.output, count, steps)))
+        print(markdown(run_suite(name, arguments.output, count, steps or 20)))
         return
     from nextgpt_lite import NextGPT
     from nextgpt_lite.evaluation.tables import Setting, run_table
@@ -322,7 +325,10 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
         help="of each group, half simple and half complex",
     )  # fmt: skip
     parser.add_argument("--groups", nargs="+", default=None, metavar="NAME", help="default: all")
-    parser.add_argument("--num-inference-steps", type=_positive, default=20, metavar="N")
+    parser.add_argument(
+        "--num-inference-steps", type=_positive, metavar="N",
+        help="diffusion steps; default: 20 for the suite, each decoder's own for a table",
+    )  # fmt: skip
 
 
 def _compare(arguments: argparse.Namespace) -> None:

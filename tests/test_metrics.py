@@ -163,4 +163,17 @@ def test_cepstral_distortion_hears_timbre_not_loudness_or_delay() -> None:
     assert distances.mel_cepstral_distortion(rich, rich) == 0
     softer = distances.mel_cepstral_distortion(rich, Audio(rich.samples / 2, 16000))
     assert softer < 0.01
-    assert distances.mel_cepstral_distortion(rich, Audio(noise, 16000)) > 5
+    assert 3 < distances.mel_cepstral_distortion(rich, Audio(noise, 16000)) < 20
+
+
+def test_cepstra_are_those_of_a_spectrum_whose_level_is_known() -> None:
+    # 6 dB more in the upper half of the bands is +-3 dB around the mean: c_1 as by the integral
+    rng = np.random.default_rng(0)
+    spectrum = np.fft.rfft(rng.normal(size=16000))
+    louder = spectrum.copy()
+    louder[np.fft.rfftfreq(16000, 1 / 16000) > 1720] *= 2  # about the middle of the 40 mel bands
+    sounds = [Audio(np.fft.irfft(s)[None].astype(np.float32), 16000) for s in (spectrum, louder)]
+    first = [distances.mel_cepstra(sound)[:, 0].mean() for sound in sounds]
+    assert first[1] - first[0] == pytest.approx(-math.log(4) / math.pi, rel=0.05)
+    distortion = distances.mel_cepstral_distortion(*sounds)
+    assert distortion == pytest.approx(3, abs=0.5), "the root mean square of +-3 dB"

@@ -18,6 +18,7 @@ from nextgpt_lite.media import Audio
 
 CEPSTRA = 13  # of which the first, loudness, is left out
 MEL_BANDS, MEL_FFT, MEL_HOP = 40, 1024, 256  # 64 and 16 ms at 16 kHz
+QUIET = 1e-8  # 80 dB below a sound's loudest band: what is softer counts as that
 
 
 def frechet_distance(real: Tensor, made: Tensor) -> float:
@@ -75,10 +76,11 @@ def mel_cepstral_distortion(reference: Audio, edited: Audio, rate: int = 16000) 
     """MCD in decibels of two sounds (Kubichek, 1993): 0 for equal ones.
 
     Protocol: one channel at `rate` Hz; 40 mel bands of the power spectrum (Hann window of 64 ms
-    every 16 ms), natural logarithm, orthonormal cosine transform, 13 coefficients of which the
-    first (loudness) is left out; frames aligned by dynamic time warping on Euclidean distance; the
-    mean along the path of (10 / ln 10) sqrt(2 sum_k d_k^2). The paper's Table 10 prints values
-    below 1 without saying how they were scaled, so that ours are not comparable with them.
+    every 16 ms), at least 80 dB below the loudest, natural logarithm, 13 cepstra of which the first
+    (loudness) is left out; frames aligned by dynamic time warping on Euclidean distance; the mean
+    along the path of (10 / ln 10) sqrt(2 sum_k d_k^2), which is the root mean square difference of
+    the smoothed spectra in decibels. The paper's Table 10 prints values below 1 without saying how
+    they were scaled, so that ours are not comparable with them.
     """
     cepstra = [mel_cepstra(sound, rate) for sound in (reference, edited)]
     distances = np.linalg.norm(cepstra[0][:, None] - cepstra[1][None], axis=-1)  # (T1, T2)
@@ -87,7 +89,7 @@ def mel_cepstral_distortion(reference: Audio, edited: Audio, rate: int = 16000) 
 
 
 def mel_cepstra(audio: Audio, rate: int = 16000) -> np.ndarray:
-    """(T, 12) mel cepstra 1 to 12 of a sound, float64."""
+    """(T, 12) mel cepstra 1 to 12 of a sound, float64: c_k = mean of log power times cos."""
     from scipy.fft import dct
     from transformers.audio_utils import mel_filter_bank
 
@@ -98,8 +100,9 @@ def mel_cepstra(audio: Audio, rate: int = 16000) -> np.ndarray:
     bank = mel_filter_bank(
         MEL_FFT // 2 + 1, MEL_BANDS, 0.0, rate / 2, rate, norm="slaney", mel_scale="slaney"
     )  # (bins, bands)
-    loudness = np.log(np.maximum(power @ bank, 1e-10))
-    return dct(loudness, norm="ortho", axis=1)[:, 1:CEPSTRA]
+    bands = power @ bank  # (T, bands)
+    loudness = np.log(np.maximum(bands, max(QUIET * bands.max(), 1e-30)))
+    return dct(loudness, axis=1)[:, 1:CEPSTRA] / (2 * MEL_BANDS)  # scipy's is twice the sum
 
 
 def _warp(distances: np.ndarray) -> tuple[float, int]:

@@ -1,7 +1,7 @@
 """The paper's Tables 2 to 13 on any model: `run_table(number, model)`.
 
 Knows: which table needs which task, and how a reader asks for it. Leaves to others: the tasks
-(`generating`, `describing`, `choosing`), the metrics, the paper's numbers (`paper`).
+(`generating`, `describing`, `editing`, `choosing`), the metrics, the paper's numbers (`paper`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from nextgpt_lite.model import NextGPT
 TASKS = {  # table -> module that makes it
     **dict.fromkeys((2, 3, 4), "generating"),
     **dict.fromkeys((5, 6, 7, 11), "describing"),
+    **dict.fromkeys((8, 9, 10), "editing"),
     **dict.fromkeys((12, 13), "choosing"),
 }
 
