@@ -12,7 +12,7 @@ from PIL import Image
 from nextgpt_lite.baselines import Answer, GroundTruth, answer
 from nextgpt_lite.config import locate
 from nextgpt_lite.encoders import Encoder
-from nextgpt_lite.evaluation import comparison, table14
+from nextgpt_lite.evaluation import comparison, run_comparison, table14
 from nextgpt_lite.evaluation.aspects import Judge, scene_read, scenes_told
 from nextgpt_lite.evaluation.features import Features
 from nextgpt_lite.evaluation.instruction_files import (
@@ -307,3 +307,36 @@ def test_shipped_answers_are_to_the_instructions_of_today() -> None:
         )  # fmt: skip
         if row["system"] == "ground truth":
             assert row["rationality"] == "100.0" and row["text"] == one.words
+    note = (path.parent / "README.md").read_text()
+    for system in ("tool pipeline", "end-to-end, shipped", "gold caption"):
+        for level in LEVELS:
+            mine = comparison.where(shipped, system=system, level=level)
+            assert str(comparison.mean(mine, "following")) in note
+
+
+def test_a_whole_comparison_is_gone_on_with_and_not_mixed(tmp_path: Path, monkeypatch) -> None:
+    made = {"a": tiny_model(), "b": tiny_model(1), "c": tiny_model(messenger="caption")}
+    monkeypatch.setattr(run_comparison.NextGPT, "from_pretrained", made.__getitem__)
+
+    def compared(models, captions, **options) -> list[tuple[str, int]]:
+        options = {"prompts": 2, "groups": ["image"], "num_inference_steps": 1, **options}
+        run_comparison.compare_models(models, captions, tmp_path, **options)
+        found = comparison.read_rows(tmp_path / "rows.csv")
+        return [(row["system"], row["seed"]) for row in found]
+
+    found = compared(["a", "b"], ["c"])
+    assert Counter(found) == dict.fromkeys(
+        (("end-to-end", 0), ("end-to-end", 1), ("caption messenger", 0), ("ground truth", 0),
+         ("gold caption", 0), ("tool pipeline", 0), ("image tools only", 0)), 2,
+    )  # fmt: skip
+    assert compared(["a", "b"], ["c"]) == found
+    assert len(compared(["a", "b"], ["c"], prompts=4)) == 2 * len(found)
+    assert "NExT-GPT-caption" in (tmp_path / "report.md").read_text()
+    assert len(read_instructions(tmp_path / "instructions.jsonl")) == 4
+    with pytest.raises(ValueError, match="models was"):
+        compared(["a"], ["c"])
+    with pytest.raises(ValueError, match="'smell' is unknown"):
+        compared(["a", "b"], ["c"], groups=["smell"])
+    (tmp_path / "settings.json").unlink()
+    with pytest.raises(ValueError, match="has the messenger 'caption'"):
+        compared(["a", "c"], [])
