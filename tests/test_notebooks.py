@@ -150,6 +150,16 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "media positions in the prompt": (8, 8),
         "signal positions in the prompt": (5, 34),
     },
+    "08_editing": {
+        "largest difference to the package, of 255": (0, 1),
+        "as wished at 0.6 and 0.8": (0.4, 1),
+        "pixels moved at 0.6, median": (0, 4),
+        "pixels moved at 1.0, median": (8, 90),
+        "MCD, after over before": (0, 0.8),
+        "CLIP gained by editing an object": (4, 40),
+        "masked FID of doing nothing": (0, 1e-6),
+        "masked FID, edited over anew": (0, 0.6),
+    },
     "10_real_checkpoints_on_colab": {
         "GiB of weights, all parts": (7, 11),
         "GiB of weights, one decoder at a time": (5, 8),
