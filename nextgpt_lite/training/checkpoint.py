@@ -75,7 +75,7 @@ def _unwritten(path: Path, error: Exception) -> OSError:
     why = error.strerror if isinstance(error, OSError) and error.strerror else error
     return OSError(
         f"{path} cannot be written ({why}): make room or make the folder writable, then start "
-        "again with --resume; what was saved before is whole."
+        "again (a training with --resume); what was saved before is whole."
     )
 
 
