@@ -74,20 +74,22 @@ def run_suite(
     examiner = Examiner(model, count, steps)
     path = folder / "scores.json"
     saved: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    of = {
+        each: {
+            "files": _fingerprint(_files(model, name, EXAMINATIONS[each].parts)),
+            "count": count, "steps": steps, "seed": examiner.seed,
+        }
+        for each in names
+    }  # fmt: skip
     bar = tqdm(names, desc="lite suite")
     for each in bar:
         bar.set_postfix_str(each)
-        examination = EXAMINATIONS[each]
-        key = {
-            "files": _fingerprint(_files(model, name, examination.parts)),
-            "count": count, "steps": steps, "seed": examiner.seed,
-        }  # fmt: skip
-        if saved.get(each, {}).get("of") == key:
+        if saved.get(each, {}).get("of") == of[each]:
             continue
         wall, processor = time.monotonic(), time.process_time()
-        found = examination.run(examiner)
+        found = EXAMINATIONS[each].run(examiner)
         saved[each] = {
-            "of": key,
+            "of": of[each],
             "seconds": round(time.monotonic() - wall, 1),
             "processor_seconds": round(time.process_time() - processor, 1),
             "rows": [row.to_dict() for row in found.rows],
