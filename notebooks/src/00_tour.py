@@ -410,17 +410,17 @@ ask("image -> audio", wish, Sound("train"), "audio", picture, figures=False)
 # signal blocks by itself.
 
 # %%
-text = "I want to see, watch and hear a small orange cat."
+text = "I want to see, watch and hear a large orange cat."
 print(f"user: {text}")
 together = model.chat(text, seed=seed)
 show(together.parts)
 
 # %%
-cat = Group("cat", "orange", "small")
+cat = Group("cat", "orange", "large")
 scenes = {
     "image": Picture((cat,)),
     "audio": Sound("cat"),
-    "video": Clip("cat", "orange", "right", "small"),
+    "video": Clip("cat", "orange", "right", "large"),
 }
 modalities = [made.block.modality for made in together.made]
 verdicts = {
