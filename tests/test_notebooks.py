@@ -179,7 +179,7 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "CIDEr, reworded": (2.5, 5),
         "share of facts that hold in the lies": (0.6, 0.95),
         "distance at N = 8 over N = 128": (3, 40),
-        "FID, model over floor": (0.8, 4),
+        "FID, model over floor": (0.4, 4),
         "MME, mean of the subtasks": (25, 200),
         "MMBench, all questions": (40, 100),
         "MMBench, instance level": (50, 100),

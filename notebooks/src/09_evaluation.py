@@ -246,8 +246,8 @@ print(sheets[4].markdown().split("| the paper")[0])
 # Compare the two upper rows with each other, as in the paper's Table 2,
 # where SD's own row and NExT-GPT's differ by 0.07: signal tokens can hardly
 # be better than the decoder they steer. With so few items a difference of
-# a few hundredths says nothing. What such a number stands for in a single
-# case:
+# a few hundredths says nothing: even the floor can be undercut by luck. What
+# such a number stands for in a single case:
 
 # %%
 from nextgpt_lite.evaluation.generating import from_signals
