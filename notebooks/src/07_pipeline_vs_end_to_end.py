@@ -211,6 +211,32 @@ for system in systems:
 print(len(rows), "answers, the first:", rows[0])
 
 # %% [markdown]
+# ## Asking people
+#
+# The volunteers saw the answers of four systems to an instruction. Whoever
+# knows which is which cannot judge them fairly, so `RatingWidget` shows them
+# in a random order and without names, and asks for one aspect after the
+# other: 1 to 10 by keys or buttons (or the best of them, `mode="best"`).
+# Every judgement is in the file before the next question comes. Where no
+# kernel runs, as on a page, the question shows without its buttons.
+
+# %%
+from nextgpt_lite.evaluation.lite import with_media
+from nextgpt_lite.evaluation.ratings import Session, item_of
+from nextgpt_lite.notebook.rating import RatingWidget
+
+one = test[-1]
+asked = [with_media(turn) for turn in one.messages]
+four = {s.name: answer(s, asked, wanted=one.wanted, **options) for s in systems[:4]}
+people = Session([item_of(one, four)], Path(folder.name) / "you.jsonl", "you")
+RatingWidget(people)
+
+# %% [markdown]
+# `Results.read(folder)` makes the tables of the paper's appendices F and G of
+# such files, and Krippendorff's **alpha**: how far raters agree beyond
+# chance (1: fully, 0: as by chance).
+
+# %% [markdown]
 # ## A mean is not a claim
 #
 # With few prompts a mean moves by many points when other prompts are drawn.
