@@ -91,13 +91,13 @@ def test_the_shipped_model_answers(tokenizer: Any, model: Any) -> None:
     asked = [
         "Hello!",
         "<Img> a large red car </Img> What colour is the car?",
-        "Say what to make: Draw three small green dogs in the garden.",
+        "Say what to make: Draw four small green cats in the garden.",  # no held-out pair
     ]
     given = answer(model, tokenizer, [[{"role": "user", "content": a}] for a in asked], Random(0))
     assert given == [
         "Hello! What would you like to see or hear?",
         "The car is red.",
-        "Three small green dogs in the garden.",
+        "Four small green cats in the garden.",
     ]
 
 
