@@ -1,0 +1,43 @@
+"""The shipped results: whole, with their settings, and what the note says is what they say."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from nextgpt_lite.ablation.table import COLUMNS
+from nextgpt_lite.evaluation.comparison import read_rows, where
+from nextgpt_lite.evaluation.table14 import differences, table14
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+TABLES = sorted(RESULTS.glob("lite_messenger/*.csv"))  # of `ablate`
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
+def test_a_shipped_table_is_whole(path: Path) -> None:
+    with path.open() as file:
+        assert tuple(next(csv.reader(file))) == COLUMNS
+    rows = read_rows(path)
+    made_by = json.loads(path.with_suffix(".json").read_text())
+    assert {(made["cell"], made["seed"]) for made in made_by} == {
+        (row["system"], row["seed"]) for row in rows
+    }
+    asked = {row["id"] for row in rows}
+    assert len(asked) >= 200
+    for made in made_by:
+        mine = where(rows, system=made["cell"], seed=made["seed"])
+        assert {row["id"] for row in mine} == asked, "answers pair up"
+        assert {row["key"] for row in mine} == {made["key"][:12]}
+        assert "-dirty" not in made["commit"], "the code that made it is known"
+    same = [json.dumps([m["frozen"], m["score"], m["versions"]]) for m in made_by]
+    assert len(set(same)) == 1, "cells that are compared stand on the same parts"
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
+def test_the_note_says_what_the_table_says(path: Path) -> None:
+    note, rows = (RESULTS / "README.md").read_text(), read_rows(path)
+    assert table14(rows) in note
+    assert differences(rows) in note
