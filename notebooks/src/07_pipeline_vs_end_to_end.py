@@ -351,7 +351,7 @@ for system in (pipeline, end_to_end):
 # which weights and budgets, stands beside them:
 #
 # - `lite_messenger`: end-to-end and caption messenger, trained with the same
-#   budget on the same dialogues, with several seeds, by
+#   budget on the same dialogues, with three seeds of stage 3, by
 #   `nextgpt-lite ablate`;
 # - `lite_baselines`: pipelines, bounds and the shipped model, which was
 #   trained for longer, by `nextgpt-lite compare`.
