@@ -66,8 +66,7 @@ def events(
     sampling = Sampling(max_new_tokens, temperature=temperature, top_p=top_p)
     reply = Reply()
     yield from _words(model, messages, reply, allowed, required, sampling, seed)
-    media = [part for part in reply.parts if part["type"] != "text"]
-    for index, (made, part) in enumerate(zip(reply.made, media, strict=True)):
+    for index, (made, part) in enumerate(zip(reply.made, reply.media, strict=True)):
         decoding = _decode(
             model,
             part["type"],
@@ -162,7 +161,7 @@ def signal_condition(
     prompt = _prompt(model, model.conversation.encode(messages, reply_follows=True))
     for item in generate(model.llm, prompt, allowed=allowed, required=required):
         if isinstance(item, SignalBlock):
-            return model.project(modality, item.hidden[None], item.embedding[None])[0]
+            return model.condition(item)[0]
     raise AssertionError("a required modality always comes")  # see `generate`
 
 

@@ -327,7 +327,7 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--groups", nargs="+", default=None, metavar="NAME", help="default: all")
     parser.add_argument(
         "--num-inference-steps", type=_positive, metavar="N",
-        help="diffusion steps; default: 20 for the suite, each decoder's own for a table",
+        help="diffusion steps; default: each decoder's own",
     )  # fmt: skip
 
 

@@ -50,6 +50,11 @@ class Reply:
         return " ".join(part["text"] for part in self.parts if part["type"] == "text")
 
     @property
+    def media(self) -> list[dict[str, Any]]:
+        """The parts that are no words."""
+        return [part for part in self.parts if part["type"] != "text"]
+
+    @property
     def images(self) -> list[Image]:
         """PIL images."""
         return self._media("image")

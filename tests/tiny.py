@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from nextgpt_lite.config import NextGPTConfig
+from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
 from nextgpt_lite.encoders.config import SpectrumConfig, VisionConfig
 from nextgpt_lite.llm import LanguageModel
@@ -106,6 +107,8 @@ class TinyDecoder(nn.Module):
                 callback(step + 1, steps)
         generators = generator if isinstance(generator, list) else [generator] * len(condition)
         return [self._grey(*item) for item in zip(condition, generators, strict=True)]
+
+    generate_each = Decoder.generate_each
 
     def _grey(self, condition: Tensor, generator: torch.Generator) -> Any:
         grey = int(torch.randint(256, (1,), generator=generator)) // 2 + int(

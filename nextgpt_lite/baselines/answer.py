@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
 from nextgpt_lite.model import NextGPT
@@ -45,7 +44,7 @@ class Answer:
     @property
     def media(self) -> list[dict[str, Any]]:
         """The media parts of the reply, in order."""
-        return [part for part in self.reply.parts if part["type"] != "text"]
+        return self.reply.media
 
     def __str__(self) -> str:
         return "\n".join(f"{s.who}: {s.given} -> {s.result}" for s in self.steps)
@@ -115,15 +114,12 @@ def answers(
             if condition is not None:
                 waiting.setdefault(part["type"], []).append((part, condition, seed + index))
     for modality, items in waiting.items():
-        for first in range(0, len(items), batch_size):
-            batch = items[first : first + batch_size]
-            media = system.model.decoder(modality).generate(
-                torch.stack([condition for _, condition, _ in batch]),
-                num_inference_steps=num_inference_steps,
-                generator=[torch.Generator().manual_seed(seed) for _, _, seed in batch],
-            )
-            for (part, _, _), medium in zip(batch, media, strict=True):
-                part["data"] = medium
+        parts, conditions, own_seeds = zip(*items, strict=True)
+        media = system.model.decoder(modality).generate_each(
+            conditions, own_seeds, batch_size, num_inference_steps=num_inference_steps
+        )
+        for part, medium in zip(parts, media, strict=True):
+            part["data"] = medium
     for done in drafts:
         for made, part in zip(done.reply.made, done.media, strict=False):
             made.media = part["data"]

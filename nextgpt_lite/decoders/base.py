@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -215,6 +215,28 @@ class Decoder(nn.Module, ABC):
 
         condition = condition.to(self.device, torch.float32)
         return self._sample(condition, negative, steps, scale, generator, on_step)
+
+    def generate_each(
+        self,
+        conditions: Sequence[Tensor] | Tensor,
+        seeds: Sequence[int],
+        batch_size: int = 16,
+        **options: Any,
+    ) -> Iterator[Any]:
+        """A medium of each condition (L, C) from a seed of its own, made `batch_size` at a time.
+
+        Args:
+            options: of `generate`, all but its generator.
+        """
+        for first in range(0, len(seeds), batch_size):
+            yield from self.generate(
+                torch.stack([*conditions[first : first + batch_size]]),  # (B, L, C)
+                generator=[
+                    torch.Generator().manual_seed(seed)
+                    for seed in seeds[first : first + batch_size]
+                ],
+                **options,
+            )
 
     @torch.no_grad()
     def reconstruct(self, media: Sequence[Any]) -> list[Any]:

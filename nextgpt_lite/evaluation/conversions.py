@@ -120,7 +120,7 @@ def ask(model: NextGPT, request: Conversion, **options: Any) -> Reply:
 
 def score(request: Conversion, reply: Reply) -> float:
     """1 to 10: 1 + 9 times the mean, over media wanted or made, of the share of what is kept."""
-    media = {part["type"]: part["data"] for part in reply.parts if part["type"] != "text"}
+    media = {part["type"]: part["data"] for part in reply.media}
     names = [*request.wanted, *(name for name in media if name not in request.wanted)]
     shares = [_share(request, name, reply.text, media.get(name)) for name in names]
     return LEAST + (MOST - LEAST) * sum(shares) / len(shares)

@@ -95,16 +95,9 @@ def from_signals(
 
 def decode(decoder: Decoder, conditions: Tensor, setting: Setting) -> list[Any]:
     """Media of conditions (N, L, C), each with a seed of its own, a few at a time."""
-    made: list[Any] = []
-    for start in tqdm(range(0, len(conditions), BATCH), desc=decoder.modality, leave=False):
-        part = conditions[start : start + BATCH]
-        seeds = range(setting.seed + start, setting.seed + start + len(part))
-        made += decoder.generate(
-            part,
-            num_inference_steps=setting.steps,
-            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-        )
-    return made
+    seeds = range(setting.seed, setting.seed + len(conditions))
+    made = decoder.generate_each(conditions, seeds, BATCH, num_inference_steps=setting.steps)
+    return [*tqdm(made, desc=decoder.modality, total=len(conditions), leave=False)]
 
 
 def clip_similarity(features: Features, clips: Sequence[Any], texts: Sequence[str]) -> float:

@@ -66,7 +66,7 @@ def judge(reply: Reply, expected: dict[str, Any]) -> dict[str, bool]:
         (equal words; asked only of turns without media).
     """
     wanted = [part for part in expected["content"] if part["type"] != "text"]
-    given = [part for part in reply.parts if part["type"] != "text"]
+    given = reply.media
     result = {"modalities": [p["type"] for p in given] == [p["type"] for p in wanted]}
     if wanted:
         result["media"] = result["modalities"] and all(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,36 +21,16 @@ from transformers import DynamicCache
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.generation import Sampling, closed_ids
 from nextgpt_lite.model import NextGPT
+from nextgpt_lite.reply import Reply
 
 Message = dict[str, Any]
 ROWS = 64  # conversations that are answered at once
 MEDIA = {"image": 32, "audio": 32, "video": 8}  # media that are made at once
 
 
-@dataclass
-class Draft:
-    """A reply whose media are not made yet.
-
-    Attributes:
-        parts: in order; a media part has its decoder's "condition" (L, C).
-    """
-
-    parts: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """The words alone."""
-        return " ".join(part["text"] for part in self.parts if part["type"] == "text")
-
-    @property
-    def media(self) -> list[dict[str, Any]]:
-        """The parts that are no words."""
-        return [part for part in self.parts if part["type"] != "text"]
-
-
 @torch.inference_mode()
-def draft_all(model: NextGPT, conversations: Sequence[Sequence[Message]]) -> list[Draft]:
-    """The greedy reply to each conversation, its media as conditions.
+def draft_all(model: NextGPT, conversations: Sequence[Sequence[Message]]) -> list[Reply]:
+    """The greedy reply to each conversation; a media part has its "condition" (L, C), no "data".
 
     Args:
         conversations: messages that end with a user's; media of the user's are loaded ("data").
@@ -73,7 +52,7 @@ def draft_all(model: NextGPT, conversations: Sequence[Sequence[Message]]) -> lis
             embeddings = model.splice(embeddings, rows, starts, seen.to(model.device))
         prompts.append(embeddings[0])  # (S, D)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    drafts: dict[int, Draft] = {}
+    drafts: dict[int, Reply] = {}
     for first in range(0, len(order), ROWS):
         chosen = order[first : first + ROWS]
         drafts.update(zip(chosen, _answer(model, [prompts[i] for i in chosen]), strict=True))
@@ -88,14 +67,9 @@ def make(
     Runs under bf16 autocast where the processor has it, and attends eagerly there: the fused kernel
     takes half as long again for the many short rows of clips.
     """
-    made: list[Any] = []
-    size = MEDIA[decoder.modality]
     with autocast(decoder.device), _eager(decoder):
-        for first in range(0, len(conditions), size):
-            generators = [torch.Generator().manual_seed(s) for s in seeds[first : first + size]]
-            condition = torch.stack(list(conditions[first : first + size]))  # (B, L, C)
-            made += decoder.generate(condition, num_inference_steps=steps, generator=generators)
-    return made
+        size = MEDIA[decoder.modality]
+        return [*decoder.generate_each(conditions, seeds, size, num_inference_steps=steps)]
 
 
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
@@ -125,7 +99,7 @@ class _Writer:
     def __init__(self, model: NextGPT, limits: Sampling) -> None:
         self.model, self.limits = model, limits
         self.openers = {ids[0]: name for name, ids in model.llm.signal_ids.items()}
-        self.draft = Draft()
+        self.draft = Reply()
         self.done = False
         self._words: list[int] = []
         self._said = self._blocks = 0
@@ -176,7 +150,7 @@ class _Writer:
         self._words = []
 
 
-def _answer(model: NextGPT, prompts: list[Tensor]) -> list[Draft]:
+def _answer(model: NextGPT, prompts: list[Tensor]) -> list[Reply]:
     """Replies to prompts (S, D) of like length."""
     llm, limits = model.llm, Sampling()
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)  # (B,)

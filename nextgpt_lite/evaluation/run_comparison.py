@@ -34,7 +34,7 @@ def compare_models(
     *,
     prompts: int = 200,
     groups: Sequence[str] | None = None,
-    num_inference_steps: int = 20,
+    num_inference_steps: int | None = None,
     seed: int = SEED,
 ) -> str:
     """Asks every system everything and reports; goes on where an earlier call stopped.
@@ -45,7 +45,7 @@ def compare_models(
         output: gets the files above.
         prompts: of each group of instructions, half of them simple.
         groups: of `instructions.GROUPS`; None takes all.
-        num_inference_steps: of all decoders.
+        num_inference_steps: of all decoders; None takes each one's own.
         seed: of the instructions.
 
     Returns:
@@ -60,7 +60,7 @@ def compare_models(
     if unknown := [name for name in groups if name not in GROUPS]:
         raise ValueError(f"Group {unknown[0]!r} is unknown: use some of {', '.join(GROUPS)}.")
     asked = instructions((prompts + 1) // 2, seed, groups)
-    settings = {
+    settings: dict[str, object] = {
         "models": [str(m) for m in models], "caption_models": [str(m) for m in caption_models],
         "num_inference_steps": num_inference_steps, "instructions_seed": seed,
     }  # fmt: skip

@@ -23,10 +23,11 @@ from nextgpt_lite.evaluation.examination import Examiner, Found, Judged, judge_a
 from nextgpt_lite.evaluation.lite import with_media
 from nextgpt_lite.evaluation.parts import NAMES, any_scene, counted, gold_counted, gold_pairs
 from nextgpt_lite.evaluation.parts import related as related_pair
-from nextgpt_lite.evaluation.replies import Draft, Message, draft_all, make, told_conditions
+from nextgpt_lite.evaluation.replies import Message, draft_all, make, told_conditions
 from nextgpt_lite.evaluation.rows import Row, resampled, share, weakest
 from nextgpt_lite.evaluation.score import Score
 from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.reply import Reply
 from nextgpt_lite.world import dialogue
 from nextgpt_lite.world.describe import caption, parse
 from nextgpt_lite.world.dialogue_parts import assistant, telling, user
@@ -89,7 +90,7 @@ def _question(
             return [with_media(user(asked.text, scene))], asked.answer
 
 
-def _says(reply: Draft, answer: str) -> bool:
+def _says(reply: Reply, answer: str) -> bool:
     return reply.text.strip() == answer.strip() and not reply.media
 
 
@@ -229,7 +230,7 @@ def wanted(message: Message) -> tuple[str, ...]:
     return tuple(part["type"] for part in message["content"] if part["type"] != "text")
 
 
-def given(reply: Draft) -> tuple[str, ...]:
+def given(reply: Reply) -> tuple[str, ...]:
     """The media that the model wants to give, in order."""
     return tuple(part["type"] for part in reply.media)
 
@@ -259,7 +260,7 @@ class _Trial:
         self._waiting: dict[str, list[tuple[int, int, Any, Scene]]] = {m: [] for m in MODALITIES}
         self._made: list[tuple[int, int, Judged]] = []
 
-    def add(self, index: int, reply: Draft, expected: Message) -> None:
+    def add(self, index: int, reply: Reply, expected: Message) -> None:
         """Takes the media of reply `index`, which are of the right modalities."""
         scenes = [part["scene"] for part in expected["content"] if part["type"] != "text"]
         for place, (part, scene) in enumerate(zip(reply.media, scenes, strict=True)):

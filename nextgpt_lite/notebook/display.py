@@ -58,7 +58,7 @@ def reply_bundle(reply: Reply) -> dict[str, Any]:
         MIME: {
             "kind": "reply",
             "text": reply.text,
-            "media": [facts(part["data"]) for part in reply.parts if part["type"] != "text"],
+            "media": [facts(part["data"]) for part in reply.media],
             "signal_tokens": len(reply.signal_tokens),
             "seconds": round(reply.seconds, 3),
         },

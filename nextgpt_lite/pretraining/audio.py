@@ -253,11 +253,9 @@ def score_captions(
     made: list[Audio] = []
     for start in range(0, number, 16):
         some = asked[start : start + 16]
-        generators = [
-            torch.Generator().manual_seed(seed * number + start + i) for i in range(len(some))
-        ]
         condition = decoder.encode_text([caption(sound) for sound in some])
-        made += decoder.generate(condition, generator=generators, **options)
+        seeds = range(seed * number + start, seed * number + start + len(some))
+        made += decoder.generate_each(condition, seeds, 16, **options)
     return _shares(asked, made)
 
 

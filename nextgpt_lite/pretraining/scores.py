@@ -11,8 +11,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import torch
-
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.evaluation.parts import one_thing, related, several
 from nextgpt_lite.evaluation.score import Score
@@ -44,13 +42,9 @@ def measure(
     for first in range(0, number, BATCH):
         part = scenes[first : first + BATCH]
         condition = decoder.encode_text([caption(scene) for scene in part])
-        generators = [torch.Generator().manual_seed(seed + first + i) for i, _ in enumerate(part)]
-        media += decoder.generate(
-            condition,
-            num_inference_steps=steps,
-            guidance_scale=guidance_scale,
-            generator=generators,
-        )
+        seeds = range(seed + first, seed + first + len(part))
+        options = {"num_inference_steps": steps, "guidance_scale": guidance_scale}
+        media += decoder.generate_each(condition, seeds, BATCH, **options)
     verdicts = [verify(scene, medium) for scene, medium in zip(scenes, media, strict=True)]
     shares = {"exact": Score.of(v.correct for v in verdicts)}
     for name in dict.fromkeys(name for v in verdicts for name in v.attributes):
