@@ -62,6 +62,19 @@ def test_calls_between_marks_keep_their_order() -> None:
     assert words == "Here. and done"
 
 
+def test_a_medium_comes_from_its_own_seed_in_whatever_batch(model) -> None:
+    decoder = model.decoder("image")
+    conditions, seeds = decoder.encode_text(["one", "two", "three"]), [5, 6, 7]
+    together = decoder.generate_each(conditions, seeds, 2, num_inference_steps=1)
+    alone = [
+        decoder.generate(
+            condition[None], num_inference_steps=1, generator=torch.Generator().manual_seed(seed)
+        )[0]
+        for condition, seed in zip(conditions, seeds, strict=True)
+    ]
+    assert [picture.tobytes() for picture in together] == [p.tobytes() for p in alone]
+
+
 def test_a_pipeline_passes_words_only_and_keeps_every_one(model) -> None:
     plan = scripted(Call("image", caption(RED_CAR)), Call("audio", "a dog barks"))
     system = ToolPipeline(model, planner=plan)
