@@ -290,8 +290,8 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     name, steps = arguments.model or arguments.profile, arguments.num_inference_steps
     if arguments.table is None:
-        from nextgpt_lite.evaluation.rows import markdown
-        from nextgpt_lite.evaluation.suite import COUNT, QUICK, run_suite
+        from nextgpt_lite.evaluation.suite.rows import markdown
+        from nextgpt_lite.evaluation.suite.run import COUNT, QUICK, run_suite
 
         if arguments.output is None:
             raise ValueError("The suite writes its table and pictures: give --output DIR.")
@@ -299,7 +299,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         print(markdown(run_suite(name, arguments.output, count, steps or 20)))
         return
     from nextgpt_lite import NextGPT
-    from nextgpt_lite.evaluation.tables import Setting, run_table
+    from nextgpt_lite.evaluation.tables.run import Setting, run_table
 
     setting = Setting(
         arguments.count or 50, steps=steps, data=arguments.data, media=arguments.media
@@ -332,7 +332,7 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from nextgpt_lite.evaluation.run_comparison import compare_models
+    from nextgpt_lite.evaluation.comparison.run import compare_models
 
     report = compare_models(
         arguments.model,

@@ -17,7 +17,7 @@ from nextgpt_lite.ablation.grid import read_grid
 from nextgpt_lite.ablation.runner import ablate
 from nextgpt_lite.cli import main
 from nextgpt_lite.config import NextGPTConfig
-from nextgpt_lite.evaluation.comparison import read_rows
+from nextgpt_lite.evaluation.comparison.rows import read_rows
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.training.loop import Trainer
 from tests.tiny import tiny_model

@@ -15,17 +15,18 @@ import torch
 from PIL import Image
 
 from nextgpt_lite.chat import _prompt
-from nextgpt_lite.evaluation import choosing, lite_choices
-from nextgpt_lite.evaluation.choices import (
+from nextgpt_lite.evaluation.benchmarks import lite_choices
+from nextgpt_lite.evaluation.benchmarks.choices import (
     YES_NO,
     Choice,
     read_mmbench,
     read_mme,
     read_seed_bench,
 )
-from nextgpt_lite.evaluation.items import read_items
-from nextgpt_lite.evaluation.ranking import answer_losses
-from nextgpt_lite.evaluation.tables import Setting, run_table
+from nextgpt_lite.evaluation.benchmarks.items import read_items
+from nextgpt_lite.evaluation.tables import choosing
+from nextgpt_lite.evaluation.tables.ranking import answer_losses
+from nextgpt_lite.evaluation.tables.run import Setting, run_table
 from nextgpt_lite.media import MediaError, Video, save
 from nextgpt_lite.model import NextGPT
 from tests.tiny import tiny_model

@@ -12,16 +12,23 @@ from PIL import Image
 from nextgpt_lite.baselines import Answer, GroundTruth, answer
 from nextgpt_lite.config import locate
 from nextgpt_lite.encoders import Encoder
-from nextgpt_lite.evaluation import comparison, run_comparison, table14
-from nextgpt_lite.evaluation.aspects import Judge, scene_read, scenes_told
-from nextgpt_lite.evaluation.features import Features
-from nextgpt_lite.evaluation.instruction_files import (
+from nextgpt_lite.evaluation.comparison import rows as comparison
+from nextgpt_lite.evaluation.comparison import run as run_comparison
+from nextgpt_lite.evaluation.comparison import table14
+from nextgpt_lite.evaluation.comparison.aspects import Judge, scene_read, scenes_told
+from nextgpt_lite.evaluation.comparison.instruction_files import (
     read_instructions,
     scene_of,
     scene_record,
     write_instructions,
 )
-from nextgpt_lite.evaluation.instructions import GROUPS, LEVELS, Instruction, instructions
+from nextgpt_lite.evaluation.comparison.instructions import (
+    GROUPS,
+    LEVELS,
+    Instruction,
+    instructions,
+)
+from nextgpt_lite.evaluation.metrics.features import Features
 from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.dialogue_parts import modality_of

@@ -11,15 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from nextgpt_lite.evaluation import suite
-from nextgpt_lite.evaluation.contact import RIGHT, WRONG, Tile, write_sheets
-from nextgpt_lite.evaluation.examination import Examination, Found
 from nextgpt_lite.evaluation.lite import with_media
-from nextgpt_lite.evaluation.parts import PROBES, counted, related, unseen_colour, unseen_count
-from nextgpt_lite.evaluation.replies import draft_all, make, told_conditions
-from nextgpt_lite.evaluation.rows import Row, markdown, mean, resampled, share, weakest
 from nextgpt_lite.evaluation.score import Score
-from nextgpt_lite.evaluation.whole import macro_f1
+from nextgpt_lite.evaluation.suite import run as suite
+from nextgpt_lite.evaluation.suite.contact import RIGHT, WRONG, Tile, write_sheets
+from nextgpt_lite.evaluation.suite.dialogues import macro_f1
+from nextgpt_lite.evaluation.suite.encoder import PROBES
+from nextgpt_lite.evaluation.suite.examination import Examination, Found
+from nextgpt_lite.evaluation.suite.prompts import counted, related, unseen_colour, unseen_count
+from nextgpt_lite.evaluation.suite.replies import draft_all, make, told_conditions
+from nextgpt_lite.evaluation.suite.rows import Row, markdown, mean, resampled, share, weakest
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.world import dialogue
 from nextgpt_lite.world.describe import caption

@@ -10,8 +10,8 @@ import pytest
 import scipy.linalg
 import torch
 
-from nextgpt_lite.evaluation import captioning, distances
-from nextgpt_lite.evaluation.captioning import words_of
+from nextgpt_lite.evaluation.metrics import captioning, distances
+from nextgpt_lite.evaluation.metrics.captioning import words_of
 from nextgpt_lite.media import Audio
 
 CANDIDATES = [

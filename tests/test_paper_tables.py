@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from nextgpt_lite.cli import main
-from nextgpt_lite.evaluation import conversions, describing, editing, generating
-from nextgpt_lite.evaluation.features import Features
-from nextgpt_lite.evaluation.items import lite_items
-from nextgpt_lite.evaluation.paper import TABLES
-from nextgpt_lite.evaluation.tables import Setting, run_table
+from nextgpt_lite.evaluation.benchmarks.items import lite_items
+from nextgpt_lite.evaluation.metrics.features import Features
+from nextgpt_lite.evaluation.tables import conversions, describing, editing, generating
+from nextgpt_lite.evaluation.tables.paper import TABLES
+from nextgpt_lite.evaluation.tables.run import Setting, run_table
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.describe import caption

@@ -11,18 +11,11 @@ import pytest
 from PIL import Image
 
 from nextgpt_lite.baselines.answer import Answer
-from nextgpt_lite.evaluation.agreement import agreement, alpha
-from nextgpt_lite.evaluation.instructions import Instruction
-from nextgpt_lite.evaluation.ratings import (
-    QUESTIONS,
-    Item,
-    Results,
-    Session,
-    item_of,
-    read_items,
-    read_judgements,
-    write_items,
-)
+from nextgpt_lite.evaluation.comparison.instructions import Instruction
+from nextgpt_lite.evaluation.ratings.agreement import agreement, alpha
+from nextgpt_lite.evaluation.ratings.items import Item, item_of, read_items, write_items
+from nextgpt_lite.evaluation.ratings.results import Results
+from nextgpt_lite.evaluation.ratings.session import QUESTIONS, Session, read_judgements
 from nextgpt_lite.media import MediaError
 from nextgpt_lite.notebook.display import MIME
 from nextgpt_lite.notebook.rating import RatingWidget, rating_html

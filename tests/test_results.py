@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nextgpt_lite.ablation.table import COLUMNS
-from nextgpt_lite.evaluation.comparison import read_rows, where
-from nextgpt_lite.evaluation.table14 import differences, table14
+from nextgpt_lite.evaluation.comparison.rows import read_rows, where
+from nextgpt_lite.evaluation.comparison.table14 import differences, table14
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 TABLES = sorted(RESULTS.glob("lite_messenger/*.csv"))  # of `ablate`

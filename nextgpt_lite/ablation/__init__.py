@@ -19,7 +19,7 @@ may share a folder, and what they have in common.
 | `id`, `group`, `level`, `skill`, `split`, `pairs`, `length` | of the `Instruction` that was \
 asked; the same ids in every cell and seed, so that answers pair up |
 | `wanted`, `given` | media that should come, and that came, joined by "+" |
-| `following`, `rationality`, `quality` | the aspects, 0 to 100 (`evaluation.aspects`) |
+| `following`, `rationality`, `quality` | the aspects, 0 to 100 (`evaluation.comparison.aspects`) |
 | `text` | the words of the reply |
 | `messenger`, `lora_rank` | settings of the cell |
 | `signal_tokens`, `projection`, `distance`, `denoising`, `hidden_layer` | the same, empty where \
@@ -28,6 +28,6 @@ captions are the messenger; `signal_tokens` as image/audio/video |
 are not the stage's own |
 | `key` | hash of all that made the answers; the name of the cell's file begins with it |
 
-All but the last four lines are the columns of `evaluation.comparison`, whose `read_rows`, `mean`
-and `difference`, and the tables of `evaluation.table14`, read this file too.
+All but the last four lines are the columns of `evaluation.comparison.rows`, whose `read_rows`,
+`mean` and `difference`, and the tables of `evaluation.comparison.table14`, read this file too.
 """

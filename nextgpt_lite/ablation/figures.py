@@ -1,7 +1,7 @@
 """What a table of results says: means with intervals, differences, one figure; from the CSV alone.
 
 Knows: the order of cells, the figure's form. Leaves to others: the rows (`table`), the statistics
-(`comparison`).
+(`evaluation.comparison`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nextgpt_lite.evaluation.aspects import ASPECTS
-from nextgpt_lite.evaluation.comparison import Row, difference, mean, read_rows, where
-from nextgpt_lite.evaluation.instructions import GROUPS, LEVELS
+from nextgpt_lite.evaluation.comparison.aspects import ASPECTS
+from nextgpt_lite.evaluation.comparison.instructions import GROUPS, LEVELS
+from nextgpt_lite.evaluation.comparison.rows import Row, difference, mean, read_rows, where
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

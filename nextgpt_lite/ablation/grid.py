@@ -25,7 +25,7 @@ from nextgpt_lite.ablation.score import ScoreSettings
 from nextgpt_lite.config import NextGPTConfig, locate
 from nextgpt_lite.data.records import KINDS
 from nextgpt_lite.decoders.base import read_json
-from nextgpt_lite.evaluation.instructions import GROUPS
+from nextgpt_lite.evaluation.comparison.instructions import GROUPS
 from nextgpt_lite.model import check_layer
 from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES, Stage

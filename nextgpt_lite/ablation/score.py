@@ -1,7 +1,7 @@
 """What a trained cell is asked, and what its answers are worth.
 
 Knows: which instructions are drawn. Leaves to others: the instructions (`instructions`), their
-answers and what they are worth (`comparison`, `aspects`).
+answers and what they are worth (`evaluation.comparison`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from tqdm.auto import tqdm
 
 from nextgpt_lite.baselines import Chat
-from nextgpt_lite.evaluation.aspects import Judge
-from nextgpt_lite.evaluation.comparison import Row, judged
-from nextgpt_lite.evaluation.features import Features
-from nextgpt_lite.evaluation.instructions import Instruction, instructions
+from nextgpt_lite.evaluation.comparison.aspects import Judge
+from nextgpt_lite.evaluation.comparison.instructions import Instruction, instructions
+from nextgpt_lite.evaluation.comparison.rows import Row, judged
+from nextgpt_lite.evaluation.metrics.features import Features
 from nextgpt_lite.model import NextGPT
 
 

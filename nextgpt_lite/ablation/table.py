@@ -2,7 +2,7 @@
 in JSON all that made the answers.
 
 Knows: the columns of settings. Leaves to others: the columns of an answer, and reading them
-(`comparison`).
+(`evaluation.comparison`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.evaluation import comparison
+from nextgpt_lite.evaluation.comparison import rows as comparison
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.training.checkpoint import beside
 

@@ -1,7 +1,7 @@
 """Means with intervals, and paired tests, for the same prompts under several training seeds.
 
 Knows: resampling seeds and prompts, sign flips, precision and recall. Leaves to others: what is
-measured (`aspects`), how it is shown.
+measured (`comparison.aspects`), how it is shown.
 
 A result is a table of seeds x prompts, with NaN where there is none. A difference between two
 systems is uncertain because other seeds would have trained other models and because other prompts

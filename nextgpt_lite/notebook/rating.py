@@ -17,7 +17,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from nextgpt_lite.evaluation.ratings import LETTERS, MOST, QUESTIONS, Item, Mode, Session
+from nextgpt_lite.evaluation.ratings.items import LETTERS, Item
+from nextgpt_lite.evaluation.ratings.session import MOST, QUESTIONS, Mode, Session
 from nextgpt_lite.notebook.display import MIME, Bundle, parts_html
 
 FRAME = "border:3px solid {};border-radius:8px;padding:4px 8px;margin:3px;min-width:140px"

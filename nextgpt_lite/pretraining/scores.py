@@ -1,7 +1,8 @@
 """Measures a decoder by the world's verifier: caption in, medium out, is it what was asked for?
 
 Knows: seeds, shares with their 95 % intervals, the text of a card. Leaves to others: prompts of one
-kind at a time (`evaluation.parts`), decoders, the verifier, the whole table (`evaluation.suite`).
+kind at a time (`evaluation.suite.prompts`), decoders, the verifier, the whole table
+(`evaluation.suite`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from random import Random
 from typing import Any
 
 from nextgpt_lite.decoders.base import Decoder
-from nextgpt_lite.evaluation.parts import one_thing, related, several
 from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.suite.prompts import one_thing, related, several
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.scene import Scene
 from nextgpt_lite.world.scene import sample_clip as clip

@@ -177,7 +177,7 @@ show_pictures(pictures, titles, columns=len(systems))
 # them use wordings and pairs that training never contains.
 
 # %%
-from nextgpt_lite.evaluation.instructions import instructions
+from nextgpt_lite.evaluation.comparison.instructions import instructions
 
 test = instructions(prompts, groups=("image",))
 for one in test[: prompts + 6]:
@@ -199,9 +199,9 @@ for one in test[: prompts + 6]:
 #   in the space of the frozen encoder; 0 if the verifier cannot read it.
 
 # %%
-from nextgpt_lite.evaluation.aspects import Judge
-from nextgpt_lite.evaluation.comparison import judged
-from nextgpt_lite.evaluation.features import Features
+from nextgpt_lite.evaluation.comparison.aspects import Judge
+from nextgpt_lite.evaluation.comparison.rows import judged
+from nextgpt_lite.evaluation.metrics.features import Features
 
 judge = Judge(Features(model.encoder, profile))
 rows = []
@@ -222,7 +222,8 @@ print(len(rows), "answers, the first:", rows[0])
 
 # %%
 from nextgpt_lite.evaluation.lite import with_media
-from nextgpt_lite.evaluation.ratings import Session, item_of
+from nextgpt_lite.evaluation.ratings.items import item_of
+from nextgpt_lite.evaluation.ratings.session import Session
 from nextgpt_lite.notebook.rating import RatingWidget
 
 one = test[-1]
@@ -270,7 +271,7 @@ record("ends of the interval, by hand against package", off)
 # %%
 from IPython.display import Markdown, display
 
-from nextgpt_lite.evaluation.table14 import table14
+from nextgpt_lite.evaluation.comparison.table14 import table14
 
 display(Markdown(table14(rows)))
 
@@ -284,7 +285,7 @@ display(Markdown(table14(rows)))
 # too sure of itself, so a claim below needs both.
 
 # %%
-from nextgpt_lite.evaluation.comparison import difference, mean, where
+from nextgpt_lite.evaluation.comparison.rows import difference, mean, where
 
 
 def verdict(rows, first, second, aspect, level):
@@ -320,7 +321,7 @@ record("rationality, ground truth", truth.mean)
 # words alone.
 
 # %%
-from nextgpt_lite.evaluation.comparison import decided
+from nextgpt_lite.evaluation.comparison.rows import decided
 from nextgpt_lite.evaluation.lite import with_media
 from nextgpt_lite.world.dialogue_parts import modality_of
 
@@ -357,7 +358,7 @@ for system in (pipeline, end_to_end):
 #   trained for longer, by `nextgpt-lite compare`.
 
 # %%
-from nextgpt_lite.evaluation.comparison import read_rows
+from nextgpt_lite.evaluation.comparison.rows import read_rows
 
 results = session.data.parent / "results"
 shipped = []
@@ -372,8 +373,8 @@ display(Markdown(table14(shipped or rows)))
 import matplotlib
 from matplotlib.figure import Figure
 
-from nextgpt_lite.evaluation.aspects import ASPECTS
-from nextgpt_lite.evaluation.table14 import systems_of
+from nextgpt_lite.evaluation.comparison.aspects import ASPECTS
+from nextgpt_lite.evaluation.comparison.table14 import systems_of
 from nextgpt_lite.notebook.plots import show_figure
 
 shown = where(shipped or rows, group="image")
@@ -493,7 +494,7 @@ check("pipeline.bootstrap", ends)
 # |---|---|---|
 # | appendix G, HuggingGPT | `baselines.ToolPipeline` | `tests/test_baselines.py` |
 # | appendix G, NExT-GPT-caption | `messenger="caption"` | `tests/test_messenger.py` |
-# | appendix G, instructions | `evaluation.instructions` | `tests/test_comparison.py` |
-# | appendix G, three aspects | `evaluation.aspects` | `tests/test_comparison.py` |
-# | Table 14 | `evaluation.table14` | `tests/test_comparison.py` |
+# | appendix G, instructions | `evaluation.comparison.instructions` | `tests/test_comparison.py` |
+# | appendix G, three aspects | `evaluation.comparison.aspects` | `tests/test_comparison.py` |
+# | Table 14 | `evaluation.comparison.table14` | `tests/test_comparison.py` |
 # | not in the paper | `evaluation.statistics` | `tests/test_statistics.py` |

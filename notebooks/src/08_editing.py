@@ -123,8 +123,8 @@ show_pictures([given, *row], ["given", *(f"{s}" for s in strengths)])
 # %% tags=["hide-input"]
 from matplotlib.figure import Figure
 
-from nextgpt_lite.evaluation.editing import edits
 from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.tables.editing import edits
 from nextgpt_lite.notebook.plots import show_figure
 from nextgpt_lite.world.verify import read_picture, verify
 
@@ -213,7 +213,7 @@ show_pictures(
 # %%
 from PIL import Image
 
-from nextgpt_lite.evaluation.editing import mask_of
+from nextgpt_lite.evaluation.tables.editing import mask_of
 from nextgpt_lite.world.render import layout
 
 x, y = layout(green, seed)[0][0]  # the middle of one of the apples
@@ -234,7 +234,7 @@ record("outside the mask nothing changed", outside)
 # same. Diffusers has no such pipeline, which is why there is a loop here.
 
 # %%
-from nextgpt_lite.evaluation.distances import mel_cepstral_distortion
+from nextgpt_lite.evaluation.metrics.distances import mel_cepstral_distortion
 from nextgpt_lite.notebook.plots import show_sound
 from nextgpt_lite.world.scene import Sound
 
@@ -276,7 +276,7 @@ record("first stroke untouched", bool(unchanged < 1e-6))
 # For a clip the mask follows the thing from frame to frame.
 
 # %%
-from nextgpt_lite.evaluation.editing import Edit
+from nextgpt_lite.evaluation.tables.editing import Edit
 from nextgpt_lite.notebook.plots import show_clip
 from nextgpt_lite.world.scene import Clip
 
@@ -307,7 +307,7 @@ print(verify(drive.wanted, filmed).attributes)
 # in our table, so that an editor is read against them.
 
 # %%
-from nextgpt_lite.evaluation.tables import Setting, run_table
+from nextgpt_lite.evaluation.tables.run import Setting, run_table
 
 sheet = run_table(8, model, Setting(wishes, steps=inference_steps, seed=seed))
 print(sheet.markdown().split("| the paper")[0])
@@ -386,5 +386,5 @@ check("editing.unchanged", lazy)
 # |---|---|---|
 # | Tables 8 to 10, the task | `decoders.editing.edit` | `tests/test_editing.py` |
 # | the same from a conversation | `NextGPT.edit` | `tests/test_editing.py` |
-# | Table 8, CLIP and FID | `evaluation.editing` | `tests/test_paper_tables.py` |
-# | Table 10, MCD | `evaluation.distances.mel_cepstral_distortion` | `tests/test_metrics.py` |
+# | Table 8, CLIP and FID | `evaluation.tables.editing` | `tests/test_paper_tables.py` |
+# | Table 10, MCD | `evaluation.metrics.distances` | `tests/test_metrics.py` |

@@ -44,7 +44,7 @@ model = NextGPT.from_pretrained(checkpoint)
 import math
 from collections import Counter
 
-from nextgpt_lite.evaluation.captioning import cider_each, words_of
+from nextgpt_lite.evaluation.metrics.captioning import cider_each, words_of
 
 
 def runs(text, n):
@@ -86,8 +86,8 @@ def cider(candidates, references):
 # the canonical caption and four paraphrases.
 
 # %%
-from nextgpt_lite.evaluation.describing import describe, lite_spice
-from nextgpt_lite.evaluation.items import lite_items
+from nextgpt_lite.evaluation.benchmarks.items import lite_items
+from nextgpt_lite.evaluation.tables.describing import describe, lite_spice
 from nextgpt_lite.notebook.plots import show_pictures
 from nextgpt_lite.notebook.results import record
 
@@ -173,8 +173,8 @@ record("share of facts that hold in the lies", true_facts)
 # %%
 import torch
 
-from nextgpt_lite.evaluation.distances import frechet_distance
-from nextgpt_lite.evaluation.features import Features
+from nextgpt_lite.evaluation.metrics.distances import frechet_distance
+from nextgpt_lite.evaluation.metrics.features import Features
 
 features = Features.of(model)
 print(features.name)
@@ -230,7 +230,7 @@ record(
 # `run_table(n, model)` is what `nextgpt-lite evaluate --table n` prints.
 
 # %%
-from nextgpt_lite.evaluation.tables import Setting, run_table
+from nextgpt_lite.evaluation.tables.run import Setting, run_table
 
 setting = Setting(items, steps=inference_steps, seed=seed)
 sheets = {n: run_table(n, model, setting) for n in (2, 4)}
@@ -250,7 +250,7 @@ print(sheets[4].markdown().split("| the paper")[0])
 # such a number stands for in a single case:
 
 # %%
-from nextgpt_lite.evaluation.generating import from_signals
+from nextgpt_lite.evaluation.tables.generating import from_signals
 from nextgpt_lite.notebook.plots import show_sound
 
 sound = lite_items("audio", 3, seed=seed)[0]
@@ -286,8 +286,8 @@ record("MMBench, instance level", sheets[13].rows["NExT-GPT"][4])
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nextgpt_lite.evaluation.choices import YES_NO, read_mme
-from nextgpt_lite.evaluation.lite_choices import write_mme
+from nextgpt_lite.evaluation.benchmarks.choices import YES_NO, read_mme
+from nextgpt_lite.evaluation.benchmarks.lite_choices import write_mme
 from nextgpt_lite.evaluation.score import Score
 
 with TemporaryDirectory() as folder:
@@ -321,8 +321,8 @@ record("colour named right", Score.of(knows).rate)
 # judge a cell by it. Two equal scores have no width, and mean nothing yet.
 
 # %%
-from nextgpt_lite.evaluation.conversions import figure as draw
-from nextgpt_lite.evaluation.conversions import grid
+from nextgpt_lite.evaluation.tables.conversions import figure as draw
+from nextgpt_lite.evaluation.tables.conversions import grid
 
 wanted = [("text",), ("image",), ("audio",), ("image", "audio")]
 cells = grid(model, 2, wanted=wanted, seed=seed, num_inference_steps=inference_steps)
@@ -391,8 +391,8 @@ check("evaluation.coin", coin)
 #
 # | paper | here | held by |
 # |---|---|---|
-# | Tables 5, 6, 7, 11 | `evaluation.captioning` | `tests/test_metrics.py` |
-# | Tables 2, 3, 4 | `evaluation.distances` | `tests/test_metrics.py` |
-# | Tables 12, 13 | `evaluation.choices`, `ranking` | `tests/test_benchmark_files.py` |
-# | Figure 5 | `evaluation.conversions` | `tests/test_paper_tables.py` |
-# | every table | `evaluation.tables.run_table` | `tests/test_paper_tables.py` |
+# | Tables 5, 6, 7, 11 | `evaluation.metrics.captioning` | `tests/test_metrics.py` |
+# | Tables 2, 3, 4 | `evaluation.metrics.distances` | `tests/test_metrics.py` |
+# | Tables 12, 13 | `evaluation.tables.ranking` | `tests/test_benchmark_files.py` |
+# | Figure 5 | `evaluation.tables.conversions` | `tests/test_paper_tables.py` |
+# | every table | `evaluation.tables.run` | `tests/test_paper_tables.py` |

@@ -1,0 +1,158 @@
+"""What a table is measured on: media with their captions, from the lite world or from real files.
+
+Knows: the lite world's own test items, and the annotation files of COCO-caption and NoCaps, of
+Karpathy's splits (COCO, Flickr 30K), of MSR-VTT and of AudioCaps, as they are published.
+Leaves to others: reading media (`media`), what is done with an item (`evaluation.tables`).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from nextgpt_lite.data.stream import parse
+from nextgpt_lite.evaluation.lite import sample_scene
+from nextgpt_lite.media import load, safe_path
+from nextgpt_lite.world.describe import caption, paraphrase
+from nextgpt_lite.world.render import render
+from nextgpt_lite.world.scene import Scene, Split
+
+REFERENCES = 5  # captions of an item, as COCO has
+
+
+@dataclass(frozen=True)
+class Item:
+    """One medium and what people say of it; a scene of the lite world, or a file."""
+
+    id: str
+    modality: str
+    captions: tuple[str, ...]
+    source: Scene | Path
+    seed: int = 0
+
+    def media(self) -> Any:
+        """The medium, rendered or read; raises MediaError for a file that cannot be read."""
+        if isinstance(self.source, Path):
+            return load(self.modality, self.source)
+        return render(self.source, self.seed)
+
+
+def lite_items(
+    modality: str, count: int, split: Split = "train", seed: int = 2_000_000
+) -> list[Item]:
+    """Scenes of the lite world with five captions each: the canonical one and four paraphrases.
+
+    Args:
+        split: "held_out" has pairs and wordings no training has seen (sounds: wordings only).
+        seed: far from those of training.
+    """
+    rng = Random(f"{seed}/{modality}/{split}")
+    items = []
+    for index in range(count):
+        scene = sample_scene(modality, rng, split)
+        others = [paraphrase(scene, rng, split) for _ in range(REFERENCES - 1)]
+        items.append(
+            Item(f"{modality}_{index}", modality, (caption(scene), *others), scene, seed + index)
+        )
+    return items
+
+
+def read_items(annotations: str | Path, media: str | Path | None = None) -> list[Item]:
+    """The items of a published annotation file, told by its fields, those with a medium at hand.
+
+    Args:
+        annotations: COCO's and NoCaps' `captions_*.json`, Karpathy's `dataset_*.json` (its test
+            split), MSR-VTT's `*videodatainfo.json` (its test split), AudioCaps' `test.csv`.
+        media: where the media lie; None means beside the file.
+
+    Raises:
+        ValueError: the file is none of these, lacks a field, or names no medium that is there.
+    """
+    path = Path(annotations)
+    if not path.is_file():
+        raise ValueError(f"{path} is no file: give the annotation file of the benchmark.")
+    folder = path.parent if media is None else Path(media)
+    try:
+        named = list(_read(path))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: an item lacks {error}; fetch the file again.") from error
+    items = []
+    for modality, identity, names, captions in named:
+        places = [safe_path(folder, name) for name in names]
+        found = next((place for place in places if place.is_file()), None)
+        if found is not None:
+            items.append(Item(identity, modality, tuple(captions), found))
+    if not items:
+        raise ValueError(
+            f"{path}: none of its {len(named)} media lies in {folder}; name their folder "
+            "by --media."
+        )
+    return items
+
+
+Named = Iterator[tuple[str, str, list[str], list[str]]]  # modality, id, file names, captions
+
+
+def _read(path: Path) -> Named:
+    if path.suffix == ".csv":
+        return _audiocaps(path)
+    values = parse(path.read_bytes())
+    keys = set(values) if isinstance(values, dict) else set()
+    readers: tuple[tuple[set[str], Callable[[Any], Named]], ...] = (
+        ({"annotations", "images"}, _coco),
+        ({"videos", "sentences"}, _msr_vtt),
+        ({"images"}, _karpathy),
+    )
+    for fields, reader in readers:
+        if fields <= keys:
+            return reader(values)
+    raise ValueError(
+        f"{path} has the fields {sorted(keys)}: give COCO's, NoCaps', Karpathy's or MSR-VTT's JSON "
+        "or AudioCaps' CSV."
+    )
+
+
+def _coco(values: dict[str, Any]) -> Named:
+    captions: dict[Any, list[str]] = {}
+    for entry in values["annotations"]:
+        captions.setdefault(entry["image_id"], []).append(entry["caption"].strip())
+    for image in values["images"]:
+        if said := captions.get(image["id"]):
+            yield "image", str(image["id"]), [image["file_name"]], said
+
+
+def _karpathy(values: dict[str, Any]) -> Named:
+    for image in values["images"]:
+        if image["split"] == "test":
+            name = image["filename"]
+            names = [name, f"{image['filepath']}/{name}"] if "filepath" in image else [name]
+            identity = str(image.get("imgid", name))
+            yield "image", identity, names, [s["raw"].strip() for s in image["sentences"]]
+
+
+def _msr_vtt(values: dict[str, Any]) -> Named:
+    captions: dict[str, list[str]] = {}
+    for entry in values["sentences"]:
+        captions.setdefault(entry["video_id"], []).append(entry["caption"].strip())
+    for video in values["videos"]:
+        name = video["video_id"]
+        if video["split"] == "test" and name in captions:
+            yield "video", name, [f"{name}.mp4"], captions[name]
+
+
+def _audiocaps(path: Path) -> Named:
+    captions: dict[str, list[str]] = {}
+    numbers: dict[str, list[str]] = {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            name = row["youtube_id"]
+            captions.setdefault(name, []).append(row["caption"].strip())
+            numbers.setdefault(name, []).append(row["audiocap_id"])
+    for name, said in captions.items():
+        stems = [name, f"Y{name}", *numbers[name]]
+        files = [stem + suffix for stem in stems for suffix in (".wav", ".flac", ".mp3")]
+        yield "audio", name, files, said

@@ -1,0 +1,111 @@
+"""What people judge: an instruction, and the answers of several systems to it.
+
+Knows: an item, and the folder that can be sent to raters. Leaves to others: the order in which it
+is shown, and without which names (`session`).
+
+    FOLDER/items.json and media   by `write_items`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nextgpt_lite.baselines.answer import Answer
+from nextgpt_lite.evaluation.comparison.instructions import Instruction
+from nextgpt_lite.media import load, safe_path, save
+from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.world.render import render
+
+LETTERS = "ABCD"
+Parts = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One instruction and the answers to it.
+
+    Attributes:
+        id, group, level: as in `comparison.rows`: which instruction, what it asks for, how hard it
+            is.
+        asked: the parts of the conversation up to where an answer is wanted (see `item_of`).
+        answers: the parts of each system's reply, by the system's name; two to four.
+    """
+
+    id: str
+    group: str
+    level: str
+    asked: Parts
+    answers: dict[str, Parts]
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.answers) <= len(LETTERS):
+            raise ValueError(f"Item {self.id!r} has {len(self.answers)} answers: give two to four.")
+
+
+def item_of(instruction: Instruction, answers: Mapping[str, Answer]) -> Item:
+    """An instruction with its whole conversation, true media in it, and each system's answer."""
+    several = len(instruction.messages) > 1
+    asked: Parts = []
+    for turn in instruction.messages:
+        who = f"{turn['role'].capitalize()}: " if several else ""
+        for part in turn["content"]:
+            if part["type"] == "text":
+                asked.append({"type": "text", "text": who + part["text"]})
+            else:
+                asked.append({"type": part["type"], "data": render(part["scene"])})
+    given = {name: answer.reply.parts for name, answer in answers.items()}
+    return Item(instruction.id, instruction.group, instruction.level, asked, given)
+
+
+def write_items(items: Sequence[Item], folder: str | Path) -> None:
+    """Writes `items.json` and the media, so that others can judge them."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, int] = dict.fromkeys(MODALITIES, 0)
+
+    def stored(part: dict[str, Any]) -> dict[str, Any]:
+        if part["type"] == "text":
+            return {"type": "text", "text": part["text"]}
+        row = MODALITIES[part["type"]]
+        name = f"{row.name}_{counts[row.name]:04}{row.suffix}"  # says nothing of the system
+        counts[row.name] += 1
+        save(row.name, part["data"], folder / name)
+        return {"type": row.name, "path": name}
+
+    plain = [
+        {
+            **{name: getattr(item, name) for name in ("id", "group", "level")},
+            "asked": [stored(part) for part in item.asked],
+            "answers": {n: [stored(p) for p in parts] for n, parts in sorted(item.answers.items())},
+        }
+        for item in items
+    ]
+    (folder / "items.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+
+
+def read_items(folder: str | Path) -> list[Item]:
+    """What `write_items` wrote, media loaded.
+
+    Raises:
+        MediaError: a medium is missing or lies outside the folder.
+    """
+    folder = Path(folder)
+
+    def loaded(part: dict[str, Any]) -> dict[str, Any]:
+        if part["type"] == "text":
+            return part
+        return {"type": part["type"], "data": load(part["type"], safe_path(folder, part["path"]))}
+
+    values = json.loads((folder / "items.json").read_text(encoding="utf-8"))
+    return [
+        Item(
+            **{name: each[name] for name in ("id", "group", "level")},
+            asked=[loaded(part) for part in each["asked"]],
+            answers={name: [loaded(p) for p in parts] for name, parts in each["answers"].items()},
+        )
+        for each in values
+    ]

@@ -1,0 +1,171 @@
+"""One person's judgements of items, shown without the systems' names.
+
+Paper, appendix F (1 to 10) and G (which of the four models' answers ...): several people, three
+aspects. Knows: the questions, what is shown in which order, what was said so far. Leaves to others:
+showing it (`notebook.rating`), items (`items`), tables of several people (`results`).
+
+    RATER.jsonl   one line for each judgement, written at once: a session goes on
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+from nextgpt_lite.evaluation.ratings.items import Item
+from nextgpt_lite.training.checkpoint import beside
+
+QUESTIONS = {
+    "following": "Does the answer, words and media, respond to the instruction?",
+    "rationality": "Do the media show what the instruction means?",
+    "quality": "How good are the media, whatever was asked for?",
+}
+MOST = 10  # points
+Mode = Literal["points", "best"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one person said of one item in one aspect.
+
+    Attributes:
+        order: the systems as they stood, from the left.
+        points: of each in that order: 1 to 10, or 1 for the best and 0 for the others.
+        seconds: it took.
+    """
+
+    id: str
+    group: str
+    level: str
+    aspect: str
+    order: tuple[str, ...]
+    points: tuple[int, ...]
+    mode: Mode = "points"
+    seconds: float = 0.0
+
+
+class Session:
+    """One person's judgements, in a seeded order that hides the systems.
+
+    Items come in another order for every rater, answers in another order for every item; the
+    three aspects of an item are asked one after the other, its answers staying where they are.
+
+    Args:
+        items: what is judged.
+        path: the file that is gone on with, or made.
+        rater: who judges.
+        mode: "points" asks for 1 to 10 each, "best" for one of them.
+        seed: of both orders.
+
+    Raises:
+        ValueError: the file was written in the other mode.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        path: str | Path,
+        rater: str,
+        mode: Mode = "points",
+        seed: int = 0,
+    ) -> None:
+        self.items = {item.id: item for item in items}
+        self.path, self.rater, self.mode, self.seed = Path(path), rater, mode, seed
+        order = sorted(self.items)
+        Random(f"{seed}/{rater}").shuffle(order)
+        self.tasks = [(name, aspect) for name in order for aspect in QUESTIONS]
+        self._begun = time.monotonic()
+        self.judgements = read_judgements(self.path) if self.path.is_file() else []
+        if other := next((j for j in self.judgements if j.mode != mode), None):
+            raise ValueError(
+                f"{self.path} holds judgements by {other.mode!r}: choose that mode, another file."
+            )
+        if self.judgements:
+            self._rewrite(self.judgements)  # without a line that was cut off
+
+    @property
+    def task(self) -> tuple[Item, str] | None:
+        """The item and the aspect to be judged now; None when all are."""
+        done = {(j.id, j.aspect) for j in self.judgements}
+        left = next((task for task in self.tasks if task not in done), None)
+        return None if left is None else (self.items[left[0]], left[1])
+
+    @property
+    def done(self) -> int:
+        """How many of `tasks` are judged."""
+        return len({(j.id, j.aspect) for j in self.judgements} & {*self.tasks})
+
+    def order(self, item: Item) -> tuple[str, ...]:
+        """The systems of an item as they stand, from the left."""
+        names = sorted(item.answers)
+        Random(f"{self.seed}/{self.rater}/{item.id}").shuffle(names)
+        return tuple(names)
+
+    def judge(self, points: Sequence[int]) -> None:
+        """Takes the points of the answers from the left, and keeps them.
+
+        Raises:
+            ValueError: too few or too many, or out of range.
+            OSError: the file cannot be written.
+        """
+        if self.task is None:
+            raise ValueError("All is judged: there is nothing left to give points to.")
+        item, aspect = self.task
+        order = self.order(item)
+        least = 1 if self.mode == "points" else 0
+        most = MOST if self.mode == "points" else 1
+        right = len(points) == len(order) and all(least <= p <= most for p in points)
+        if not right or (self.mode == "best" and sum(points) != 1):
+            wish = "1 to 10 for each" if self.mode == "points" else "one of the"
+            raise ValueError(f"Points are {[*points]}: give {wish} of {len(order)} answers.")
+        seconds = round(time.monotonic() - self._begun, 1)
+        said = Judgement(
+            item.id, item.group, item.level, aspect, order, tuple(points), self.mode, seconds
+        )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(_line(said))
+            file.flush()
+            os.fsync(file.fileno())
+        self.judgements.append(said)
+        self._begun = time.monotonic()
+
+    def undo(self) -> None:
+        """Takes the latest judgement back."""
+        if self.judgements:
+            self._rewrite(self.judgements[:-1])
+            self.judgements.pop()
+
+    def _rewrite(self, judgements: Sequence[Judgement]) -> None:
+        with beside(self.path) as draft:
+            draft.write_text("".join(map(_line, judgements)), encoding="utf-8")
+
+
+def _line(judgement: Judgement) -> str:
+    return json.dumps(asdict(judgement)) + "\n"
+
+
+def read_judgements(path: str | Path) -> list[Judgement]:
+    """The lines of a rater's file; a last one that was cut off by a crash is left out.
+
+    Raises:
+        ValueError: another line cannot be read.
+    """
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            values = json.loads(line)
+            order, points = tuple(values.pop("order")), tuple(values.pop("points"))
+            found.append(Judgement(order=order, points=points, **values))
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines):
+                break
+            raise ValueError(f"{path}, line {number} is no judgement: remove it.") from error
+    return found
