@@ -145,6 +145,19 @@ def test_denoising_loss_reaches_the_condition_only(decoders: dict[str, Decoder],
     assert all(p.grad is None and not p.requires_grad for p in decoder.parameters())
 
 
+def test_a_clip_on_a_cpu_is_made_with_plain_attention(decoders: dict[str, Decoder]) -> None:
+    decoder = decoders["video"]
+    before = decoder.pipeline.unet.attn_processors
+    seen: set[str] = set()
+
+    def look(step: int, total: int) -> None:
+        seen.update(type(p).__name__ for p in decoder.pipeline.unet.attn_processors.values())
+
+    decoder.generate(decoder.encode_text(["a dog"]), num_inference_steps=1, callback=look)
+    assert seen == {"AttnProcessor"}
+    assert decoder.pipeline.unet.attn_processors == before
+
+
 def test_wrong_inputs_are_named(decoders: dict[str, Decoder], tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"image decoder takes a condition of shape \(B, 24, 128\)"

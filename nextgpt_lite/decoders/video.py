@@ -8,7 +8,8 @@ Leaves to others: everything `base` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -97,18 +98,33 @@ class VideoDecoder(Decoder):
             watch: dict[str, Any] = {"callback_on_step_end": at_step_end(on_step)}
         else:
             watch = {"callback": lambda index, *_: on_step(index)}
-        clips = self.pipeline(
-            prompt_embeds=condition,
-            negative_prompt_embeds=negative,
-            num_frames=self.frames,
-            num_inference_steps=steps,
-            guidance_scale=scale,
-            generator=generator,
-            output_type="np",
-            **watch,
-            **self.size,
-        ).frames  # (B, T, H, W, 3) in [0, 1]
+        with self._attention():
+            clips = self.pipeline(
+                prompt_embeds=condition,
+                negative_prompt_embeds=negative,
+                num_frames=self.frames,
+                num_inference_steps=steps,
+                guidance_scale=scale,
+                generator=generator,
+                output_type="np",
+                **watch,
+                **self.size,
+            ).frames  # (B, T, H, W, 3) in [0, 1]
         return self._clips(clips)
+
+    @contextmanager
+    def _attention(self) -> Iterator[None]:
+        """Plain attention on a CPU: the fused kernel is slow there on a clip's many short rows."""
+        from diffusers.models.attention_processor import AttnProcessor
+
+        unet = self.pipeline.unet
+        before = unet.attn_processors
+        if self.device.type == "cpu":
+            unet.set_attn_processor(AttnProcessor())
+        try:
+            yield
+        finally:
+            unet.set_attn_processor(before)
 
     def _clips(self, frames: Any) -> list[Video]:
         """(B, T, H, W, 3) in [0, 1] as clips."""

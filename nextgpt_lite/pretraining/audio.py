@@ -155,7 +155,7 @@ def _train_vocoder(
     output: Path, budget: Budget, seed: int, device: str, resume: bool, start: Path | None
 ) -> Pretrainer:
     """On true mels: those of the autoencoder turned out near enough to be heard alike."""
-    cache = render_cache(budget.sounds // 2, seed + 1, device, weight_many=True)
+    cache = render_cache(budget.sounds // 2, seed + 1, device, weight_hard=True)
 
     def data(generator: torch.Generator) -> tuple[Tensor, Tensor]:
         rows = torch.randint(len(cache.mels), (budget.batch // 2,), generator=generator)

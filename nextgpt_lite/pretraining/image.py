@@ -44,10 +44,10 @@ WIDTHS = (96, 96)
 HEAD_WIDTH = 16
 # Shares of a clip's frame, one thing, several alike, two kinds, three kinds: what is learnt last
 # comes most. Frames of clips prepare the UNet for the video decoder, which starts from it.
-SCENE_MIX = (0.08, 0.22, 0.32, 0.33, 0.05)
+SCENE_MIX = (0.05, 0.15, 0.35, 0.4, 0.05)
 FIRST_POOL = 2048  # latents there are before the first step
-FRESH = 4  # latents added in each step, up to POOL
-POOL = 65_536
+FRESH = 6  # latents added in each step, up to POOL
+POOL = 131_072
 
 
 def new_unet() -> UNet2DConditionModel:

@@ -9,8 +9,8 @@ takes it in one forward. The states are the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -64,10 +64,9 @@ def make(
 ) -> list[Any]:
     """The media of conditions (L, C), each from its own seed, as `chat` makes them.
 
-    Runs under bf16 autocast where the processor has it, and attends eagerly there: the fused kernel
-    takes half as long again for the many short rows of clips.
+    Runs under bf16 autocast where the processor has it.
     """
-    with autocast(decoder.device), _eager(decoder):
+    with autocast(decoder.device):
         size = MEDIA[decoder.modality]
         return [*decoder.generate_each(conditions, seeds, size, num_inference_steps=steps)]
 
@@ -76,21 +75,6 @@ def autocast(device: torch.device) -> AbstractContextManager[Any]:
     """bf16 where it is faster than float32."""
     fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
-
-
-@contextmanager
-def _eager(decoder: Decoder) -> Iterator[None]:
-    """Plain attention in a clip decoder on a processor, the one it had afterwards."""
-    from diffusers.models.attention_processor import AttnProcessor
-
-    unet = decoder.pipeline.unet
-    before = unet.attn_processors
-    if decoder.modality == "video" and decoder.device.type == "cpu":
-        unet.set_attn_processor(AttnProcessor())
-    try:
-        yield
-    finally:
-        unet.set_attn_processor(before)
 
 
 class _Writer:
