@@ -8,6 +8,7 @@ Letters: B batch, S sequence, D width, V vocabulary.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -344,4 +345,6 @@ def _with_adapters(causal_lm: PreTrainedModel, ids: Sequence[int], lora: LoraSet
         target_modules=list(lora.targets),
         trainable_token_indices=rows,
     )
-    return get_peft_model(causal_lm, config)
+    with warnings.catch_warnings():  # PEFT asks Transformers for an attribute of an old name
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(causal_lm, config)

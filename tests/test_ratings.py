@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import ipywidgets as widgets
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +20,7 @@ from nextgpt_lite.evaluation.ratings.results import Results
 from nextgpt_lite.evaluation.ratings.session import QUESTIONS, Session, read_judgements
 from nextgpt_lite.media import MediaError
 from nextgpt_lite.notebook.display import MIME
-from nextgpt_lite.notebook.rating import RatingWidget, rating_html
+from nextgpt_lite.notebook.rating import TURN, RatingWidget, rating_html
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.dialogue_parts import assistant, user
 from nextgpt_lite.world.scene import Group, Picture
@@ -137,14 +139,21 @@ def test_points_out_of_range_are_refused(points: list[int], tmp_path: Path) -> N
 def test_keys_judge_and_take_back(tmp_path: Path) -> None:
     session = Session(items(1), tmp_path / "ada.jsonl", "ada")
     widget = RatingWidget(session)
-    widget._keys.value = "90x"  # as a front end sends what is typed
+    for typed in ("9", "90x"):  # as a front end sends it: all that is in the box
+        widget._keys.value = typed
     assert widget._points == [9, 10]
-    assert "A: 9" in widget._shown.value
-    widget.press("-")
+    marks = [card.children[0].value for card in widget._cards.children]
+    assert marks == ["<b>A: 9</b>", "<b>B: 10</b>", "<b>C</b>"]
+    assert [TURN in card.layout.border_top for card in widget._cards.children] == [0, 0, 1]
+    widget._keys.value = "90"  # backspace
     assert widget._points == [9]
-    widget._keys.value = "12"
+    widget._keys.value = "9012"
     assert [each.points for each in session.judgements] == [(9, 1, 2)]
-    assert widget._keys.value == ""
+    assert "question 2 of 3" in widget._status.value
+    widget._keys.value = "90123"  # sent before the box could have been cleared: one key more
+    assert widget._points == [3]
+    widget.press("-")
+    widget._keys.value = "5"  # all was marked and typed over: nobody meant four to be taken back
     widget.press("-")
     assert session.done == 0
     for _ in range(9):
@@ -154,6 +163,37 @@ def test_keys_judge_and_take_back(tmp_path: Path) -> None:
     assert "All is judged" in widget.static().data["text/html"]
     widget.press("5")
     assert session.done == 3
+
+
+def test_media_stay_as_they_play_until_the_next_item(tmp_path: Path) -> None:
+    widget = RatingWidget(Session(items(2), tmp_path / "ada.jsonl", "ada"))
+    first = widget._cards.children
+    sent: list[str] = []
+    for card in first:
+        card.children[1].observe(lambda change: sent.append(change["new"]), "value")
+    for key in "1" * 8:
+        widget.press(key)
+    assert (widget._cards.children, sent) == (first, [])
+    widget.press("1")
+    assert not {*widget._cards.children} & {*first}
+    assert "instruction 2 of 2, question 1 of 3" in widget._status.value
+
+
+def states(widget: widgets.Widget) -> Iterator[str]:
+    """All that a front end is sent of a widget and of those within it."""
+    yield str({name: getattr(widget, name) for name in widget.keys if name != "children"})
+    for child in getattr(widget, "children", ()):
+        yield from states(child)
+
+
+@pytest.mark.parametrize("mode", ["points", "best"])
+def test_the_page_of_a_rater_names_no_system(mode: str, tmp_path: Path) -> None:
+    widget = RatingWidget(Session(items(), tmp_path / "ada.jsonl", "ada", mode=mode))
+    for key in ("1", "a", "2"):
+        widget.press(key)
+        page = "".join([*states(widget.widget), json.dumps(widget.static().data)])
+        assert page.count("<img") == 2 * len(SYSTEMS)
+        assert not any(name in page for name in SYSTEMS)
 
 
 def test_a_widget_shows_itself_where_no_front_end_runs(tmp_path: Path) -> None:

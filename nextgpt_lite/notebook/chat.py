@@ -42,13 +42,18 @@ class ChatWidget:
         self._status = widgets.Label("the first reply takes a little longer")
         self._text = widgets.Textarea(
             placeholder="say something, or ask for a picture, a sound, a clip",
-            layout=widgets.Layout(width="100%", height="60px"),
+            layout=widgets.Layout(width="auto", height="60px"),  # 100 % and margins overflow
         )
         extensions = [suffix for row in MODALITIES.values() for suffix in row.extensions]
         self._upload = widgets.FileUpload(
             accept=",".join(extensions), multiple=True, description="Attach"
         )
-        self._auto = widgets.Checkbox(True, description="model chooses what to answer in")
+        self._auto = widgets.Checkbox(
+            True,
+            description="model chooses what to answer in",
+            indent=False,
+            layout=widgets.Layout(width="auto"),
+        )
         self._wanted = {
             name: widgets.ToggleButton(
                 False, description=name, disabled=True, layout=widgets.Layout(width="80px")

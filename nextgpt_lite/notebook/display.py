@@ -84,7 +84,9 @@ def media_html(media: Media) -> str:
     label = html.escape(describe(media), quote=True)
     if isinstance(media, Audio):
         kind, data = _sound_file(media)
-        return f'<audio controls title="{label}" src="{_data_uri(kind, data)}"></audio>'
+        style = "max-width:100%"  # of a narrow column: players have a width of their own
+        source = _data_uri(kind, data)
+        return f'<audio controls title="{label}" style="{style}" src="{source}"></audio>'
     if isinstance(media, Video):
         height, width = media.frames.shape[1:3]
         uri = _data_uri("image/webp", webp(media))

@@ -3,8 +3,8 @@
     session = Session(read_items("items"), "ratings/ada.jsonl", rater="ada")
     RatingWidget(session)
 
-Keys go into the line below the answers, which has the focus: a digit gives points to the framed
-answer (0 is ten) and moves on to the next, a letter chooses the best, "-" takes the latest back.
+Keys go into the box beside the buttons: a digit gives points to the framed answer (0 is ten) and
+moves on to the next, a letter chooses the best, "-" or backspace takes the latest back.
 Where no widget front end runs, the item in hand shows as plain HTML.
 Knows: widgets and keys. Leaves to others: orders, files, tables (`evaluation.ratings`).
 """
@@ -12,7 +12,7 @@ Knows: widgets and keys. Leaves to others: orders, files, tables (`evaluation.ra
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -21,7 +21,10 @@ from nextgpt_lite.evaluation.ratings.items import LETTERS, Item
 from nextgpt_lite.evaluation.ratings.session import MOST, QUESTIONS, Mode, Session
 from nextgpt_lite.notebook.display import MIME, Bundle, parts_html
 
-FRAME = "border:3px solid {};border-radius:8px;padding:4px 8px;margin:3px;min-width:140px"
+BORDER = "3px solid {}"
+TURN, PLAIN = "#2b6cb0", "#ddd"
+FRAME = "border:{};border-radius:8px;padding:4px 8px;margin:3px;min-width:140px;max-width:320px"
+CARD = {"flex": "1 1 200px", "max_width": "330px", "padding": "4px 8px", "margin": "3px"}
 HELP = {
     "points": "keys: 1 to 9, 0 for ten; - takes back",
     "best": "keys: {}; - takes back",
@@ -34,14 +37,25 @@ class RatingWidget:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._points: list[int] = []
-        self._shown = widgets.HTML()
+        self._item: Item | None = None
+        self._asked = widgets.HTML()
+        self._question = widgets.HTML()
         self._buttons = widgets.HBox()
+        # What is typed is not shown here, but as points of the answers: see `_on_keys`.
         self._keys = widgets.Text(
-            placeholder="type here", layout=widgets.Layout(width="120px"), continuous_update=True
+            placeholder="click, then type",
+            layout=widgets.Layout(width="130px"),
+            style={"text_color": "transparent"},
         )
         self._keys.observe(self._on_keys, "value")
         self._status = widgets.Label()
-        self.widget = widgets.VBox([self._shown, self._buttons, self._keys, self._status])
+        self._cards = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
+        controls = widgets.HBox(
+            [self._buttons, self._keys], layout=widgets.Layout(flex_flow="row wrap")
+        )
+        self.widget = widgets.VBox(
+            [self._asked, self._question, controls, self._status, self._cards]
+        )
         self._refresh()
 
     def press(self, key: str) -> None:
@@ -66,30 +80,62 @@ class RatingWidget:
         if self.session.mode == "best":
             if key in LETTERS[:count]:
                 self.session.judge([int(key == letter) for letter in LETTERS[:count]])
-        elif key.isdigit():
+        elif key in [*"1234567890"]:
             self._points.append(int(key) or MOST)
             if len(self._points) == count:
                 points, self._points = self._points, []
                 self.session.judge(points)
 
     def _on_keys(self, change: Mapping[str, Any]) -> None:
-        if change["new"]:
-            self._keys.value = ""
-            for key in change["new"]:
-                self.press(key)
+        """Presses what was added to the text of the box.
+
+        The text is never cleared: a fast typist's next key would be on its way, and come with
+        the earlier ones a second time.
+        """
+        old, new = change["old"], change["new"]
+        if new == old[:-1]:
+            self.press("-")
+        for key in new[len(old) :] if new.startswith(old) else "":
+            self.press(key)
+
+    def _on_button(self, key: str) -> None:
+        self.press(key)
+        self._keys.focus()  # on a button, a digit would be JupyterLab's key for a heading
 
     def _refresh(self, note: str = "") -> None:
-        self._shown.value = self._page()
+        task = self.session.task
+        item = None if task is None else task[0]
+        if item is not self._item or item is None:
+            self._show_item(item)
+        self._question.value = self._question_html()
+        for index, card in enumerate(self._cards.children):
+            card.children[0].value = f"<b>{_mark(index, self._points)}</b>"
+            card.layout.border = BORDER.format(TURN if self._turn(index) else PLAIN)
+        self._status.value = note or f"{self._help()} · {self._progress()}"
+
+    def _show_item(self, item: Item | None) -> None:
+        """Puts up an item's media once for its three questions: what plays goes on playing."""
+        self._item = item
+        self._asked.value = "" if item is None else parts_html(item.asked)
+        order = () if item is None else self.session.order(item)
+        self._cards.children = [
+            widgets.VBox(
+                [widgets.HTML(), widgets.HTML(parts_html(item.answers[name]))],
+                layout=widgets.Layout(**CARD),
+            )
+            for name in order
+            if item is not None
+        ]
         self._buttons.children = [self._button(key) for key in self._choices()]
-        total = len(self.session.tasks)
-        self._status.value = note or f"{self.session.done} of {total} judged; {self._help()}"
-        self._keys.focus()
 
     def _button(self, key: str) -> widgets.Button:
         text = str(MOST) if key == "0" else key
         button = widgets.Button(description=text, layout=widgets.Layout(width="44px"))
-        button.on_click(lambda _: self.press(key))
+        button.on_click(lambda _: self._on_button(key))
         return button
+
+    def _turn(self, index: int) -> bool:
+        return self.session.mode == "points" and index == len(self._points)
 
     def _choices(self) -> list[str]:
         if self.session.task is None:
@@ -102,22 +148,34 @@ class RatingWidget:
         choices = ", ".join(key for key in self._choices() if key != "-")
         return HELP[self.session.mode].format(choices)
 
-    def _page(self) -> str:
+    def _progress(self) -> str:
+        """Where the rater stands, for instance `instruction 2 of 40, question 1 of 3`."""
+        if self.session.task is None:
+            return f"{self.session.done} of {len(self.session.tasks)} judged"
+        item, aspect = self.session.task
+        at, question = divmod(self.session.tasks.index((item.id, aspect)), len(QUESTIONS))
+        return (
+            f"instruction {at + 1} of {len(self.session.items)}, "
+            f"question {question + 1} of {len(QUESTIONS)}"
+        )
+
+    def _question_html(self) -> str:
         if self.session.task is None:
             return "<p>All is judged. Thank you!</p>"
-        item, aspect = self.session.task
-        return rating_html(
-            item, self.session.order(item), aspect, self.session.mode, tuple(self._points)
-        )
+        return _question(self.session.task[1], self.session.mode)
 
     def static(self) -> Bundle:
         """The item in hand as plain HTML, for a page, a viewer or a test."""
         note = f"{self.session.done} of {len(self.session.tasks)} judged"
         task = self.session.task
+        page = self._question_html()
+        if task is not None:
+            order = self.session.order(task[0])
+            page = rating_html(task[0], order, task[1], self.session.mode, tuple(self._points))
         return Bundle(
             {
                 "text/plain": f"<rating by {self.session.rater}: {note}>",
-                "text/html": f"{self._page()}<p><em>{note}; {html.escape(self._help())}</em></p>",
+                "text/html": f"{page}<p><em>{note}; {html.escape(self._help())}</em></p>",
                 MIME: {
                     "kind": "rating",
                     "mode": self.session.mode,
@@ -149,13 +207,20 @@ def rating_html(
     cells = []
     for index, name in enumerate(order):
         turn = mode == "points" and index == len(points)
-        mark = f"{LETTERS[index]}: {points[index]}" if index < len(points) else LETTERS[index]
-        frame = FRAME.format("#2b6cb0" if turn else "#ddd")
+        frame = FRAME.format(BORDER.format(TURN if turn else PLAIN))
         answer = parts_html(item.answers[name])
-        cells.append(f'<div style="{frame}"><b>{mark}</b>{answer}</div>')
-    wish = "1 (not at all) to 10 (fully)" if mode == "points" else "choose the best"
+        cells.append(f'<div style="{frame}"><b>{_mark(index, points)}</b>{answer}</div>')
     return (
         f'<div style="color:#111;background:#fff;padding:6px">{parts_html(item.asked)}'
-        f"<p><b>{html.escape(QUESTIONS[aspect])}</b> {wish}</p>"
-        f'<div style="display:flex;flex-wrap:wrap">{"".join(cells)}</div></div>'
+        f'{_question(aspect, mode)}<div style="display:flex;flex-wrap:wrap">{"".join(cells)}</div>'
+        "</div>"
     )
+
+
+def _question(aspect: str, mode: Mode) -> str:
+    wish = "1 (not at all) to 10 (fully)" if mode == "points" else "choose the best"
+    return f"<p><b>{html.escape(QUESTIONS[aspect])}</b> {wish}</p>"
+
+
+def _mark(index: int, points: Sequence[int]) -> str:
+    return f"{LETTERS[index]}: {points[index]}" if index < len(points) else LETTERS[index]
