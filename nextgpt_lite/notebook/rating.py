@@ -3,7 +3,7 @@
     session = Session(read_items("items"), "ratings/ada.jsonl", rater="ada")
     RatingWidget(session)
 
-Keys go into the box beside the buttons: a digit gives points to the framed answer (0 is ten) and
+Keys go into the box before the buttons: a digit gives points to the framed answer (0 is ten) and
 moves on to the next, a letter chooses the best, "-" or backspace takes the latest back.
 Where no widget front end runs, the item in hand shows as plain HTML.
 Knows: widgets and keys. Leaves to others: orders, files, tables (`evaluation.ratings`).
@@ -23,7 +23,7 @@ from nextgpt_lite.notebook.display import MIME, Bundle, parts_html
 
 BORDER = "3px solid {}"
 TURN, PLAIN = "#2b6cb0", "#ddd"
-FRAME = "border:{};border-radius:8px;padding:4px 8px;margin:3px;min-width:140px;max-width:320px"
+FRAME = "border:{};flex:1 1 200px;max-width:330px;padding:4px 8px;margin:3px"
 CARD = {"flex": "1 1 200px", "max_width": "330px", "padding": "4px 8px", "margin": "3px"}
 HELP = {
     "points": "keys: 1 to 9, 0 for ten; - takes back",
@@ -51,7 +51,7 @@ class RatingWidget:
         self._status = widgets.Label()
         self._cards = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
         controls = widgets.HBox(
-            [self._buttons, self._keys], layout=widgets.Layout(flex_flow="row wrap")
+            [self._keys, self._buttons], layout=widgets.Layout(flex_flow="row wrap")
         )
         self.widget = widgets.VBox(
             [self._asked, self._question, controls, self._status, self._cards]
