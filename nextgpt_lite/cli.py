@@ -271,7 +271,9 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", choices=PROFILE_NAMES, default="lite", help="where no model is given"
     )
-    parser.add_argument("--data", type=Path, metavar="FILE", help="the table's own benchmark file")
+    parser.add_argument(
+        "--data", type=Path, metavar="PATH", help="the table's own benchmark file or folder"
+    )
     parser.add_argument("--media", type=Path, metavar="DIR", help="its media, if not beside it")
     parser.add_argument(
         "--output", type=Path, metavar="DIR",

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from nextgpt_lite.cli import main
+from nextgpt_lite.evaluation.benchmarks.edits import edits
 from nextgpt_lite.evaluation.benchmarks.items import lite_items
 from nextgpt_lite.evaluation.metrics.features import Features
-from nextgpt_lite.evaluation.tables import conversions, describing, editing, generating
+from nextgpt_lite.evaluation.tables import conversions, describing, generating
 from nextgpt_lite.evaluation.tables.paper import TABLES
 from nextgpt_lite.evaluation.tables.run import Setting, run_table
 from nextgpt_lite.model import NextGPT
@@ -22,6 +23,7 @@ from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Clip, Group, Picture, Sound
 from nextgpt_lite.world.verify import verify
+from tests.test_benchmark_files import write_davis, write_vctk
 
 SMALL = Setting(count=2, steps=1)
 
@@ -46,6 +48,23 @@ def test_a_table_has_the_papers_columns_and_numbers(lite: NextGPT, number: int) 
     if number in (2, 3, 4):
         floor = sheet.rows[generating.FLOOR][0]
         assert floor is not None and floor < sheet.rows["NExT-GPT, signal tokens"][0]  # type: ignore[operator]
+
+
+def test_clips_and_recordings_are_edited_from_published_files(
+    lite: NextGPT, tmp_path: Path
+) -> None:
+    davis = write_davis(tmp_path / "davis", {"bear": 3, "dogs-jump": 2})
+    vctk = write_vctk(tmp_path / "vctk", {"p225_001": "Please call Stella."})
+    for number, folder, count in ((9, davis, 2), (10, vctk, 1)):
+        sheet = run_table(number, lite, Setting(count=5, steps=1, data=folder))
+        assert len(sheet.rows) == 5 and "caption of the result, masked" in sheet.rows
+        for row in sheet.rows.values():
+            assert len(row) == len(TABLES[number].columns)
+            assert all(value is not None and math.isfinite(value) for value in row)
+        assert f"N = {count}" in sheet.protocol and f"{folder}" in sheet.protocol
+        assert "not the paper's" in sheet.protocol
+        assert not sheet.notes, "no verifier of the lite world reads these"
+    assert sheet.rows["nothing changed"][0] > 1, "a third of the sentence is missing"  # type: ignore[operator]
 
 
 def test_the_papers_own_numbers_were_copied_right() -> None:
@@ -90,15 +109,15 @@ def test_the_right_caption_is_nearer_to_a_picture(features: Features) -> None:
 
 def test_wishes_change_one_thing_and_masks_cover_it() -> None:
     for what in ("object", "background"):
-        for wish in editing.edits("image", 4, what):
-            mask, given = editing.mask_of(wish), np.asarray(wish.medium, int)
+        for wish in edits("image", 4, what):
+            mask, given = wish.mask, np.asarray(wish.medium, int)
             change = np.abs(given - np.asarray(render(wish.wanted, wish.seed), int)).max(-1)
             assert change[~mask].mean() < 10 < change[mask].mean(), "what changes lies inside"
             assert 0 < mask.mean() < 1
             assert not verify(wish.wanted, wish.medium).correct
-    (clip,) = editing.edits("video", 1)
-    assert editing.mask_of(clip).shape == (8, 64, 64)
-    (sound,) = editing.edits("audio", 1)
+    (clip,) = edits("video", 1)
+    assert clip.mask.shape == (8, 64, 64)
+    (sound,) = edits("audio", 1)
     assert sound.wanted != sound.given and "er." in sound.words
 
 

@@ -123,8 +123,8 @@ show_pictures([given, *row], ["given", *(f"{s}" for s in strengths)])
 # %% tags=["hide-input"]
 from matplotlib.figure import Figure
 
+from nextgpt_lite.evaluation.benchmarks.edits import edits
 from nextgpt_lite.evaluation.score import Score
-from nextgpt_lite.evaluation.tables.editing import edits
 from nextgpt_lite.notebook.plots import show_figure
 from nextgpt_lite.world.verify import read_picture, verify
 
@@ -213,7 +213,6 @@ show_pictures(
 # %%
 from PIL import Image
 
-from nextgpt_lite.evaluation.tables.editing import mask_of
 from nextgpt_lite.world.render import layout
 
 x, y = layout(green, seed)[0][0]  # the middle of one of the apples
@@ -276,7 +275,7 @@ record("first stroke untouched", bool(unchanged < 1e-6))
 # For a clip the mask follows the thing from frame to frame.
 
 # %%
-from nextgpt_lite.evaluation.tables.editing import Edit
+from nextgpt_lite.evaluation.benchmarks.edits import Edit
 from nextgpt_lite.notebook.plots import show_clip
 from nextgpt_lite.world.scene import Clip
 
@@ -291,7 +290,7 @@ filmed = model.edit(
     drive.medium,
     drive.caption,
     messenger="caption",
-    mask=mask_of(drive),
+    mask=drive.mask,
     **options,
 )
 show_clip(drive.medium, "given")
