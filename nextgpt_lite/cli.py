@@ -265,7 +265,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--suite", choices=("lite",), default="lite")
     what.add_argument(
         "--table", type=int, choices=range(2, 14), metavar="2..13",
-        help="a table of the paper's section 6, ours beside theirs",
+        help="a table of the paper's section 6, ours beside theirs (table 14: compare)",
     )  # fmt: skip
     parser.add_argument("--model", default=None, help="a folder of a training run; default: lite")
     parser.add_argument(

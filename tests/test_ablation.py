@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from nextgpt_lite.ablation import cells, runner
 from nextgpt_lite.ablation.figures import draw, summary
@@ -45,7 +50,10 @@ def from_config(config: NextGPTConfig, seed: int = 0, new: bool = True) -> NextG
         messenger=config.messenger,
         signal_tokens=config.signal_tokens,
         output_projection=kind,
+        lora=asdict(config.lora),
         distance=config.distance,
+        denoising=config.denoising,
+        hidden_layer=config.hidden_layer,
     )
     torch.manual_seed(seed)
     for name, parameter in model.named_parameters():
@@ -57,6 +65,35 @@ def from_config(config: NextGPTConfig, seed: int = 0, new: bool = True) -> NextG
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NextGPT, "from_config", staticmethod(from_config))
+
+
+AXES = """
+seeds: [0]
+fixed:
+  schedule: &two
+    1: {steps: 2, batch_size: 2, warmup: 1}
+    2: {steps: 2, batch_size: 2, warmup: 1}
+    3: {steps: 2, batch_size: 2, warmup: 1}
+  stages: [2, 3]
+cells:
+  - {name: as the paper}
+  - {name: captions, messenger: caption}
+  - {name: 1 token, signal_tokens: 1}
+  - {name: 16 tokens, signal_tokens: 16}
+  - {name: linear, projection: linear}
+  - {name: mlp, projection: mlp}
+  - {name: qformer, projection: qformer}
+  - {name: cosine, distance: cosine}
+  - {name: norm-matched, distance: norm-matched}
+  - {name: denoising, denoising: 1.0}
+  - {name: a layer earlier, hidden_layer: 1}
+  - {name: rank 4, lora_rank: 4}
+  - {name: another order, stages: [3, 2]}
+  - {name: without stage 2, stages: [3]}
+  - {name: without stage 3, stages: [2]}
+  - {name: requests alone, mixture: {3: {t2m: 1.0}}}
+score: {groups: [image], prompts: 1, num_inference_steps: 1}
+"""
 
 
 def grid_file(folder: Path, text: str = GRID) -> Path:
@@ -106,6 +143,19 @@ def test_a_grid_makes_one_table_and_shares_its_first_stage(once: Path) -> None:
     first, second = results(once)
     assert first["losses"][0] == second["losses"][0]
     assert first["losses"][1] != second["losses"][1]
+
+
+def test_every_axis_trains_scores_and_differs(tmp_path: Path) -> None:
+    """A cell of its own for each setting the paper leaves open: none is another's under a name."""
+    table = ablate(grid_file(tmp_path, AXES), tmp_path / "out")
+    made = json.loads(table.with_suffix(".json").read_text())
+    names = [each.name for each in read_grid(tmp_path / "grid.yaml").cells]
+    assert [each["cell"] for each in made] == names
+    losses = {each["cell"]: [run["loss"] for run in each["stages"]] for each in made}
+    assert all(np.isfinite(found).all() for found in losses.values())
+    assert len({str(found) for found in losses.values()}) == len(names)
+    assert [run["stage"] for run in made[names.index("another order")]["stages"]] == [3, 2]
+    assert len(read_rows(table)) == 2 * len(names)
 
 
 def test_a_cell_gives_the_same_numbers_again(once: Path, tmp_path: Path) -> None:
@@ -207,6 +257,67 @@ def test_two_workers_do_each_cell_once(once: Path, monkeypatch: pytest.MonkeyPat
     assert done == [plan.key for plan in plans]
 
 
+def test_a_worker_that_dies_leaves_its_cell_to_the_others(
+    once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = _plans(once.parent / "grid.yaml", once)
+    kept = {plan.key: plan.result.read_text() for plan in plans}
+    table = (once / "grid.csv").read_text()
+    lives: list[int] = []  # cells that each worker does before it is killed at the next
+
+    def run(plan: cells.Plan) -> None:
+        if not lives[0]:
+            raise SystemExit
+        lives[0] -= 1
+        plan.result.write_text(kept[plan.key])
+
+    class Process:
+        exitcode = 0
+
+        def __init__(self, target: Any, args: tuple[Any, ...], daemon: bool) -> None:
+            self.work = partial(target, *args)
+
+        def start(self) -> None:
+            try:
+                self.work()
+            except SystemExit:
+                self.exitcode = -9
+            lives.pop(0)
+
+        def join(self) -> None: ...
+
+    context = SimpleNamespace(get_context=lambda _: SimpleNamespace(Process=Process))
+    monkeypatch.setattr(runner, "multiprocessing", context)
+    monkeypatch.setattr(runner, "run_cell", run)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    for plan in plans:
+        plan.result.unlink()
+    (once / "grid.csv").unlink()
+    lives[:] = [0, 1]
+    with pytest.raises(RuntimeError, match="start again with the same --output"):
+        ablate(once.parent / "grid.yaml", once, workers=2)
+    assert [plan.result.is_file() for plan in plans] == [True, False]
+    lives[:] = [0, 1]
+    ablate(once.parent / "grid.yaml", once, workers=2)
+    assert (once / "grid.csv").read_text() == table
+
+
+def test_a_killed_worker_leaves_no_lock(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); "
+        "print('at it', flush=True); time.sleep(60)"
+    )
+    (tmp_path / "locks").mkdir()
+    command = [sys.executable, "-c", code, str(tmp_path / "locks" / "cell.lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None and worker.stdout.readline()
+        with pytest.raises(Timeout), cells.locked(tmp_path, "cell"):
+            pass
+        worker.kill()
+    with cells.locked(tmp_path, "cell"):
+        pass
+
+
 def test_a_stage_that_another_worker_trains_is_waited_for(
     once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,5 +402,6 @@ def test_figures_come_from_the_table_alone(once: Path, tmp_path: Path) -> None:
     table.write_bytes((once / "grid.csv").read_bytes())
     lines = summary(table).splitlines()
     assert lines[2].startswith("| image, simple | messenger signal | 1 x 1 |")
-    assert len(lines) == 2 + 4
+    assert len(lines) == 2 + 4 + 2
+    assert lines[-1].startswith("6 tests, not corrected")
     assert draw(table, tmp_path / "figure.svg").stat().st_size > 1000

@@ -145,15 +145,23 @@ def test_seed_bench_pictures_and_segments_of_clips(tmp_path: Path) -> None:
          "data_id": "P01_11.mp4", "question_type_id": 10, "segment": [1.0, 2.0]},
         {**shared, "question_id": "3", "answer": "A", "data_type": "image",
          "data_id": "not here", "question_type_id": 1},
+        {**shared, "question_id": "4", "answer": "D", "data_type": "video",
+         "data_id": "P01_11", "question_type_id": 12, "segment": [6, 10]},
+        {**shared, "question_id": "5", "answer": "D", "data_type": "video",
+         "data_id": "P01_11", "question_type_id": 10, "segment": [7.5, 9.0]},
     ]  # fmt: skip
     path = tmp_path / "SEED-Bench.json"
-    types = {"Scene Understanding": 1, "Action Recognition": 10}
+    types = {"Scene Understanding": 1, "Action Recognition": 10, "Procedure Understanding": 12}
     path.write_text(json.dumps({"questions": questions, "question_type": types}))
-    first, second = read_seed_bench(path)
-    assert (first.answer, first.category, second.category) == (1, *types)
+    first, second, counted, late = read_seed_bench(path)
+    found = first.answer, first.category, second.category, counted.category
+    assert found == (1, *types)
     assert second.options == tuple("abcd")
     clip = second.media()
     assert len(clip.frames) == 8 and clip.frames.mean() > 150  # the second second, the bright one
+    frames = counted.media().frames  # whole numbers count frames, two dark and two bright ones
+    assert [frame.mean() > 150 for frame in frames] == [False, False, True, True]
+    assert len(late.media().frames) == 1, "the last one, where a segment lies behind the end"
     del questions[0]["choice_c"]
     path.write_text(json.dumps({"questions": questions, "question_type": types}))
     with pytest.raises(ValueError, match="a question lacks 'choice_c'"):

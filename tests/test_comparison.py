@@ -296,6 +296,7 @@ def test_table_14_has_the_papers_numbers_beside_ours() -> None:
     ]  # fmt: skip
     report = table14.report(many)
     assert "0.0 [0.0, 0.0], p = 1" in report and "F1" in report
+    assert "12 tests, not corrected" in report and "together is 0.0042." in report
     assert table14.PAPER["NExT-GPT"] == (95, 92, 89, 84, 83, 80)
 
 

@@ -2,8 +2,8 @@
 
     nextgpt-lite ablate configs/ablation/messenger.yaml --output runs/messenger --workers 2
 
-Rooms: `grid` reads the file, `train` takes a cell through its stages, `score` asks it questions,
-`runner` does what is not done yet, `table` writes and reads the CSV, `figures` draws from it alone.
+Rooms: `grid` reads the file, `cells` takes a cell through its stages, `score` asks it questions,
+`runner` does what is not done yet, `table` writes the CSV, `figures` draws from it alone.
 
 **The output folder**: `stages/` trained models by the hash of all that made them (cells that share
 a beginning share it), `cells/` one JSON file a cell and seed, whole or not there, and one table a

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nextgpt_lite.evaluation.comparison.aspects import ASPECTS
 from nextgpt_lite.evaluation.comparison.instructions import GROUPS, LEVELS
 from nextgpt_lite.evaluation.comparison.rows import Row, difference, mean, read_rows, where
+from nextgpt_lite.evaluation.statistics import caution
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +43,8 @@ def summary(path: str | Path) -> str:
                 for aspect in ASPECTS
             ]
             lines.append(f"| {group}, {level} | {name} | {count} | {' | '.join(found)} |")
-    return "\n".join(lines)
+    table = "\n".join(lines)
+    return f"{table}\n\n{caution(table)}".rstrip()
 
 
 def figure(path: str | Path, aspect: str = "rationality") -> Figure:

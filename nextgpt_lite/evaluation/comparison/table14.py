@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from nextgpt_lite.evaluation.comparison.aspects import ASPECTS
 from nextgpt_lite.evaluation.comparison.instructions import LEVELS
 from nextgpt_lite.evaluation.comparison.rows import Row, decided, difference, mean, where
+from nextgpt_lite.evaluation.statistics import caution
 from nextgpt_lite.modality import MODALITIES
 
 # Instruction following, rationality, quality; simple instructions, then complex ones.
@@ -108,9 +109,11 @@ def report(rows: Sequence[Row]) -> str:
     groups = [name for name in (*MODALITIES, "several") if where(rows, group=name)]
     parts = [NOTE]
     for group in groups:
-        parts += [f"## {group}", table14(rows, group), differences(rows, group)]
+        compared = differences(rows, group)
+        parts += [f"## {group}", table14(rows, group), compared, caution(compared)]
         parts += [regimes(rows, aspect, group) for aspect in ASPECTS]
-    return "\n\n".join([*parts, "## which modality", decision_table(rows)]) + "\n"
+    parts += ["## which modality", decision_table(rows)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _markdown(lines: Sequence[Sequence[str]]) -> str:
