@@ -32,6 +32,14 @@ def test_a_shipped_table_is_whole(path: Path) -> None:
         assert {row["id"] for row in mine} == asked, "answers pair up"
         assert {row["key"] for row in mine} == {made["key"][:12]}
         assert "-dirty" not in made["commit"], "the code that made it is known"
+    budgets = {
+        made["seed"]: [(run["data"], run["schedule"], run["batch"]) for run in made["stages"]]
+        for made in made_by
+        if made["cell"] == "end-to-end"
+    }
+    for made in where(made_by, cell="caption messenger"):
+        mine = [(run["data"], run["schedule"], run["batch"]) for run in made["stages"]]
+        assert mine == budgets[made["seed"]], "both messengers learn from the same dialogues"
     same = [json.dumps([m["frozen"], m["score"], m["versions"]]) for m in made_by]
     assert len(set(same)) == 1, "cells that are compared stand on the same parts"
 
