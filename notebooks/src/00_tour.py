@@ -100,7 +100,7 @@ show_figure(figure, "<encoder, input projection, LLM, output projections>")
 # %% [markdown]
 # ## The data
 #
-# `data_samples/` holds a few dozen items in the file formats that the
+# `data_samples/` holds some two hundred records in the file formats that the
 # authors released. Its pictures, sounds and clips show the *lite world*:
 # ten things, eight colours, two sizes, one to seven of them, five places.
 
@@ -614,3 +614,8 @@ check("tour.request", mine)
 # - `04_stage2_decoding_alignment`: signal tokens and caption conditions
 # - `05_stage3_instruction_tuning`: LoRA, masks, conversations
 # - `06_any_to_any_inference`: the token loop from inside, and a chat widget
+# - `07_pipeline_vs_end_to_end`: are signal tokens better than captions?
+# - `08_editing`: change this, keep the rest
+# - `09_evaluation`: what a number in a table means
+# - `10_real_checkpoints_on_colab`: the same calls with public weights
+# - `12_training_at_scale`: from one core to many GPUs

@@ -684,7 +684,7 @@ print(request.kind, request.id)
 show_dialogue(request)
 
 # %%
-# Fig. 7 of the paper: seven apples, one is eaten. Sums become pictures.
+# Sums become pictures, as in Fig. 7 of the paper (seven apples, one eaten).
 sums = dialogue.skill_record("arithmetic", Random(f"sums/{seed}"))
 show_dialogue(sums)
 

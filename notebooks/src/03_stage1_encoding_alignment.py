@@ -517,15 +517,16 @@ record("attributes right, after", mean_attribute(by_attribute[1]))
 record("attributes right, shipped", mean_attribute(by_attribute[2]))
 
 # %% [markdown]
-# Read the table honestly. A minute of training brings the model close to
-# the shipped one, which saw many times more pairs and was tuned again in
-# stage 3. It would not go so fast with Vicuna, for the lite LLM is
-# *prepared*: in its pretraining, alt text stood between these very
+# Read the table honestly. After a minute of training most attributes are
+# nearly as often right as with the shipped model, which saw many times more
+# pairs and was tuned again in stage 3. Whole captions lag behind: one wrong
+# attribute spoils them. It would not go so fast with Vicuna, for the lite
+# LLM is *prepared*: in its pretraining, alt text stood between these very
 # markers, part of it blurred into noisy mixtures of word vectors
 # (`pretraining/llm_data.py`). Something blurred is what it expects there.
 #
 # Sounds are easiest; of pictures and clips, the *thing* is hardest: a
-# small sprite is a few pixels wide, and the shipped model errs there too.
+# small sprite is a few pixels wide, and in clips the shipped model errs too.
 # "before" is not zero, since guesses hit sometimes. And the intervals are
 # wide, as we asked about few media: raise `count` in the parameters cell
 # to narrow them.

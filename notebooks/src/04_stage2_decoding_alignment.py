@@ -519,12 +519,12 @@ for name, right in tally.items():
 record("pictures right, shipped", tally["shipped"])
 
 # %% [markdown]
-# The decoder is frozen, so "gold" is the ceiling, and it is not perfect:
-# counting is hard for it. "before" is what it makes of a condition that
-# says nothing. "after" makes clean pictures of wrong things: the blocks
-# sound like captions, but not like these. The shipped model's blocks come
-# out nearly as the captions themselves do, mistakes in counting included:
-# what is wrong there is the decoder's, not the block's.
+# The decoder is frozen, so "gold" is the ceiling. "before" is what it makes
+# of a condition that says nothing. "after" makes clean pictures of wrong
+# things: the blocks sound like captions, but not like these. The shipped
+# model's blocks come out nearly as the captions themselves do. Where "gold"
+# is wrong as well, blame the decoder; where only "shipped" is, the little
+# that was left of the distance has tipped it, most easily in a count.
 #
 # A sound and a clip from the shipped model's blocks:
 

@@ -196,7 +196,7 @@ for row in ledger(shipped, stage):
 # ## Rows without holes
 #
 # Conversations differ much in length: a greeting has thirty positions, a
-# MosIT talk three hundred. Padded to the longest, a batch is mostly
+# MosIT talk well over a hundred. Padded to the longest, a batch is mostly
 # padding, and padding costs as much as words do. So conversations share
 # rows. Two things keep them apart: position ids begin anew in each, and
 # attention looks back to the beginning of its own conversation only.
@@ -351,8 +351,8 @@ for name in models:
 # Read it without expectations. Wiping LoRA costs less here than it would
 # with Vicuna, for the lite LLM was pretrained on conversations of this
 # very world, media left out: how replies *sound* it knows without LoRA.
-# Its loss shows in questions about media, and in the signal tokens of
-# MosIT, where it must be decided when a block belongs into a reply; on
+# Its loss shows in questions about media, and in the signal tokens of T2M
+# and MosIT, where it must be decided when a block belongs into a reply; on
 # the words of T2M nothing is lost at all. Then look at **condition**: the
 # short run at a high learning rate lowers the cross-entropy, and pays
 # with blocks that lie further from their targets than the shipped
@@ -538,9 +538,9 @@ check("stage3.trained", trained)
 # |---|---|---|
 # | section 5.1, LoRA | `llm.LanguageModel`, `config.LoraSettings` | `test_stages.py` |
 # | section 5.1, what is tuned | `training.stages.STAGES[3]`, `ledger` | `test_stages.py` |
-# | section 5.2, T+X to T | `world.dialogue.understand` | `test_world_dialogue.py` |
-# | section 5.2, T2M | `world.dialogue.t2m` | `test_world_dialogue.py` |
-# | section 5.2, MosIT | `world.dialogue.mosit` | `test_world_dialogue.py` |
+# | section 5.2, T+X to T | `world.dialogue.understand` | `test_world_words.py` |
+# | section 5.2, T2M | `world.dialogue.t2m` | `test_world_words.py` |
+# | section 5.2, MosIT | `world.dialogue.mosit` | `test_world_words.py` |
 # | appendix C, stage 3 loss | `NextGPT.loss`, `losses.Losses` | `test_stages.py` |
 # | (not in the paper) packed rows | `batch.collate` | `test_batch.py` |
 # | Table 1, "33M" | `LoraSettings(rank=32)` | here |

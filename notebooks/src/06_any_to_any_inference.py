@@ -377,10 +377,9 @@ show_figure(figure, "<replies of sixteen directions>")
 # Rows go in, columns come out; a clip is shown by four of its frames, read
 # line by line. A green frame means that the verifier found the right thing
 # in every attribute (for words: that the dog is named), a red one that it
-# did not. What is only heard has no colour, so the model falls back on its
-# default for dogs, orange. Clips are the weakest medium of this first
-# version: the thing can be recognised, its size and its path are not yet
-# right.
+# did not. What is only heard has no colour, so the model is expected to fall
+# back on its default for dogs, orange. One dog is an example: notebook 9
+# counts.
 
 # %% [markdown]
 # ## A reply arrives

@@ -220,7 +220,7 @@ record(
 )
 
 # %% [markdown]
-# Not 0, and the smaller N the larger. A distance is to be compared only with
+# Not 0, and larger the smaller N is. A distance is to be compared only with
 # one of the same N, the same extractor, the same picture size; so each of
 # our tables states all three, and has a floor: the same captions rendered
 # once more.

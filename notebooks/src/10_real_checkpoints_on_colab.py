@@ -62,7 +62,7 @@ runs = Path(work.name)
 # ## What will be loaded, and under which licence
 #
 # A preset is a configuration: a hub id for each frozen part. Nothing is
-# fetched or loaded behind your back, and most of these weights are not for
+# fetched or loaded behind your back, and some of these weights are not for
 # commercial use, so that comes first.
 
 # %%

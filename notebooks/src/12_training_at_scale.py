@@ -131,6 +131,8 @@ record("shared divisors give the whole batch's loss", same)
 # Five runs of stage 3, each with another way of computing the same steps.
 # Batches in passes, activations computed twice, or rows unpacked: the
 # losses agree to rounding. bfloat16 rounds more coarsely and stays near.
+# The first run draws its curves while it trains; so few steps of so few
+# conversations jump about, and show no learning yet.
 
 # %%
 from nextgpt_lite.training.loop import Schedule, Trainer
