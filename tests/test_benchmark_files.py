@@ -301,7 +301,7 @@ def test_davis_as_published(tmp_path: Path) -> None:
     folder = write_davis(tmp_path / "DAVIS", {"bear": 5, "dogs-jump": 2})
     bear, dogs = read_davis(folder, frames=3)
     assert (bear.words, bear.caption) == (
-        "Make the bear look like a golden statue.", "a golden statue of a bear"
+        "Make the bear look like a golden statue.", "a golden statue, bear"
     )  # fmt: skip
     assert "dogs jump" in dogs.words
     clip = bear.medium

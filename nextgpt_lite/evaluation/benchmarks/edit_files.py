@@ -60,7 +60,7 @@ class ClipEdit:
     @property
     def caption(self) -> str:
         """Of the result."""
-        return f"a golden statue of a {self._things}"
+        return f"a golden statue, {self._things}"
 
     @property
     def medium(self) -> Video:
