@@ -222,6 +222,20 @@ def test_chat_buttons_choose_modalities_and_uploads_keep_inside_their_folder(cha
     assert chat._text.value == ""
 
 
+def test_a_wrong_upload_does_not_stay_attached(chat):
+    upload = {
+        "name": "notes.png", "type": "image/png", "size": 2,
+        "content": b"no", "last_modified": np.datetime64("now").item(),
+    }  # fmt: skip
+    chat._upload.set_trait("value", (upload,))
+    chat._text.value = "look"
+    chat._button.click()
+    assert "notes.png is no picture" in chat._status.value
+    assert (chat._upload.value, chat._text.value) == ((), "look")
+    chat._button.click()
+    assert len(chat.messages) == 2
+
+
 def save_with(chat, upload):
     chat._upload.set_trait("value", (upload,))
     return chat._save_uploads()

@@ -92,6 +92,9 @@ class ChatWidget:
             message = _user_message(text, files)
             self._show([*self.messages, message])
             reply = self._stream([*self.messages, message])
+        except MediaError as error:
+            self._upload.value = ()  # nobody could take the wrong file off by hand
+            self._status.value = str(error)
         except Exception as error:  # a traceback inside a widget's callback would be lost
             self._status.value = str(error) or type(error).__name__
         else:
