@@ -11,6 +11,7 @@ import pytest
 from nextgpt_lite.ablation.table import COLUMNS
 from nextgpt_lite.evaluation.comparison.rows import read_rows, where
 from nextgpt_lite.evaluation.comparison.table14 import differences, table14
+from nextgpt_lite.modality import MODALITIES
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 TABLES = sorted(RESULTS.glob("lite_messenger/*.csv"))  # of `ablate`
@@ -47,5 +48,8 @@ def test_a_shipped_table_is_whole(path: Path) -> None:
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
 def test_the_note_says_what_the_table_says(path: Path) -> None:
     note, rows = (RESULTS / "README.md").read_text(), read_rows(path)
-    assert table14(rows) in note
-    assert differences(rows) in note
+    groups = sorted({row["group"] for row in rows})
+    assert groups == sorted(MODALITIES)
+    for group in groups:
+        assert table14(rows, group) in note, group
+        assert differences(rows, group) in note, group
