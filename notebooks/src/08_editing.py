@@ -125,6 +125,7 @@ from matplotlib.figure import Figure
 
 from nextgpt_lite.evaluation.benchmarks.edits import edits
 from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import interval
 from nextgpt_lite.notebook.plots import show_figure
 from nextgpt_lite.world.verify import read_picture, verify
 
@@ -159,7 +160,7 @@ for s in strengths:
 right_axes.set(xlabel="strength", ylabel="moved, pixels")
 show_figure(figure, "<edits as wished, and how far things moved>")
 for s in strengths:
-    print(f"strength {s}: as wished {right[s]}")
+    print(f"strength {s}: as wished {right[s]}, moved {interval(moved[s][None])} pixels")
 
 # %%
 middle = Score(
@@ -172,9 +173,10 @@ record("pixels moved at 0.6, median", float(np.median(moved[0.6])))
 record("pixels moved at 1.0, median", float(np.median(moved[1.0])))
 
 # %% [markdown]
-# The bars are 95 % intervals. Around 0.6 to 0.8 the colour has changed and
-# the place has not: layout is settled in the noisiest steps, colour later.
-# At strength 1 the things stand elsewhere, and nothing is left to keep.
+# Bars and brackets are 95 % intervals. Around 0.6 to 0.8 the colour has
+# changed and the place has not: layout is settled in the noisiest steps,
+# colour later. At strength 1 the things stand elsewhere, and nothing is left
+# to keep.
 #
 # ## Who tells the decoder: signal tokens or a caption?
 #
