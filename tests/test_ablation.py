@@ -92,6 +92,7 @@ cells:
   - {name: without stage 2, stages: [3]}
   - {name: without stage 3, stages: [2]}
   - {name: requests alone, mixture: {3: {t2m: 1.0}}}
+  - {name: pictures alone, modalities: {2: [image], 3: [image]}}
 score: {groups: [image], prompts: 1, num_inference_steps: 1}
 """
 
@@ -376,6 +377,7 @@ def test_a_loss_that_is_not_finite_stops_its_cell_only(
         ("stages: [1, 2]", "mixture: {2: {gossip: 1}}", "unknown field 'gossip'"),
         ("stages: [1, 2]", "mixture: {2: {caption: 0}}", "needs weights above 0"),
         ("groups: [image]", "groups: [smell]", "'score.groups' has 'smell'"),
+        ("stages: [1, 2]", "modalities: {2: [smell]}", "'modalities.2' has 'smell'"),
         ("prompts: 1", "prompts: none", "'score.prompts' is 'none'"),
         ("product:", "product: [", "is no YAML"),
     ],

@@ -26,6 +26,7 @@ from nextgpt_lite.config import NextGPTConfig, locate
 from nextgpt_lite.data.records import KINDS
 from nextgpt_lite.decoders.base import read_json
 from nextgpt_lite.evaluation.comparison.instructions import GROUPS
+from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.model import check_layer
 from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES, Stage
@@ -44,6 +45,7 @@ class Settings:
         schedule: changes to a stage's numbers, by stage. A `seed` there goes before the cell's, so
             that a stage can be the same one for all seeds.
         mixture: kinds of conversation and their weights, by stage.
+        modalities: that pairs show and replies hold, by stage.
     """
 
     messenger: str = "signal"
@@ -56,6 +58,7 @@ class Settings:
     stages: tuple[int, ...] = (1, 2, 3)
     schedule: dict[int, dict[str, Any]] = field(default_factory=dict)
     mixture: dict[int, dict[str, float]] = field(default_factory=dict)
+    modalities: dict[int, list[str]] = field(default_factory=dict)
 
     def config(self, profile: str) -> NextGPTConfig:
         """The preset with these settings."""
@@ -76,8 +79,12 @@ class Settings:
         return config
 
     def stage(self, number: int) -> Stage:
-        """A stage with the mixture of this cell."""
-        return replace(STAGES[number], mixture=self.mixture.get(number, STAGES[number].mixture))
+        """A stage with the mixture and the modalities of this cell."""
+        stage = STAGES[number]
+        modalities = tuple(self.modalities.get(number, stage.modalities))
+        return replace(
+            stage, mixture=self.mixture.get(number, stage.mixture), modalities=modalities
+        )
 
     def numbers(self, number: int, seed: int) -> Schedule:
         """The schedule of a stage."""
@@ -178,6 +185,14 @@ def _settings(path: Path, name: str, profile: str, values: dict[str, Any]) -> Se
     for number, weights in values.get("mixture", {}).items():
         if not all(_positive(weight) for weight in weights.values()):
             raise ValueError(f"{where}: field 'mixture.{number}' needs weights above 0.")
+    shown = _mapping(path, "modalities", values.get("modalities", {}), tuple(STAGES))
+    for number, names in shown.items():
+        listed = _list(path, f"modalities.{number}", names)
+        if wrong := [name for name in listed if name not in MODALITIES]:
+            known = ", ".join(MODALITIES)
+            raise ValueError(
+                f"{where}: field 'modalities.{number}' has {wrong[0]!r}: use some of {known}."
+            )
     for dial, example in _SCALARS.items():
         _typed(where, dial, values.get(dial, example), example)
     for number, changes in values.get("schedule", {}).items():

@@ -17,7 +17,6 @@ from typing import Protocol
 from nextgpt_lite.data.folder import index_folder
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.released import Report
-from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.training.stages import Stage
 from nextgpt_lite.world import dialogue
 
@@ -45,15 +44,26 @@ class WorldMixture:
     def __init__(self, stage: Stage, seed: int = 0) -> None:
         self.kinds = list(stage.mixture)
         self.weights = list(stage.mixture.values())
+        self.modalities = stage.modalities
         self.seed = seed
 
     def __call__(self, index: int) -> Record:
         rng = Random(f"{self.seed}/{index}")
         kind = rng.choices(self.kinds, self.weights)[0]
+        record = self._drawn(kind, rng)
+        while not self._fits(record):
+            record = self._drawn(kind, rng)
+        for message in record.messages:
+            for part in message["content"]:
+                if isinstance(part, dict) and "scene" in part:
+                    part["variant"] = rng.randrange(VARIANTS)
+        return record
+
+    def _drawn(self, kind: str, rng: Random) -> Record:
         if kind == "pair":
-            record = dialogue.pair(rng, rng.choice(list(MODALITIES)))
+            record = dialogue.pair(rng, rng.choice(self.modalities))
         elif kind == "caption":
-            record = dialogue.caption_record(rng, rng.choice(list(MODALITIES)))
+            record = dialogue.caption_record(rng, rng.choice(self.modalities))
         else:
             make: dict[str, Callable[[Random], Record]] = {
                 "understand": dialogue.understand,
@@ -62,11 +72,12 @@ class WorldMixture:
                 "text": dialogue.text,
             }
             record = make[kind](rng)
-        for message in record.messages:
-            for part in message["content"]:
-                if isinstance(part, dict) and "scene" in part:
-                    part["variant"] = rng.randrange(VARIANTS)
         return record
+
+    def _fits(self, record: Record) -> bool:
+        """Whether replies hold no medium of another modality."""
+        replies = (m["content"] for m in record.messages if m["role"] == "assistant")
+        return all(part["type"] in ("text", *self.modalities) for r in replies for part in r)
 
 
 class FolderMixture:

@@ -36,6 +36,7 @@ class Stage:
         learns: the parts that change; everything else stays bit-identical.
         reaches: for each learning part, the losses that send it a gradient.
         mixture: kinds of conversation and their weights.
+        modalities: that pairs show and replies hold, of the lite world's conversations.
         steps, batch_size, learning_rate: defaults at lite size.
     """
 
@@ -46,6 +47,7 @@ class Stage:
     steps: int
     batch_size: int
     learning_rate: float
+    modalities: tuple[str, ...] = tuple(MODALITIES)
 
     @property
     def learns(self) -> tuple[str, ...]:
