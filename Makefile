@@ -40,7 +40,8 @@ $(STAMP): pyproject.toml constraints.txt
 tour: $(STAMP)
 	mkdir -p $(OUT)
 	$(PY) -m papermill notebooks/00_tour.ipynb $(OUT)/00_tour.ipynb -k python3 --cwd notebooks
-	$(PY) -m nbconvert --to html --log-level ERROR $(OUT)/00_tour.ipynb
+	$(PY) -m nbconvert --to html --log-level ERROR --TagRemovePreprocessor.enabled=True \
+		--TagRemovePreprocessor.remove_input_tags hide-input $(OUT)/00_tour.ipynb
 	@echo "executed notebook: $(abspath $(OUT))/00_tour.ipynb"
 	@echo "as a page:         $(abspath $(OUT))/00_tour.html"
 

@@ -1,4 +1,4 @@
-"""The first lines of every notebook: seeds, threads, versions, device, where the data lies."""
+"""The first lines of every notebook: seeds, threads, text size, versions, device, data folder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from nextgpt_lite.config import PROFILES
 from nextgpt_lite.notebook.display import register
 
+TEXT = 8  # points, in every figure
 SHOWN_VERSIONS = ("torch", "transformers", "diffusers", "peft")
 
 
@@ -28,7 +29,7 @@ class Session:
 
 
 def start(profile: str = "lite", seed: int = 0, threads: int | None = None) -> Session:
-    """Seeds everything, sets torch's threads, prints what the notebook runs on.
+    """Seeds everything, sets torch's threads and the figures' text, prints what it runs on.
 
     Args:
         profile: "lite" (shipped weights, CPU), "colab" or "paper" (public checkpoints, GPU).
@@ -40,6 +41,7 @@ def start(profile: str = "lite", seed: int = 0, threads: int | None = None) -> S
     """
     if profile not in PROFILES:
         raise ValueError(f'profile "{profile}" is unknown: use one of {", ".join(PROFILES)}')
+    import matplotlib
     import torch
 
     random.seed(seed)
@@ -48,6 +50,7 @@ def start(profile: str = "lite", seed: int = 0, threads: int | None = None) -> S
     torch.set_num_threads(
         threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
     )
+    matplotlib.rcParams["font.size"] = TEXT
     register()
     session = Session(profile, seed, _device(), find_data())
     versions = ", ".join(f"{name} {version(name)}" for name in SHOWN_VERSIONS)

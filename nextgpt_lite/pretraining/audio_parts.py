@@ -145,7 +145,7 @@ def render_cache(number: int, seed: int, device: str, weight_hard: bool = False)
     is more to hear in a second, and those of `HARDEST`.
     """
     rng = Random(seed)
-    hardest = [4 if (s.kind, s.pitch) == HARDEST else 1 for s in SOUNDS]
+    hardest = [8 if (s.kind, s.pitch) == HARDEST else 1 for s in SOUNDS]
     weights = [s.times**2 * w if weight_hard else 1 for s, w in zip(SOUNDS, hardest, strict=True)]
     scene = rng.choices(range(len(SOUNDS)), weights, k=number)
     mel = log_mel().to(device)

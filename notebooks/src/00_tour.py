@@ -39,7 +39,6 @@ session = start(profile, seed)
 # all of them, and learns only the bridges between (orange).
 
 # %% tags=["hide-input"]
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -57,7 +56,6 @@ def arrow(x, y, to_x):
     axes.annotate("", (to_x, y), (x, y), arrowprops={"arrowstyle": "->"})
 
 
-matplotlib.rcParams["font.size"] = 8
 figure = Figure(figsize=(7.6, 2.9), dpi=100, layout="constrained")
 axes = figure.subplots()
 box(2.1, 0, 1.1, 2.7, "encoder\nImageBind", FROZEN)
@@ -442,10 +440,9 @@ record("one turn gave text, image, audio and video", all_there)
 # lite world. The model reads its *own* earlier answers, right or wrong.
 #
 # Read words and media apart. The words show what the LLM understood; the
-# media, what the decoders can do. The first version of the picture decoder
-# draws one thing well, several alike often in a wrong number, and two kinds
-# in one picture hardly ever; `weights/lite/image/card.md` has the counts.
-# Clips are its weakest medium.
+# media, what the decoders can do: single things nearly always, up to seven
+# alike or two kinds in one picture about four times in five
+# (`nextgpt_lite/weights/lite/image/card.md` has the counts).
 
 # %%
 from nextgpt_lite.notebook.chat import ChatWidget

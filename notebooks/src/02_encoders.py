@@ -50,7 +50,6 @@ session = start(profile, seed)
 config = NextGPTConfig.from_profile(profile)
 encoder = Encoder.from_pretrained(locate(config.encoder)).to(session.device)
 model = encoder.model
-plt.rcParams["font.size"] = 8
 
 # %% [markdown]
 # ## What goes in

@@ -146,7 +146,6 @@ assert torch.equal(condition, traced.blocks[0].condition)
 # the caption. Compare the two, position by position.
 
 # %%
-import matplotlib
 from matplotlib.figure import Figure
 
 from nextgpt_lite.notebook.plots import show_figure, show_pictures
@@ -161,12 +160,12 @@ tokenizer = decoder.pipeline.tokenizer
 ids = tokenizer(caption(scene), padding="max_length").input_ids
 labels = tokenizer.convert_ids_to_tokens(ids)[: len(cosine)]
 
-matplotlib.rcParams["font.size"] = 8
 figure = Figure(figsize=(6.4, 2.2), dpi=90, layout="constrained")
 axes = figure.subplots()
-axes.bar(range(len(cosine)), cosine.numpy(), color="#4a6a92")
+axes.plot(cosine.numpy(), "o", ms=4, color="#4a6a92")
 axes.set_xticks(range(len(labels)), labels, rotation=90)
-axes.set(ylim=(min(0, float(cosine.min())), 1), ylabel="cosine")
+low = min(0.9, float(cosine.min()) - 0.01)
+axes.set(ylim=(low, 1), ylabel="cosine")
 axes.set_title(f'signal tokens against "{caption(scene)}"')
 show_figure(figure, "<cosine of each condition position>")
 record("mean cosine to the caption condition", float(cosine.mean()))

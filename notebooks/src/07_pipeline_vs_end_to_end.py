@@ -352,8 +352,8 @@ for system in (pipeline, end_to_end):
 # which weights and budgets, stands beside them:
 #
 # - `lite_messenger`: end-to-end and caption messenger, trained with the same
-#   budget on the same dialogues, with three seeds of stage 3, by
-#   `nextgpt-lite ablate`;
+#   budget on the same dialogues, three seeds through all stages, by
+#   `nextgpt-lite ablate`; for pictures, sounds and clips;
 # - `lite_baselines`: pipelines, bounds and the shipped model, which was
 #   trained for longer, by `nextgpt-lite compare`.
 
@@ -370,7 +370,6 @@ print(f"{len(shipped)} shipped answers")
 display(Markdown(table14(shipped or rows)))
 
 # %%
-import matplotlib
 from matplotlib.figure import Figure
 
 from nextgpt_lite.evaluation.comparison.aspects import ASPECTS
@@ -379,7 +378,6 @@ from nextgpt_lite.notebook.plots import show_figure
 
 shown = where(shipped or rows, group="image")
 order = systems_of(shown)
-matplotlib.rcParams["font.size"] = 8
 figure = Figure(figsize=(7, 2.6), dpi=90, layout="constrained")
 for axes, aspect in zip(figure.subplots(1, 3, sharey=True), ASPECTS, strict=True):
     for level, shift, colour in (
@@ -418,6 +416,14 @@ for level in ("simple", "complex"):
             line = verdict(shown, first, second, aspect, level)
             if line:
                 print(line)
+
+# %% [markdown]
+# Sounds and clips, which the paper left out:
+
+# %%
+for group in ("audio", "video"):
+    if where(shipped, group=group):
+        display(Markdown(f"**{group}**\n\n{table14(where(shipped, group=group), group)}"))
 
 # %% [markdown]
 # Read the lines one by one, and mind that of twenty tests of nothing one

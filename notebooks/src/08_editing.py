@@ -308,10 +308,12 @@ print(verify(drive.wanted, filmed).attributes)
 # in our table, so that an editor is read against them.
 
 # %%
+from IPython.display import Markdown, display
+
 from nextgpt_lite.evaluation.tables.run import Setting, run_table
 
 sheet = run_table(8, model, Setting(wishes, steps=inference_steps, seed=seed))
-print(sheet.markdown().split("| the paper")[0])
+display(Markdown(sheet.markdown().split("| the paper")[0]))
 
 # %%
 rows = sheet.rows

@@ -191,7 +191,6 @@ record(
 # distance is 0. What is measured?
 
 # %% tags=["hide-input"]
-import matplotlib
 from matplotlib.figure import Figure
 
 from nextgpt_lite.notebook.plots import show_figure
@@ -205,7 +204,6 @@ measured = {
     ]
     for n in sizes
 }
-matplotlib.rcParams["font.size"] = 8
 figure = Figure(figsize=(4.6, 2.0), dpi=90, layout="constrained")
 axes = figure.subplots()
 for n, values in measured.items():
@@ -230,17 +228,19 @@ record(
 # `run_table(n, model)` is what `nextgpt-lite evaluate --table n` prints.
 
 # %%
+from IPython.display import Markdown, display
+
 from nextgpt_lite.evaluation.tables.run import Setting, run_table
 
 setting = Setting(items, steps=inference_steps, seed=seed)
 sheets = {n: run_table(n, model, setting) for n in (2, 4)}
-print(sheets[2].markdown())
+display(Markdown(sheets[2].markdown()))
 
 # %%
 rows = sheets[2].rows
 floor = rows["floor: the same captions rendered again"][0]
 record("FID, model over floor", rows["NExT-GPT, signal tokens"][0] / floor)
-print(sheets[4].markdown().split("| the paper")[0])
+display(Markdown(sheets[4].markdown().split("| the paper")[0]))
 
 # %% [markdown]
 # Compare the two upper rows with each other, as in the paper's Table 2,
@@ -271,7 +271,7 @@ show_sound(made, "made by the model")
 few = Setting(questions, seed=seed)
 sheets |= {n: run_table(n, model, few) for n in (12, 13)}
 for n in (12, 13):
-    print(sheets[n].markdown().split("| the paper")[0])
+    display(Markdown(sheets[n].markdown().split("| the paper")[0]))
 mme = [v for v in sheets[12].rows["NExT-GPT"] if v is not None]
 record("MME, mean of the subtasks", float(np.mean(mme)))
 record("MMBench, all questions", sheets[13].rows["NExT-GPT"][0])

@@ -154,7 +154,7 @@ def trained(name, watchers=(), **changes):
     return trainer.run()
 
 
-plot = LivePlot(["total", "text", "signal"], "grows while it trains")
+plot = LivePlot(["total", "text", "signal"], "drawn while it trains")
 runs = {"plain": trained("plain", [plot])}
 runs["in 4 passes"] = trained("passes", accumulate=4)
 runs["checkpointing"] = trained("again", checkpointing=True)
