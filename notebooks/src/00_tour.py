@@ -286,8 +286,10 @@ again = model.decoder("image").generate(
     num_inference_steps=20,
     generator=torch.Generator().manual_seed(seed),
 )[0]
-assert np.array_equal(again, reply.images[0])
-record("picture made by hand equals the reply's", True)
+ours, theirs = (np.asarray(p, dtype=int) for p in (again, reply.images[0]))
+equal = bool(np.abs(ours - theirs).max() <= 1)  # of 255: rounding
+assert equal
+record("picture made by hand equals the reply's", equal)
 
 # %% [markdown]
 # ## Any to any, checked
