@@ -48,14 +48,21 @@ def summary(path: str | Path) -> str:
 
 
 def figure(path: str | Path, aspect: str = "rationality") -> Figure:
-    """One aspect of every cell, a panel for each group and level; bars are 95 % intervals."""
+    """One aspect of every cell, groups side by side, levels below each other; bars are 95 %
+    intervals, ticks below a mean are its seeds'.
+    """
     from matplotlib.figure import Figure
 
     rows = read_rows(path)
     names, parts = cells(rows), _parts(rows)
-    made = Figure(figsize=(3.2 * max(1, len(parts)), 1.2 + 0.4 * len(names)), layout="constrained")
-    for index, (group, level) in enumerate(parts):
-        axes = made.add_subplot(1, len(parts), index + 1)
+    groups, levels = (list(dict.fromkeys(column)) for column in zip(*parts, strict=True))
+    made = Figure(
+        figsize=(1.6 + 2.2 * len(groups), (0.8 + 0.4 * len(names)) * len(levels)),
+        layout="constrained",
+    )
+    panels = made.subplots(len(levels), len(groups), sharex=True, squeeze=False)
+    for group, level in parts:
+        axes = panels[levels.index(level), groups.index(group)]
         for place, name in enumerate(names):
             mine = where(rows, group=group, level=level, system=name)
             found = mean(mine, aspect)
@@ -64,9 +71,11 @@ def figure(path: str | Path, aspect: str = "rationality") -> Figure:
             for seed in sorted({row["seed"] for row in mine}):
                 one = mean(where(mine, seed=seed), aspect)
                 axes.plot([one.mean], [place + 0.18], "|", color="grey")
-        axes.set(title=f"{group}, {level}", xlabel=aspect, xlim=(-2, 102), ylim=(len(names), -1))
-        axes.set_yticks(range(len(names)), names if index == 0 else [""] * len(names))
+        axes.set(title=f"{group}, {level}", xlim=(-2, 102), ylim=(len(names), -1))
+        axes.set_yticks(range(len(names)), names if group == groups[0] else [""] * len(names))
         axes.grid(axis="x", alpha=0.3)
+    for axes in panels[-1]:
+        axes.set_xlabel(aspect)
     return made
 
 
