@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from nextgpt_lite.evaluation.comparison.instructions import (
 )
 from nextgpt_lite.evaluation.metrics.features import Features
 from nextgpt_lite.media import Audio, Video
+from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.dialogue_parts import modality_of
 from nextgpt_lite.world.render import render
@@ -303,11 +305,13 @@ def test_table_14_has_the_papers_numbers_beside_ours() -> None:
 def test_shipped_answers_are_to_the_instructions_of_today() -> None:
     path = Path(__file__).parents[1] / "results" / "lite_baselines" / "baselines.csv"
     shipped = comparison.read_rows(path)
-    asked = {one.id: one for one in instructions(100, groups=("image",))}
-    assert Counter(row["system"] for row in shipped) == dict.fromkeys(
-        ("tool pipeline", "image tools only", "gold caption", "ground truth",
-         "end-to-end, shipped"), len(asked),
-    )  # fmt: skip
+    asked = {one.id: one for one in instructions(100, groups=tuple(MODALITIES))}
+    everything = ("tool pipeline", "gold caption", "ground truth", "end-to-end, shipped")
+    pictures = sum(one.group == "image" for one in asked.values())
+    assert Counter(row["system"] for row in shipped) == {
+        **dict.fromkeys(everything, len(asked)),
+        "image tools only": pictures,
+    }
     for row in shipped:
         one = asked[row["id"]]
         assert (row["skill"], row["split"], row["pairs"], row["length"]) == (
@@ -317,8 +321,8 @@ def test_shipped_answers_are_to_the_instructions_of_today() -> None:
             assert row["rationality"] == "100.0" and row["text"] == one.words
     note = (path.parent / "README.md").read_text()
     for system in ("tool pipeline", "end-to-end, shipped", "gold caption"):
-        for level in LEVELS:
-            mine = comparison.where(shipped, system=system, level=level)
+        for group, level in itertools.product(MODALITIES, LEVELS):
+            mine = comparison.where(shipped, system=system, group=group, level=level)
             assert str(comparison.mean(mine, "following")) in note
 
 
