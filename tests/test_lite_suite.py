@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from random import Random
 
@@ -35,6 +36,7 @@ from nextgpt_lite.world.scene import (
     is_held_out,
 )
 
+ROOT = Path(__file__).resolve().parents[1]
 SLICE = ("audio decoder", "text encoders", "requests")
 
 
@@ -166,3 +168,23 @@ def test_a_sheet_shows_each_modality_apart_and_its_verdict(tmp_path: Path) -> No
     frames = {p.stem: Image.open(p).getpixel((0, 0)) for p in tmp_path.iterdir()}
     assert frames == {"all_clips": WRONG, "all_sounds": WRONG, "all_pictures": RIGHT}
     assert Image.open(tmp_path / "all_clips.png").width > 8 * 64
+
+
+def test_the_shipped_table_is_of_the_shipped_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = ROOT / "results" / "lite_suite"
+    shutil.copy(shipped / "scores.json", tmp_path)
+
+    def again(each: str) -> Examination:
+        def run(_: object) -> Found:
+            pytest.fail(f"{each} was measured with other weights: run the suite again")
+
+        return Examination(suite.EXAMINATIONS[each].parts, run)
+
+    monkeypatch.setattr(suite, "EXAMINATIONS", {each: again(each) for each in suite.EXAMINATIONS})
+    rows = suite.run_suite("lite", tmp_path)
+    assert markdown(rows) == (shipped / "scores.md").read_text()
+    quoted = (ROOT / "README.md").read_text().split("### What the shipped model can do")[1]
+    quoted = [line for line in quoted.split("**What does not work")[0].splitlines() if "|" in line]
+    assert len(quoted) > 30 and set(quoted) <= set(markdown(rows).splitlines())
