@@ -117,14 +117,15 @@ class RatingWidget:
         """Puts up an item's media once for its three questions: what plays goes on playing."""
         self._item = item
         self._asked.value = "" if item is None else parts_html(item.asked)
-        order = () if item is None else self.session.order(item)
+        answers: list[Any] = []
+        if item is not None:
+            answers = [item.answers[name] for name in self.session.order(item)]
         self._cards.children = [
             widgets.VBox(
-                [widgets.HTML(), widgets.HTML(parts_html(item.answers[name]))],
+                [widgets.HTML(), widgets.HTML(parts_html(answer))],
                 layout=widgets.Layout(**CARD),
             )
-            for name in order
-            if item is not None
+            for answer in answers
         ]
         self._buttons.children = [self._button(key) for key in self._choices()]
 

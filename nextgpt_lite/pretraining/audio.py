@@ -250,13 +250,9 @@ def score_captions(
         options: of `Decoder.generate`, 20 steps and the decoder's own guidance if not given.
     """
     asked = [SOUNDS[i % len(SOUNDS)] for i in range(number)]
-    made: list[Audio] = []
-    for start in range(0, number, 16):
-        some = asked[start : start + 16]
-        condition = decoder.encode_text([caption(sound) for sound in some])
-        seeds = range(seed * number + start, seed * number + start + len(some))
-        made += decoder.generate_each(condition, seeds, 16, **options)
-    return _shares(asked, made)
+    conditions = decoder.encode_text([caption(sound) for sound in asked])
+    seeds = range(seed * number, (seed + 1) * number)
+    return _shares(asked, [*decoder.generate_each(conditions, seeds, 16, **options)])
 
 
 @torch.no_grad()

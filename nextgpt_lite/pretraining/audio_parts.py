@@ -145,8 +145,9 @@ def render_cache(number: int, seed: int, device: str, weight_hard: bool = False)
     is more to hear in a second, and those of `HARDEST`.
     """
     rng = Random(seed)
-    hardest = [8 if (s.kind, s.pitch) == HARDEST else 1 for s in SOUNDS]
-    weights = [s.times**2 * w if weight_hard else 1 for s, w in zip(SOUNDS, hardest, strict=True)]
+    weights = [1] * len(SOUNDS)
+    if weight_hard:
+        weights = [s.times**2 * (8 if (s.kind, s.pitch) == HARDEST else 1) for s in SOUNDS]
     scene = rng.choices(range(len(SOUNDS)), weights, k=number)
     mel = log_mel().to(device)
     waves = torch.zeros(number, FRAMES * HOP, dtype=torch.float16)

@@ -39,13 +39,10 @@ def measure(
     Item i has a seed of its own, so it does not depend on `number`.
     """
     scenes = [draw(Random(seed + i)) for i in range(number)]
-    media: list[Any] = []
-    for first in range(0, number, BATCH):
-        part = scenes[first : first + BATCH]
-        condition = decoder.encode_text([caption(scene) for scene in part])
-        seeds = range(seed + first, seed + first + len(part))
-        options = {"num_inference_steps": steps, "guidance_scale": guidance_scale}
-        media += decoder.generate_each(condition, seeds, BATCH, **options)
+    conditions = decoder.encode_text([caption(scene) for scene in scenes])
+    options = {"num_inference_steps": steps, "guidance_scale": guidance_scale}
+    seeds = range(seed, seed + number)
+    media = [*decoder.generate_each(conditions, seeds, BATCH, **options)]
     verdicts = [verify(scene, medium) for scene, medium in zip(scenes, media, strict=True)]
     shares = {"exact": Score.of(v.correct for v in verdicts)}
     for name in dict.fromkeys(name for v in verdicts for name in v.attributes):
