@@ -274,10 +274,10 @@ def test_pool_of_latents_is_the_same_after_a_restart(tmp_path: Path) -> None:
 
     first = pool()
     first.grow(4)
-    latents, scenes = np.array(first.latents[:4]), list(first.scenes)
+    latents, scenes = np.array(first.rows[:4]), list(first.scenes)
     assert np.abs(latents).max() > 0
     again = pool()
-    again.vae = None  # nothing may be encoded anew
+    again.encode = None  # nothing may be encoded anew
     again.grow(4)
     assert again.scenes == scenes
     batch, ids = again.batch(Random(0), 3)

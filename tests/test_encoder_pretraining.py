@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 
 from nextgpt_lite.config import locate
 from nextgpt_lite.encoders import Encoder
-from nextgpt_lite.pretraining.encoder import EncoderTraining, build, contrast, encoder_loss
+from nextgpt_lite.pretraining import encoder_gather as gather
+from nextgpt_lite.pretraining.encoder import EncoderTraining, build, encoder_loss
 from nextgpt_lite.pretraining.encoder_data import (
     ATTRIBUTES,
     IGNORE,
@@ -19,7 +21,9 @@ from nextgpt_lite.pretraining.encoder_data import (
     alter,
     attributes,
     patch_labels,
+    picture_inputs,
 )
+from nextgpt_lite.pretraining.encoder_losses import contrast
 from nextgpt_lite.pretraining.encoder_scores import different_scenes, encode, top
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.render import render_picture
@@ -93,6 +97,68 @@ def test_a_step_reaches_every_tensor():
     loss.backward()
     idle = [n for n, p in training.named_parameters() if p.grad is None or not p.grad.any()]
     assert idle == []
+
+
+def small_pool(monkeypatch: pytest.MonkeyPatch, folder: Path) -> gather.StatePool:
+    monkeypatch.setattr(gather, "POOL", 64)
+    pool = gather.StatePool(build(), folder / "states", seed=0)
+    pool.grow(32)
+    return pool
+
+
+def test_more_blocks_change_nothing_at_first():
+    encoder = build()
+    deep = gather.deepen(encoder)
+    pixels = torch.randn(2, 3, 2, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(encoder.model("vision", pixels), deep.model("vision", pixels))
+    assert len(deep.model.modality_trunks["vision"].blocks) == gather.BLOCKS
+    assert gather.deepen(deep).model.config == deep.model.config  # deep enough
+
+
+def test_patches_are_asked_about_the_picture_that_was_encoded(monkeypatch, tmp_path):
+    pool = small_pool(monkeypatch, tmp_path)
+    encoder, batch = pool.encoder, pool.batch(Random(1), 24)
+    related = 0
+    for scene, labels in zip(batch.scenes, batch.patches, strict=True):
+        slots, counts, relations = labels
+        covered = slots != IGNORE
+        if not isinstance(scene, Picture):
+            assert not covered.any()
+            continue
+        kinds = sorted((KINDS.index(g.kind), g.count - 1) for g in scene.groups[:2])
+        for slot, (_, count) in enumerate(kinds):
+            assert (counts[slots == slot] == count).all()
+            assert int((slots == slot).sum()) > count  # each thing covers a patch or more
+        related += scene.relation is not None and bool((relations[covered] > 0).all())
+    assert related > 0
+    # The states are those of the picture whose patches are asked, up to the roughening.
+    index = next(i for i, s in enumerate(pool.scenes) if isinstance(s, Picture))
+    rng = pool.source(index)
+    pixels = picture_inputs([pool.draw(rng)], [rng.getrandbits(31)], encoder.preprocess)
+    trunk = encoder.model.modality_trunks["vision"]
+    x = trunk.pre_transformer_layer(encoder.model.modality_preprocessors["vision"](pixels))
+    for block in trunk.blocks[: gather.EARLY_BLOCKS]:
+        x = block(x)
+    near = torch.tensor(pool.rows[:32].astype(np.float32)).sub(x).square().mean((1, 2))
+    assert int(near.argmin()) == index
+
+
+def test_a_step_of_the_later_blocks_reaches_them_alone(monkeypatch, tmp_path):
+    pool = small_pool(monkeypatch, tmp_path)
+    training = gather.GatherTraining(gather.deepen(pool.encoder).model)
+    optimizer = torch.optim.SGD([p for p in training.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(2):  # the new blocks' last layers are zero before the first step
+        optimizer.zero_grad()
+        sum(
+            gather.gather_loss(training, pool.batch(Random(1), 24), torch.Generator()).values()
+        ).backward()
+        optimizer.step()
+    moved = {n for n, p in training.named_parameters() if p.grad is not None and p.grad.any()}
+    assert moved == {n for n, p in training.named_parameters() if p.requires_grad}
+    vision = [n for n in moved if n.startswith("model.")]
+    assert vision
+    assert all("vision" in n for n in vision)
+    assert not any(f"blocks.{n}." in name for n in range(gather.EARLY_BLOCKS) for name in vision)
 
 
 @pytest.mark.parametrize("modality", ["image", "video", "audio"])

@@ -29,8 +29,10 @@ def make_small(part: str, patch: pytest.MonkeyPatch) -> None:
     else:
         patch.setattr(module, "scores", lambda *_: {})
     if part == "encoder":
-        data = module.EncoderData
-        patch.setattr(module, "EncoderData", lambda *a: data(*a, pictures=8, clips=4, sounds=4))
+        gather: Any = import_module("nextgpt_lite.pretraining.encoder_gather")
+        patch.setattr(gather, "FIRST_POOL", 32)
+        patch.setattr(gather, "POOL", 64)
+        patch.setattr(gather, "BATCH", 8)
 
 
 def weights(folder: Path) -> torch.Tensor:

@@ -110,7 +110,10 @@ class ImageBindConfig:
 
     @classmethod
     def lite(cls, vocab_size: int, eos_token_id: int) -> ImageBindConfig:
-        """The shipped small encoder: 64x64 pictures and clips, two-second sounds, captions."""
+        """The small encoder as its training begins: pictures of 64x64, clips, sounds, captions.
+
+        The shipped one has more vision blocks (`pretraining.encoder_gather`).
+        """
         return cls(
             out=256,
             vision=VisionConfig(width=160, blocks=5, heads=5, image_size=64, kernel=(2, 8, 8)),

@@ -5,8 +5,9 @@ a second caption in which one attribute is off. Two helps make a small transform
 minutes rather than days, and are dropped at export: linear heads that read a scene's attributes
 off the embedding, and others that read what lies under each patch off an early block.
 
-Knows: losses, the run, the export. Leaves to others: batches (`encoder_data`), the loop
-(`trainer`), scores (`encoder_scores`).
+Knows: the run of all trunks, the order of both runs, the export. Leaves to others: batches
+(`encoder_data`), losses (`encoder_losses`), the later vision blocks, which then learn alone
+(`encoder_gather`), the loop (`trainer`), scores (`encoder_scores`).
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
 from nextgpt_lite.pretraining.encoder_data import (
     ATTRIBUTES,
-    IGNORE,
     PATCH_LABELS,
     Batch,
     EncoderData,
 )
+from nextgpt_lite.pretraining.encoder_gather import BATCH, EARLY_BLOCKS, train_later_blocks
+from nextgpt_lite.pretraining.encoder_losses import attribute_loss, contrast, split_loss
 from nextgpt_lite.pretraining.encoder_scores import scores
 from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.pretraining.trainer import Pretrainer, Recipe
+from nextgpt_lite.pretraining.trainer import CHECKPOINT, Pretrainer, Recipe
 
 CONTEXT = 28
-PATCH_BLOCKS = 3  # after so many, states are asked what lies under each patch; the rest gather
+TRUNK_STEPS = 1400
 ATTRIBUTE_WEIGHT = 0.5  # a head; about ten apply to an item
 
 
@@ -49,11 +50,11 @@ class EncoderTraining(nn.Module):
         """Runs clips (B, 3, T, H, W): vectors (items, E) of the first, patch states of all."""
         trunk: Any = self.model.modality_trunks["vision"]
         x = trunk.pre_transformer_layer(self.model.modality_preprocessors["vision"](pixels))
-        for block in trunk.blocks[:PATCH_BLOCKS]:
+        for block in trunk.blocks[:EARLY_BLOCKS]:
             x = block(x)
         states = x[:, 1:]  # (B, patches, width)
         x = x[:items]
-        for block in trunk.blocks[PATCH_BLOCKS:]:
+        for block in trunk.blocks[EARLY_BLOCKS:]:
             x = block(x)
         vectors = self.model.modality_heads["vision"](x)
         return self.model.modality_postprocessors["vision"](vectors), states
@@ -77,38 +78,10 @@ def encoder_loss(
     size = len(items)
     return {
         "contrast": contrast(items, texts, batch.scenes),
-        "item": ATTRIBUTE_WEIGHT * attribute_loss(training, items, batch.targets[:size]),
-        "text": ATTRIBUTE_WEIGHT * attribute_loss(training, texts, batch.targets),
+        "item": ATTRIBUTE_WEIGHT * attribute_loss(training.attributes, items, batch.targets[:size]),
+        "text": ATTRIBUTE_WEIGHT * attribute_loss(training.attributes, texts, batch.targets),
         "patch": split_loss(patches, batch.patches.unbind(dim=1), PATCH_LABELS),
     }
-
-
-def contrast(items: Tensor, texts: Tensor, scenes: tuple[object, ...]) -> Tensor:
-    """Symmetric InfoNCE; texts beyond the items' own are wrong ones. Equal scenes are no rivals."""
-    logits = items @ texts.T  # (B, 2B)
-    size = len(items)
-    equal = torch.tensor([[a == b for b in scenes] for a in scenes], device=items.device)
-    equal = equal.fill_diagonal_(False)
-    logits = torch.cat([logits[:, :size].masked_fill(equal, -1e4), logits[:, size:]], dim=1)
-    own = torch.arange(size, device=items.device)
-    return 0.5 * (F.cross_entropy(logits, own) + F.cross_entropy(logits[:, :size].T, own))
-
-
-def attribute_loss(training: EncoderTraining, vectors: Tensor, targets: Tensor) -> Tensor:
-    """Sum over attributes of the cross-entropy of linear readings of the unit vectors."""
-    unit = F.normalize(vectors, dim=-1) * vectors.shape[1] ** 0.5
-    return split_loss(training.attributes(unit).float(), targets.unbind(dim=1), ATTRIBUTES)
-
-
-def split_loss(logits: Tensor, targets: tuple[Tensor, ...], classes: dict[str, int]) -> Tensor:
-    """Sums the cross-entropies of the pieces of `logits` (B, sum of classes, ...)."""
-    pieces = logits.split([*classes.values()], dim=1)
-    losses = [
-        F.cross_entropy(piece, target, ignore_index=IGNORE)
-        for piece, target in zip(pieces, targets, strict=True)
-        if bool((target != IGNORE).any())
-    ]
-    return torch.stack(losses).sum()
 
 
 def build(seed: int = 0) -> Encoder:
@@ -121,23 +94,43 @@ def build(seed: int = 0) -> Encoder:
 
 def train(
     output: str | Path,
-    steps: int = 1400,
+    steps: int = 2300,
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
     export_to: str | Path | None = None,
     start: str | Path | None = None,
+    trunk_steps: int = TRUNK_STEPS,
 ) -> dict[str, float]:
     """Trains the lite encoder in `output`, scores it, writes it to `export_to` (`output`/export).
 
     Args:
-        start: an encoder folder to go on from instead of from random weights; the heads, which are
-            not part of it, begin anew.
+        steps: of the later vision blocks (`encoder_gather`), which come last.
+        start: an encoder folder whose later vision blocks alone go on.
+        trunk_steps: of all trunks together, before that; none with `start`.
 
     Returns:
         the scores of `encoder_scores.scores`; none when it was stopped before its last step.
     """
-    encoder = build(seed) if start is None else Encoder.from_pretrained(start)
+    output = Path(output)
+    if start is not None:
+        trunks = Encoder.from_pretrained(start)
+    else:
+        trained = train_trunks(output / "trunks", trunk_steps, seed, device, resume)
+        if trained is None:
+            return {}
+        trunks = trained
+    encoder, trainer = train_later_blocks(trunks, output, steps, seed, device, resume)
+    if trainer.step < steps:
+        return {}  # stopped by a signal; what is saved goes on with `resume`
+    found = scores(encoder)
+    export(encoder, output / "export" if export_to is None else export_to, trainer, found)
+    return found
+
+
+def train_trunks(output: Path, steps: int, seed: int, device: str, resume: bool) -> Encoder | None:
+    """All trunks together, from random weights; None when it was stopped before its last step."""
+    encoder = build(seed)
     data = EncoderData(encoder.tokenize, encoder.preprocess)
     recipe = Recipe(
         steps=steps, learning_rate=1.2e-3, warmup=100, weight_decay=0.05, ema=0.995,
@@ -145,43 +138,36 @@ def train(
     )  # fmt: skip
     training = EncoderTraining(encoder.model.requires_grad_(True))
     trainer = Pretrainer(training, encoder_loss, data, output, recipe)
-    trainer.run(resume=resume)
-    if trainer.step < steps:
-        return {}  # stopped by a signal; what is saved goes on with `resume`
+    trainer.run(resume=resume and (output / CHECKPOINT).exists())
     assert isinstance(trainer.average, EncoderTraining)
-    trained = Encoder(trainer.average.model, encoder.preprocess, encoder.tokenizer)
-    found = scores(trained)
-    folder = Path(output) / "export" if export_to is None else Path(export_to)
-    export(trained, folder, trainer.step, trainer.seconds, found, data)
-    return found
+    if trainer.step < steps:
+        return None
+    return Encoder(trainer.average.model.cpu(), encoder.preprocess, encoder.tokenizer)
 
 
 def export(
-    encoder: Encoder,
-    folder: str | Path,
-    steps: int,
-    seconds: float,
-    found: dict[str, float],
-    data: EncoderData,
+    encoder: Encoder, folder: str | Path, trainer: Pretrainer, found: dict[str, float]
 ) -> None:
     """Writes float16 weights, tokenizer and card.md."""
     folder = Path(folder)
     encoder.save_pretrained(folder)
     number = sum(p.numel() for p in encoder.model.parameters())
-    items = data.pictures + data.clips + data.sounds
     rows = "\n".join(f"| {name} | {value:.1%} |" for name, value in found.items())
+    data = EncoderData(encoder.tokenize, encoder.preprocess)
     (folder / "card.md").write_text(
         f"""# Lite encoder
 
 ImageBind's architecture at small width ({number / 1e6:.2f} M parameters; vision, audio and text
 trunks), trained by `nextgpt-lite pretrain --part encoder` and then frozen. Apache-2.0.
 
-- Data: scenes of the lite world rendered on the fly, {data.pictures} pictures, {data.clips} clips
-  and {data.sounds} sounds a step, each with a caption or paraphrase and one caption with an
-  attribute changed; {data.crowds} pictures of nine unlike things for the patch heads.
-  Held-out (kind, colour) and (kind, count) pairs and wordings were never seen.
-- Steps: {steps} of {items} items; {seconds:.0f} s of wall time on one thread of a CPU.
-- Loss: symmetric InfoNCE, with linear attribute and patch heads that are not part of the export.
+- All trunks: scenes of the lite world rendered on the fly, {data.pictures} pictures, {data.clips}
+  clips and {data.sounds} sounds a step, each with a caption or paraphrase and one caption with an
+  attribute changed; {data.crowds} pictures of nine unlike things for the patch heads. Symmetric
+  InfoNCE, with linear attribute and patch heads that are not part of the export.
+- Then the vision blocks after the first {EARLY_BLOCKS} alone: {trainer.step} steps of {BATCH}
+  pictures and clips, whose patches are also asked which of the things they show comes first, how
+  many there are, and how they stand; {trainer.seconds:.0f} s of wall time.
+- Held-out (kind, colour) and (kind, count) pairs and wordings were never seen.
 
 | score | |
 |---|---|

@@ -132,29 +132,29 @@ class EncoderData:
         tokens = self.tokenize(texts)
         longest = int((tokens != 0).sum(dim=1).max())
         return Batch(
-            self._roughen(picture_inputs(pictures, seeds, self.config), rng),
-            self._roughen(clip_inputs(clips, seeds[self.pictures :], self.config), rng),
+            roughen(picture_inputs(pictures, seeds, self.config), rng),
+            roughen(clip_inputs(clips, seeds[self.pictures :], self.config), rng),
             sound_inputs(sounds, seeds[self.pictures + self.clips :], self.config, rng),
             tokens[:, :longest].cpu(),
             torch.tensor([attributes(scene) for scene in (*scenes, *altered)]),
-            self._roughen(picture_inputs(crowds, crowd_seeds, self.config), rng),
+            roughen(picture_inputs(crowds, crowd_seeds, self.config), rng),
             torch.stack(
                 [patch_labels(p, i, self.config.image_size, self.patch) for p, i in labelled]
             ),
             tuple(scenes),
         )
 
-    @staticmethod
-    def _roughen(pixels: Tensor, rng: Random) -> Tensor:
-        """Slight noise, contrast and brightness, as drawn or compressed pictures have them."""
-        numbers = np.random.default_rng(rng.randrange(2**63))
-        shape = (len(pixels), *[1] * (pixels.ndim - 1))
-        noise = torch.from_numpy(numbers.standard_normal(pixels.shape, dtype=np.float32))
-        gain, shift, strength = (
-            torch.from_numpy(numbers.uniform(low, high, shape).astype(np.float32))
-            for low, high in ((0.9, 1.1), (-0.1, 0.1), (0.0, 0.12))
-        )
-        return pixels * gain + shift + noise * strength
+
+def roughen(pixels: Tensor, rng: Random) -> Tensor:
+    """Slight noise, contrast and brightness, as drawn or compressed pictures have them."""
+    numbers = np.random.default_rng(rng.randrange(2**63))
+    shape = (len(pixels), *[1] * (pixels.ndim - 1))
+    noise = torch.from_numpy(numbers.standard_normal(pixels.shape, dtype=np.float32))
+    gain, shift, strength = (
+        torch.from_numpy(numbers.uniform(low, high, shape).astype(np.float32))
+        for low, high in ((0.9, 1.1), (-0.1, 0.1), (0.0, 0.12))
+    )
+    return pixels * gain + shift + noise * strength
 
 
 def picture_inputs(

@@ -1,7 +1,8 @@
 """One small loop that trains every lite part.
 
-Knows: AdamW, warmup and cosine, bf16 autocast, gradient clipping, an average of the weights (EMA),
-a checkpoint that is written whole or not at all, and the check that every tensor really learns.
+Knows: AdamW and Muon, warmup and cosine, bf16 autocast, gradient clipping, an average of the
+weights (EMA), a checkpoint that is written whole or not at all, and the check that every tensor
+really learns.
 Leaves to others: what the part is, where its batches come from and what its loss means.
 
 Every random number of step n comes from (seed, n) alone, so a run that was stopped and resumed
@@ -18,13 +19,14 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from tqdm.auto import tqdm
 
 from nextgpt_lite.training.checkpoint import append, beside, stopping
@@ -75,6 +77,8 @@ class Pretrainer:
             nothing but the generator (and what is fixed for the run).
         directory: gets `checkpoint.pt` and `metrics.jsonl`.
         recipe: the numbers.
+        muon: matrices inside the network that Muon trains (Jordan et al., 2024) instead of AdamW;
+            its steps are scaled to the size of AdamW's, so that one learning rate serves both.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Pretrainer:
         data: Callable[[torch.Generator], Batch],
         directory: str | Path,
         recipe: Recipe,
+        muon: Iterable[nn.Parameter] = (),
     ) -> None:
         self.recipe = recipe
         self.module = module.to(recipe.device)
@@ -94,8 +99,15 @@ class Pretrainer:
         self.step = 0
         self.seconds = 0.0
         learning = [p for p in self.module.parameters() if p.requires_grad]
-        groups = decaying(learning, recipe.weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99))
+        matrices = [*muon]
+        turned = {id(p) for p in matrices}
+        others = decaying([p for p in learning if id(p) not in turned], recipe.weight_decay)
+        self.optimizers: list[Optimizer] = [torch.optim.AdamW(others, betas=(0.9, 0.99))]
+        if matrices:
+            decay = recipe.weight_decay
+            self.optimizers.append(
+                torch.optim.Muon(matrices, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+            )
         self._learning = learning
 
     def run(self, resume: bool = False) -> dict[str, float]:
@@ -139,7 +151,7 @@ class Pretrainer:
             "seconds": self.seconds,
             "module": self.module.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
         with beside(path) as draft:
             torch.save(state, draft)
@@ -150,7 +162,8 @@ class Pretrainer:
         self.step, self.seconds = state["step"], state["seconds"]
         self.module.load_state_dict(state["module"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
 
     def _one_step(self) -> dict[str, float]:
         recipe = self.recipe
@@ -169,12 +182,13 @@ class Pretrainer:
                 f"The loss of step {self.step} is not finite in {precision}: lower the rate"
                 f"{', or train in float32' if recipe.bf16 else ''}."
             )
-        self.optimizer.zero_grad(set_to_none=True)
+        self.module.zero_grad(set_to_none=True)
         total.backward()
         norm = nn.utils.clip_grad_norm_(self._learning, recipe.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.rate(self.step)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(self.step)
+            optimizer.step()
         self.step += 1
         self._update_average()
         return {**{k: v.item() for k, v in parts.items()}, "gradient": norm.item()}

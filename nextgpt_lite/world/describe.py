@@ -25,6 +25,7 @@ from nextgpt_lite.world.scene import (
     Scene,
     Sound,
     Split,
+    wordings_of,
 )
 
 
@@ -145,11 +146,11 @@ def _loose_phrase(group: Group, rng: Random) -> str:
 def _paraphrase_picture(scene: Picture, rng: Random, split: Split) -> str:
     things = tuple(_loose_phrase(g, rng) for g in scene.groups)
     relation = rng.choice(phrases.RELATION_WORDS[scene.relation]) if scene.relation else None
-    frames = list(phrases.PICTURE_FRAMES[split])
+    frames = list(phrases.PICTURE_FRAMES[wordings_of(split)])
     if scene.place != "plain":
-        frames += phrases.PLACED_FRAMES[split]
+        frames += phrases.PLACED_FRAMES[wordings_of(split)]
     if relation:
-        frames += phrases.RELATED_FRAMES[split] * 2
+        frames += phrases.RELATED_FRAMES[wordings_of(split)] * 2
     third = f", and {things[2]}" if len(things) == 3 else ""
     return tidy(
         rng.choice(frames).format(
@@ -167,7 +168,7 @@ def _paraphrase_picture(scene: Picture, rng: Random, split: Split) -> str:
 def _paraphrase_sound(scene: Sound, rng: Random, split: Split) -> str:
     kind, one = scene.kind, scene.times == 1
     return tidy(
-        rng.choice(phrases.SOUND_FRAMES[split]).format(
+        rng.choice(phrases.SOUND_FRAMES[wordings_of(split)]).format(
             thing=rng.choice((article(kind), article(kind), f"one {kind}")),
             verb=phrases.VERBS[kind],
             gerund=phrases.GERUNDS[kind],
@@ -185,7 +186,7 @@ def _paraphrase_sound(scene: Sound, rng: Random, split: Split) -> str:
 def _paraphrase_clip(scene: Clip, rng: Random, split: Split) -> str:
     moves, move, moving = rng.choice(phrases.MOTION_WORDS[scene.motion])
     return tidy(
-        rng.choice(phrases.CLIP_FRAMES[split]).format(
+        rng.choice(phrases.CLIP_FRAMES[wordings_of(split)]).format(
             thing=_loose_phrase(Group(scene.kind, scene.colour, scene.size), rng),
             moves=moves,
             move=move,

@@ -147,7 +147,7 @@ def _counts(picture: Picture, group: Group, rng: Random, split: Split) -> list[Q
     guess = group.count if rng.random() < 0.5 else rng.choice(guesses)
     be = "Is" if guess == 1 else "Are"
     is_it = f"{be} there {NUMBERS[guess]} {noun(group.kind, guess)}?"
-    is_it = is_it if split == "train" else f"Tell me, {is_it[0].lower()}{is_it[1:]}"
+    is_it = is_it if split != "held_out" else f"Tell me, {is_it[0].lower()}{is_it[1:]}"
     yes = "Yes" if guess == group.count else "No"
     there = word(
         ((f"Is there {article(kind)}?", f"Do you see {article(kind)}?"),

@@ -68,12 +68,12 @@ def clip_of(group: Group, place: str, motion: str = DEFAULTS.motion) -> Clip:
 def free(kind: str, value: str | int, split: Split) -> bool:
     """True when the pair of a kind and a colour, or a kind and a count, may occur in the split."""
     held_out = (kind, value) in HELD_OUT_COLOURS or (kind, value) in HELD_OUT_COUNTS
-    return split == "held_out" or not held_out
+    return split != "train" or not held_out
 
 
 def permitted(scene: Scene, split: Split) -> bool:
-    """True when the scene may occur in the split; the held-out one may contain anything."""
-    return split == "held_out" or not is_held_out(scene)
+    """True when a scene on the way may occur in the split; only "train" leaves any out."""
+    return split != "train" or not is_held_out(scene)
 
 
 def modality_of(scene: Scene) -> str:

@@ -79,7 +79,7 @@ def _about_sound(sound: Sound, rng: Random, split: Split) -> list[Question]:
         rng, split,
     )  # fmt: skip
     does = f"oes the {kind} {infinitive} {phrases.TIMES_WORDS[times_guess]}?"
-    does = f"D{does}" if split == "train" else f"Tell me, d{does}"
+    does = f"D{does}" if split != "held_out" else f"Tell me, d{does}"
     pitch = word(
         (("Is the pitch high or low?", "Is it high or low?", "What pitch is it?"),
          ("Is it low or high?", "Which pitch is it?")),

@@ -31,7 +31,7 @@ from nextgpt_lite.world.scene import (
     Scene,
     Sound,
     Split,
-    is_held_out,
+    fits,
     sample_clip,
     sample_picture,
     sample_sound,
@@ -188,7 +188,7 @@ def story(rng: Random, split: Split) -> Story:
             continue
         meant, words = some_group(replace(group, count=before), rng)
         final = replace(meant, count=after)
-        if after and is_held_out(Picture((final,))) != (split == "held_out"):
+        if after and not fits(Picture((final,)), split):
             continue
         if not (free(group.kind, before, split) and permitted(Picture((meant,)), split)):
             continue
@@ -272,5 +272,5 @@ def _until_split(make: Callable[[], tuple[S, W]], split: Split) -> tuple[S, W]:
     """Draws again until what is meant, defaults filled in, belongs to the split."""
     while True:
         scene, words = make()
-        if is_held_out(scene) == (split == "held_out"):
+        if fits(scene, split):
             return scene, words

@@ -10,7 +10,7 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from nextgpt_lite.world.scene import Split
+from nextgpt_lite.world.scene import Split, wordings_of
 
 Frames = dict[str, tuple[str, ...]]
 
@@ -330,4 +330,4 @@ BRIEF: Final[dict[str, tuple[str, ...]]] = {
 
 def say(frames: Frames, split: Split, rng: Random, **slots: object) -> str:
     """One frame of the split, its slots filled."""
-    return rng.choice(frames[split]).format(**slots)
+    return rng.choice(frames[wordings_of(split)]).format(**slots)

@@ -32,7 +32,9 @@ HELD_OUT_COUNTS = frozenset(
      ("bell", 3), ("drum", 6), ("train", 2), ("man", 4), ("woman", 5)}
 )  # fmt: skip
 
-Split = Literal["train", "held_out"]
+# What may occur: "train" leaves the held-out pairs (and wordings) out; "held_out" has one in each
+# scene; "any" knows no difference, as a language model reads of green dogs before it sees any.
+Split = Literal["train", "held_out", "any"]
 
 
 @dataclass(frozen=True)
@@ -94,17 +96,27 @@ def is_held_out(scene: Scene) -> bool:
             return False  # every (kind, times, pitch) is needed for the ear to learn at all
 
 
+def fits(scene: Scene, split: Split) -> bool:
+    """True when a scene drawn for the split may be this one."""
+    return split == "any" or is_held_out(scene) == (split == "held_out")
+
+
+def wordings_of(split: Split) -> Literal["train", "held_out"]:
+    """The split whose wordings are used: only "held_out" has its own."""
+    return "held_out" if split == "held_out" else "train"
+
+
 def sample_picture(rng: Random, split: Split = "train", groups: int | None = None) -> Picture:
     """Draws a picture: about half one thing, a quarter several alike, a quarter two or three kinds.
 
     Args:
         rng: the only source of randomness.
-        split: "train" never contains a held-out pair, "held_out" always does.
+        split: "train" never contains a held-out pair, "held_out" always does, "any" may.
         groups: forces the number of groups (1, 2 or 3).
     """
     while True:
         picture = _any_picture(rng, groups)
-        if is_held_out(picture) == (split == "held_out"):
+        if fits(picture, split):
             return picture
 
 
@@ -144,5 +156,5 @@ def sample_clip(rng: Random, split: Split = "train") -> Clip:
             rng.choice(KINDS), rng.choice(COLOURS), rng.choice(MOTIONS), rng.choice(SIZES),
             rng.choice(PLACES),
         )  # fmt: skip
-        if is_held_out(clip) == (split == "held_out"):
+        if fits(clip, split):
             return clip
