@@ -26,11 +26,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from tqdm.auto import tqdm
 
 from nextgpt_lite.training.checkpoint import append, beside, stopping
-from nextgpt_lite.training.schedule import decaying
+from nextgpt_lite.training.schedule import optimizers
 
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
@@ -77,8 +76,7 @@ class Pretrainer:
             nothing but the generator (and what is fixed for the run).
         directory: gets `checkpoint.pt` and `metrics.jsonl`.
         recipe: the numbers.
-        muon: matrices inside the network that Muon trains (Jordan et al., 2024) instead of AdamW;
-            its steps are scaled to the size of AdamW's, so that one learning rate serves both.
+        muon: matrices inside the network that Muon trains instead of AdamW.
     """
 
     def __init__(
@@ -99,15 +97,7 @@ class Pretrainer:
         self.step = 0
         self.seconds = 0.0
         learning = [p for p in self.module.parameters() if p.requires_grad]
-        matrices = [*muon]
-        turned = {id(p) for p in matrices}
-        others = decaying([p for p in learning if id(p) not in turned], recipe.weight_decay)
-        self.optimizers: list[Optimizer] = [torch.optim.AdamW(others, betas=(0.9, 0.99))]
-        if matrices:
-            decay = recipe.weight_decay
-            self.optimizers.append(
-                torch.optim.Muon(matrices, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-            )
+        self.optimizers = optimizers(learning, recipe.weight_decay, (0.9, 0.99), muon)
         self._learning = learning
 
     def run(self, resume: bool = False) -> dict[str, float]:

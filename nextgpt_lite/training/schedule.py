@@ -1,4 +1,5 @@
-"""The numbers of a run, how its learning rate goes, and which parameters decay.
+"""The numbers of a run, how its learning rate goes, and which parameters decay, which optimizers
+there are.
 
 Knows: which numbers must be the same when a run goes on. Leaves to others: what they do (`loop`).
 """
@@ -6,11 +7,13 @@ Knows: which numbers must be the same when a run goes on. Leaves to others: what
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from nextgpt_lite.training.stages import Stage
 
@@ -89,3 +92,25 @@ def decaying(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[di
         {"params": matrices, "weight_decay": weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
+
+
+def optimizers(
+    learning: Sequence[nn.Parameter],
+    weight_decay: float,
+    betas: tuple[float, float],
+    muon: Iterable[nn.Parameter] = (),
+) -> list[Optimizer]:
+    """AdamW, and Muon (Jordan et al., 2024) for the matrices inside a network that it is given.
+
+    Muon's steps are scaled to the size of AdamW's, so that one learning rate serves both; the
+    caller sets it before each step.
+    """
+    matrices = [*muon]
+    turned = {id(parameter) for parameter in matrices}
+    others = [parameter for parameter in learning if id(parameter) not in turned]
+    found: list[Optimizer] = [torch.optim.AdamW(decaying(others, weight_decay), betas=betas)]
+    if matrices:
+        found.append(
+            torch.optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+        )
+    return found
