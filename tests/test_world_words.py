@@ -127,14 +127,16 @@ def test_vocabulary_covers_captions_and_paraphrases() -> None:
             assert set(re.findall(r"\w+|[^\w\s]", text)) <= known, text
 
 
-def test_frames_of_the_splits_are_disjoint() -> None:
-    def tables(value: object) -> Iterator[dict[str, tuple[str, ...]]]:
-        if isinstance(value, dict):
-            if set(value) == set(SPLITS):
-                yield value
-            for inner in value.values():
-                yield from tables(inner)
+def tables(value: object) -> Iterator[dict[str, tuple[str, ...]]]:
+    """Every table of frames by split inside the value."""
+    if isinstance(value, dict):
+        if set(value) == set(SPLITS):
+            yield value
+        for inner in value.values():
+            yield from tables(inner)
 
+
+def test_frames_of_the_splits_are_disjoint() -> None:
     found = 0
     for module in (dialogue_wordings, phrases):
         for frames in tables({k: v for k, v in vars(module).items() if k.isupper()}):
@@ -187,6 +189,23 @@ def test_held_out_pairs_stay_out_of_training(form: str) -> None:
     for record in records(form, "held_out"):
         visible = [p["scene"] for p in parts(record) if p["type"] in ("image", "video")]
         assert not visible or any(is_held_out(s) for s in visible)
+
+
+@pytest.mark.parametrize("form", ["pair", "caption", "understand", "t2m", "mosit"])
+def test_any_scene_may_be_read_of_in_the_wordings_of_training(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisoned = 0
+    for module in (dialogue_wordings, phrases):
+        for frames in tables({k: v for k, v in vars(module).items() if k.isupper()}):
+            monkeypatch.setitem(frames, "held_out", ("POISON",))
+            poisoned += 1
+    assert poisoned > 30
+    made = records(form, "any", 300)
+    held = [any(is_held_out(p["scene"]) for p in parts(r) if "scene" in p) for r in made]
+    assert 0.05 < sum(held) / len(held) < 0.8
+    assert not any("poison" in words_of(record).lower() for record in made)
+    assert any("poison" in words_of(r).lower() for r in records(form, "held_out", 20))
 
 
 def test_a_conversation_has_three_to_seven_turns_and_changes_modality() -> None:
