@@ -205,7 +205,10 @@ def test_any_scene_may_be_read_of_in_the_wordings_of_training(
     held = [any(is_held_out(p["scene"]) for p in parts(r) if "scene" in p) for r in made]
     assert 0.05 < sum(held) / len(held) < 0.8
     assert not any("poison" in words_of(record).lower() for record in made)
-    assert any("poison" in words_of(r).lower() for r in records(form, "held_out", 20))
+    if form == "understand":  # its wordings stand beside its answers; those held out "tell me"
+        assert not any("tell me, " in words_of(record).lower() for record in made)
+    else:
+        assert any("poison" in words_of(r).lower() for r in records(form, "held_out", 20))
 
 
 def test_a_conversation_has_three_to_seven_turns_and_changes_modality() -> None:
