@@ -242,7 +242,7 @@ def _refine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--init", required=True, metavar="DIR", help="a folder of stage 3")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--data", type=Path, metavar="DIR", help="as for train")
-    parser.add_argument("--records", type=_positive, default=16_000, metavar="N")
+    parser.add_argument("--records", type=_positive, default=40_000, metavar="N")
     parser.add_argument("--steps", type=_positive, default=2000, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
 

@@ -39,7 +39,7 @@ def refine(
     output: str | Path,
     *,
     data: str | Path | None = None,
-    records: int = 16_000,
+    records: int = 40_000,
     steps: int = 2000,
     seed: int = 0,
 ) -> NextGPT:
