@@ -593,13 +593,16 @@ plt.show()
 # %% [markdown]
 # Kind, colour, size and place are told with ease, counts less surely. The
 # last two questions keep every word of the caption and change only *who*
-# stands where, or *who* has which colour. On the turned relation the
-# encoder is near a coin toss. Large encoders such as CLIP are known for
-# the same weakness: to win the ranking it is enough to know *which* things
-# occur.
+# stands where, or *who* has which colour. Large encoders such as CLIP are
+# known to fail them: to win the ranking it is enough to know *which* things
+# occur, and so nothing else is learned. This encoder was at a coin toss too,
+# until each *patch* of a thing was asked, in training, whether its thing
+# comes first and how the two stand (`pretraining/encoder_gather.py`).
 #
-# Which side loses it, the picture's vector or the caption's? Ask the
-# probe: can one of the four relations be read off either of them?
+# Being nearer to the true caption is one thing, being *readable* another.
+# Can one of the four relations be read off the picture's vector, or the
+# caption's? Two things have two names for how they stand ("A left of B" is
+# "B right of A"), so we read it in one order, that of `world.KINDS`.
 
 # %%
 related = []
@@ -607,7 +610,16 @@ while len(related) < probes:
     scene = world.sample_picture(draw, groups=2)
     if scene.relation is not None:
         related.append(scene)
-y = torch.tensor([world.RELATIONS.index(s.relation) for s in related])
+
+
+def in_order(scene):
+    """The relation as it reads when the two things are told in one order."""
+    first, second = (kinds.index(group.kind) for group in scene.groups)
+    told = scene.relation
+    return told if first < second else world.OPPOSITE[told]
+
+
+y = torch.tensor([world.RELATIONS.index(in_order(s)) for s in related])
 fit = 3 * probes // 4
 pictured, captioned = encoded("image", related)
 sides = {"picture": pictured, "caption": captioned}
@@ -620,12 +632,12 @@ for side, vectors in sides.items():
 print("chance: 25 %")
 
 # %% [markdown]
-# The caption's vector tells the relation. The picture's does not: as far
-# as a linear map can tell, this first lite encoder keeps *what* is there
-# and loses *where*. No later stage can repair that. The encoder is frozen,
-# and what it does not tell, the LLM cannot know: asked whether the apple
-# is left or right of the bell, the model can do little but guess. (The other
-# direction is spared: a *request* for a picture never passes the encoder.)
+# The picture's vector tells the relation far more often than chance, and
+# far less often than all else it holds. No later stage can repair that. The
+# encoder is frozen, and what it does not tell, the LLM cannot know: asked
+# whether the apple is left or right of the bell, the model will often be
+# wrong. (The other direction is spared: a *request* for a picture never
+# passes the encoder.)
 #
 # ## The same class, huge
 #

@@ -289,7 +289,7 @@ print("relations:               ", related)
 # %% [markdown]
 # Facts that one look settles (colour, number, place) come out well. Of
 # relations a quarter would be right by guessing: see whether the interval
-# leaves that out. And yes and no are worse than the facts behind them. Let
+# leaves that out. And a yes or no can be worse than the fact behind it. Let
 # the model go on speaking:
 
 # %%
@@ -317,11 +317,10 @@ print("colour right:   ", Score.of(knows))
 record("colour named right", Score.of(knows).rate)
 
 # %% [markdown]
-# The reply contradicts itself: it gives the wrong yes and then the right
-# colour. "Yes" has to be said before the colour, and comparing what is asked
-# with what is seen is a step that so small an LLM does not make in one token.
-# A benchmark that reads the first word and one that reads the fact disagree
-# about the same reply.
+# Where the two figures differ, a reply contradicts itself, and a benchmark
+# that reads the first word and one that reads the fact disagree about it. Yes
+# or no has to be said *before* the colour: what is asked must be compared with
+# what is seen within one token, the hardest step for so small an LLM.
 #
 # ## Figure 5: from anything to anything
 #
