@@ -64,7 +64,11 @@ def train(stage: int, output: Path, processes: int = 1, **changes: Any) -> None:
     schedule = {"steps": STEPS, "learning_rate": 1e-2, "warmup": 2, "log_every": 1,
                 "checkpoint_every": 1, "batch_size": BATCH // processes, **changes}  # fmt: skip
     numbers = Schedule.of(STAGES[stage], **schedule)
-    Trainer(model(), STAGES[stage], record, output, numbers).run(resume=True)
+    trainer = Trainer(model(), STAGES[stage], record, output, numbers)
+    if processes > 1 and os.environ["RANK"] == "1":
+        # A decoder is loaded by the process that first meets its modality, with its buffers.
+        trainer.model.register_buffer("of a decoder", torch.zeros(48), persistent=False)
+    trainer.run(resume=True)
 
 
 def by_accelerate(stage: int, output: Path) -> None:

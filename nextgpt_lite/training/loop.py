@@ -24,7 +24,13 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedType, broadcast_object_list, gather_object, set_seed
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    DistributedType,
+    broadcast_object_list,
+    gather_object,
+    set_seed,
+)
 from safetensors.torch import load_file, save_file
 
 from nextgpt_lite.batch import Batch, collate
@@ -102,6 +108,9 @@ class Trainer:
             mixed_precision=mixed_precision(schedule.mixed_precision),
             log_with=trackers(report_to) or None,
             project_dir=output,
+            # Nothing here changes a buffer in training, and processes load decoders, which have
+            # some, when they first meet their modality: their lists of buffers differ.
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
         self.watchers = watchers
         stage = fitted(stage, model)
