@@ -29,7 +29,7 @@ from nextgpt_lite.pretraining.encoder_gather import BATCH, EARLY_BLOCKS, train_l
 from nextgpt_lite.pretraining.encoder_losses import attribute_loss, contrast, split_loss
 from nextgpt_lite.pretraining.encoder_scores import scores
 from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.pretraining.trainer import CHECKPOINT, Pretrainer, Recipe
+from nextgpt_lite.pretraining.trainer import Pretrainer, Recipe
 
 CONTEXT = 28
 TRUNK_STEPS = 1400
@@ -138,7 +138,7 @@ def train_trunks(output: Path, steps: int, seed: int, device: str, resume: bool)
     )  # fmt: skip
     training = EncoderTraining(encoder.model.requires_grad_(True))
     trainer = Pretrainer(training, encoder_loss, data, output, recipe)
-    trainer.run(resume=resume and (output / CHECKPOINT).exists())
+    trainer.run(resume)
     assert isinstance(trainer.average, EncoderTraining)
     if trainer.step < steps:
         return None
