@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from random import Random
 
@@ -20,16 +21,19 @@ from nextgpt_lite.pretraining.encoder_data import (
     EncoderData,
     alter,
     attributes,
+    centres,
     patch_labels,
     picture_inputs,
 )
 from nextgpt_lite.pretraining.encoder_losses import contrast
 from nextgpt_lite.pretraining.encoder_scores import different_scenes, encode, top
 from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.render import render_picture
+from nextgpt_lite.world.render import render_picture, track
 from nextgpt_lite.world.scene import (
     COLOURS,
     KINDS,
+    RELATIONS,
+    Clip,
     Group,
     Picture,
     is_held_out,
@@ -77,6 +81,27 @@ def test_patch_labels_lie_where_the_things_are():
     assert drawn[~covered.numpy()].mean() < 0.1
 
 
+def test_a_clip_is_labelled_where_its_thing_begins_and_ends():
+    clip = Clip("dog", "red", "left", "large", "plain")
+    kinds = patch_labels(clip, 3, 64, 8)[0].view(8, 8)
+    first, last = (place[:2] for place in (track(clip, 3)[0], track(clip, 3)[-1]))
+    assert last[0] < first[0]
+    covered = (kinds == KINDS.index("dog")).nonzero().tolist()
+    assert {(y // 8, x // 8) for x, y in (first, last)} <= {(y, x) for y, x in covered}
+    assert all(min(abs(8 * x + 4 - place[0]) for place in (first, last)) <= 12 for _, x in covered)
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_a_relation_is_the_sign_of_a_difference_of_centres(relation):
+    dog, car = Group("dog", "red"), Group("car", "blue", "small")
+    car_x, car_y, dog_x, dog_y = centres(Picture((dog, car), relation), 4)
+    told = {"left of": car_x - dog_x, "right of": dog_x - car_x,
+            "above": car_y - dog_y, "below": dog_y - car_y}  # fmt: skip
+    assert max(told, key=lambda name: told[name]) == relation
+    alone = centres(Picture((dog,)), 4)
+    assert [math.isnan(value) for value in alone] == [False, False, True, True]
+
+
 def test_equal_scenes_are_no_rivals():
     items = torch.eye(3)[[0, 0, 1]]
     texts = 50 * torch.cat([items, torch.eye(3)[[2, 2, 2]]])
@@ -119,15 +144,22 @@ def test_patches_are_asked_about_the_picture_that_was_encoded(monkeypatch, tmp_p
     pool = small_pool(monkeypatch, tmp_path)
     encoder, batch = pool.encoder, pool.batch(Random(1), 24)
     related = 0
-    for scene, labels in zip(batch.scenes, batch.patches, strict=True):
-        slots, counts, relations = labels
+    for scene, labels, middles in zip(batch.scenes, batch.patches, batch.centres, strict=True):
+        told, slots, counts, relations = labels
         covered = slots != IGNORE
         if not isinstance(scene, Picture):
-            assert not covered.any()
+            assert (told[covered] == KINDS.index(scene.kind)).all()
+            assert (slots[covered] == 0).all()
+            assert (counts == IGNORE).all()
+            assert middles.isnan().all()
             continue
         kinds = sorted((KINDS.index(g.kind), g.count - 1) for g in scene.groups[:2])
-        for slot, (_, count) in enumerate(kinds):
+        for slot, (kind, count) in enumerate(kinds):
+            assert (told[slots == slot] == kind).all()
             assert (counts[slots == slot] == count).all()
+            rows, columns = (slots == slot).view(8, 8).nonzero().T.float()
+            seen = torch.stack([columns.mean(), rows.mean()]) / 4 - 7 / 8
+            assert (seen - middles[2 * slot : 2 * slot + 2]).abs().max() < 0.25
             assert int((slots == slot).sum()) > count  # each thing covers a patch or more
         related += scene.relation is not None and bool((relations[covered] > 0).all())
     assert related > 0

@@ -30,6 +30,7 @@ CLIP_SHARE = 0.25  # of a batch: frames of clips, whose things are smaller and o
 FOREGROUND_WEIGHT = 5.0
 FOREGROUND_STEP = 8  # of 255: how far a pixel must be from the background to count
 KL_WEIGHT = 3e-4
+SLIPS = 0.3  # largest deviation of what is added to latents: a denoiser's errors are about as large
 
 
 def new_autoencoder() -> AutoencoderKL:
@@ -60,7 +61,7 @@ def train_autoencoder(
     """Trains the autoencoder and saves it, normalised, to `output/vae`.
 
     The first half of the steps sees `batch_size` crops around things, the rest a quarter as many
-    whole pictures, which are as many pixels.
+    whole pictures, which are as many pixels. `tune_decoding` follows.
     """
     output = Path(output)
     recipe = Recipe(steps=steps, learning_rate=2e-3, seed=seed, device=device, ema=0.995)
@@ -74,8 +75,39 @@ def train_autoencoder(
     trainer.run(resume)
     vae: Any = trainer.average
     normalise_latents(vae, _batch(Random(seed), 512, crops=False)["pixels"].to(device))
+    vae = tune_decoding(vae, output / "decoding", seed=seed, device=device, resume=resume)
     vae.save_pretrained(output / "vae")
     return vae
+
+
+def tune_decoding(
+    vae: AutoencoderKL,
+    output: str | Path,
+    *,
+    steps: int = 2500,
+    batch_size: int = 8,
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+) -> AutoencoderKL:
+    """Trains the decoding half alone, in `output`, on latents that are a little off.
+
+    The encoding half stays as it is, so denoisers that know its latents fit still; what they get
+    slightly wrong, this half learns to draw as the nearest right thing.
+    """
+    vae.requires_grad_(False)
+    vae.decoder.requires_grad_(True)
+    vae.post_quant_conv.requires_grad_(True)
+    recipe = Recipe(steps=steps, learning_rate=5e-4, seed=seed, device=device, ema=0.995)
+
+    def data(generator: torch.Generator) -> dict[str, Tensor]:
+        rng = Random(int(torch.randint(2**31, (), generator=generator)))
+        return _batch(rng, batch_size, crops=False)
+
+    trainer = Pretrainer(vae, _decoding_loss, data, Path(output), recipe)
+    trainer.run(resume)
+    tuned: Any = trainer.average
+    return tuned
 
 
 @torch.no_grad()
@@ -114,6 +146,17 @@ def _loss(vae: Any, batch: dict[str, Tensor], generator: torch.Generator) -> Los
         "l2": (weights * error**2).mean(),
         "kl": KL_WEIGHT * kl,
     }
+
+
+def _decoding_loss(vae: Any, batch: dict[str, Tensor], generator: torch.Generator) -> LossParts:
+    device = vae.device
+    pixels, weights = batch["pixels"].to(device), batch["weights"].to(device)
+    with torch.no_grad():
+        latents = vae.encode(pixels).latent_dist.mode()  # (B, c, h, w)
+    spread = SLIPS * torch.rand(len(latents), 1, 1, 1, generator=generator) ** 2
+    slips = spread * torch.randn(latents.shape, generator=generator)
+    error = vae.decode(latents + slips.to(device)).sample.float() - pixels  # (B, 3, H, W)
+    return {"l1": (weights * error.abs()).mean(), "l2": (weights * error**2).mean()}
 
 
 def _batch(rng: Random, size: int, crops: bool) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nextgpt_lite.decoders.base import denoising_target
-from nextgpt_lite.pretraining.text import LENGTH
+from nextgpt_lite.pretraining.text import LENGTH, widen
 from nextgpt_lite.pretraining.text import train as train_text
 from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.pretraining.trainer import LossParts
@@ -55,6 +55,12 @@ class Denoiser(nn.Module):
         return self.unet(noisy, timesteps, encoder_hidden_states=condition).sample
 
 
+def layer_matrices(unet: nn.Module) -> list[nn.Parameter]:
+    """The matrices of a UNet's transformer layers, motion modules' too, for Muon."""
+    named = unet.named_parameters()
+    return [p for name, p in named if "transformer_blocks" in name and p.ndim == 2]
+
+
 def frozen_text_encoder(output: str | Path, device: str = "cpu") -> CLIPTextModel:
     """The caption encoder of a run: trained first (`text`) where it is missing, then kept.
 
@@ -64,7 +70,9 @@ def frozen_text_encoder(output: str | Path, device: str = "cpu") -> CLIPTextMode
 
     folder = Path(output) / "text_encoder"
     if not folder.is_dir():
-        train_text(Path(output) / "text", device=device, resume=True).save_pretrained(folder)
+        trained = train_text(Path(output) / "text", device=device, resume=True)
+        wide = widen(trained, Path(output) / "wide", device=device, resume=True)
+        wide.save_pretrained(folder)
     return CLIPTextModel.from_pretrained(folder, dtype=torch.float32)
 
 

@@ -8,6 +8,7 @@ Letters: B items of a batch, A attributes, G patches along a side.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -24,7 +25,7 @@ from nextgpt_lite.encoders.preprocess import (
     preprocess_video,
 )
 from nextgpt_lite.world.describe import caption, paraphrase
-from nextgpt_lite.world.render import layout, render_clip, render_picture
+from nextgpt_lite.world.render import layout, render_clip, render_picture, track
 from nextgpt_lite.world.scene import (
     COLOURS,
     KINDS,
@@ -47,6 +48,7 @@ from nextgpt_lite.world.scene import (
     sample_sound,
 )
 from nextgpt_lite.world.sounds import render_sound
+from nextgpt_lite.world.sprites import SIDE
 
 T = TypeVar("T", Group, Sound, Clip)
 IGNORE = -100  # no such attribute here; torch's cross-entropy skips it
@@ -231,23 +233,51 @@ def attributes(scene: Scene) -> list[int]:
     return list(found.values())
 
 
-def patch_labels(picture: Picture, seed: int, size: int, patch: int) -> Tensor:
-    """PATCH_LABELS of each patch: (labels, G * G); IGNORE where there is nothing to name."""
+def patch_labels(scene: Picture | Clip, seed: int, size: int, patch: int) -> Tensor:
+    """PATCH_LABELS of each patch: (labels, G * G); IGNORE where there is nothing to name.
+
+    A clip is labelled where its thing lies in the first or the last frame.
+    """
     side = size // patch
     labels = torch.full((len(PATCH_LABELS), side, side), IGNORE)
     labels[3] = 0
     middles = (np.arange(side) + 0.5) * patch
-    for group, centres in zip(picture.groups, layout(picture, seed), strict=True):
+    for group, x, y, radius in _lying(scene, seed):
+        near = (middles[:, None] - y) ** 2 + (middles[None] - x) ** 2 < radius**2
+        near[y // patch, x // patch] = True
         values = (KINDS.index(group.kind), COLOURS.index(group.colour), SIZES.index(group.size))
-        radius = 4 if group.size == "small" else 7
-        for x, y in centres:
-            near = (middles[:, None] - y) ** 2 + (middles[None] - x) ** 2 < radius**2
-            near[y // patch, x // patch] = True
-            for label, value in enumerate(values):
-                labels[label][torch.from_numpy(near)] = value
-            labels[3][torch.from_numpy(near)] = 1
-            labels[3, y // patch, x // patch] = 2
+        for label, value in enumerate(values):
+            labels[label][torch.from_numpy(near)] = value
+        labels[3][torch.from_numpy(near)] = 1
+        labels[3, y // patch, x // patch] = 2
     return labels.flatten(1)
+
+
+def _lying(scene: Picture | Clip, seed: int) -> list[tuple[Group, int, int, float]]:
+    """Each thing seen, with the pixel (x, y) at its centre and the radius it fills."""
+    if isinstance(scene, Clip):
+        group, places = Group(scene.kind, scene.colour, scene.size), track(scene, seed)
+        return [(group, x, y, diameter / 2) for x, y, diameter in (places[0], places[-1])]
+    return [
+        (group, x, y, 4 if group.size == "small" else 7)
+        for group, centres in zip(scene.groups, layout(scene, seed), strict=True)
+        for x, y in centres
+    ]
+
+
+def centres(picture: Picture, seed: int) -> list[float]:
+    """Where the first and the second of `attributes` lie: the mean (x, y) of each, -1 to 1.
+
+    NaN for what is not there.
+    """
+    middles = [
+        [2 * float(sum(axis)) / len(places) / SIDE - 1 for axis in zip(*places, strict=True)]
+        for places in layout(picture, seed)[:2]
+    ]
+    kinds = [KINDS.index(group.kind) for group in picture.groups[:2]]
+    ordered = [middle for _, middle in sorted(zip(kinds, middles, strict=True))]
+    told = [value for middle in ordered for value in middle]
+    return told + [math.nan] * (4 - len(told))
 
 
 def crowd(rng: Random) -> Picture:

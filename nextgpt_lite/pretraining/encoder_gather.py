@@ -5,9 +5,10 @@ and so are the sounds' and the captions' trunks. Their states are made once for 
 kept, so that the later blocks see several times as many scenes in the same time.
 
 Relations and numbers need more than a contrast of whole pictures: one bit of it is the relation.
-So each patch of a thing is also asked, before the last block gathers them, whether its thing is
-the first, second or third of the picture, how many of its kind there are, and how the first stands
-to the second.
+So each patch of a thing is also asked, before the last block gathers them, what it is, whether it
+is the first, second or third thing of the picture, how many of its kind there are, and how the
+first stands to the second. Patches and vector are asked besides where these two lie: a relation is
+the sign of a difference then.
 
 Knows: the blocks added, the pool of states, losses, the run.
 Leaves to others: labels (`encoder_data`), the file of states (`pool`), the loop (`trainer`).
@@ -33,27 +34,48 @@ from nextgpt_lite.pretraining.encoder_data import (
     SLOTS,
     alter,
     attributes,
+    centres,
     clip_inputs,
     patch_labels,
     picture_inputs,
     roughen,
     wording,
 )
-from nextgpt_lite.pretraining.encoder_losses import attribute_loss, contrast, split_loss
+from nextgpt_lite.pretraining.encoder_losses import (
+    attribute_loss,
+    contrast,
+    place_loss,
+    split_loss,
+    unit,
+)
 from nextgpt_lite.pretraining.pool import ScenePool
 from nextgpt_lite.pretraining.trainer import Pretrainer, Recipe
-from nextgpt_lite.world.scene import MAX_COUNT, Clip, Picture, Scene, sample_clip, sample_picture
+from nextgpt_lite.world.scene import (
+    KINDS,
+    MAX_COUNT,
+    Clip,
+    Picture,
+    Scene,
+    sample_clip,
+    sample_picture,
+)
 
 EARLY_BLOCKS = 3  # whose states tell what lies under each patch; fixed here
 BLOCKS = 7  # of the vision trunk in the end
-CLIPS = 0.12  # share of the scenes; the rest are pictures
-GROUPS = (40, 55, 5)  # weights of pictures with one, two and three kinds
+CLIPS = 0.25  # share of the scenes; the rest are pictures
+GROUPS = (35, 60, 5)  # weights of pictures with one, two and three kinds
 FIRST_POOL = 8192
-FRESH = 32  # scenes added in each step, up to POOL
-POOL = 98_304
+FRESH = 48  # scenes added in each step, up to POOL
+POOL = 196_608
 BATCH = 192
 # What a patch of a thing is asked.
-PATCH_QUESTIONS = {"slot": SLOTS, "count": MAX_COUNT, "relation": ATTRIBUTES["relation"]}
+PATCH_QUESTIONS = {
+    "kind": len(KINDS),
+    "slot": SLOTS,
+    "count": MAX_COUNT,
+    "relation": ATTRIBUTES["relation"],
+}
+CENTRES = 4  # (x, y) of the first thing, then of the second
 
 
 class Batch(NamedTuple):
@@ -63,6 +85,7 @@ class Batch(NamedTuple):
     tokens: Tensor  # (2B, context) a caption of each scene, then one with an attribute changed
     targets: Tensor  # (B, A) attributes
     patches: Tensor  # (B, questions, P) of PATCH_QUESTIONS
+    centres: Tensor  # (B, CENTRES) in -1 to 1, NaN where there is none
     scenes: tuple[Scene, ...]
 
 
@@ -79,6 +102,8 @@ class GatherTraining(nn.Module):
         self.head = model.modality_heads["vision"].requires_grad_(True)
         self.attributes = nn.Linear(model.config.out, sum(ATTRIBUTES.values()))
         self.patches = nn.Linear(model.config.vision.width, sum(PATCH_QUESTIONS.values()))
+        self.centres = nn.Linear(model.config.out, CENTRES)
+        self.patch_centres = nn.Linear(model.config.vision.width, CENTRES)
 
     def vectors(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Unit vectors (B, E), and the patches' states (B, P, D) before the last block."""
@@ -151,30 +176,34 @@ class StatePool(ScenePool):
         texts = [wording(scene, rng) for scene in (*scenes, *(alter(s, rng) for s in scenes))]
         tokens = self.encoder.tokenize(texts)
         longest = int((tokens != 0).sum(dim=1).max())
+        patches, middles = zip(*map(self._labels, indices), strict=True)
         return Batch(
             torch.from_numpy(self.rows[indices].astype(np.float32)),
             tokens[:, :longest],
             torch.tensor([attributes(scene) for scene in scenes]),
-            torch.stack([self._questions(i) for i in indices]),
+            torch.stack(patches),
+            torch.stack(middles),
             scenes,
         )
 
-    def _questions(self, index: int) -> Tensor:
-        """(questions, P) labels of PATCH_QUESTIONS, IGNORE where no thing lies and for clips."""
-        scene, patches = self.scenes[index], self.rows.shape[1] - 1
-        if not isinstance(scene, Picture):
-            return torch.full((len(PATCH_QUESTIONS), patches), IGNORE)
+    def _labels(self, index: int) -> tuple[Tensor, Tensor]:
+        """(questions, P) labels of PATCH_QUESTIONS, IGNORE where no thing lies; (CENTRES,)."""
+        scene = self.scenes[index]
+        assert isinstance(scene, Picture | Clip)
         rng = self.source(index)
-        self.draw(rng)  # the same picture again: what follows is the seed of its rendering
-        size = self.encoder.preprocess.image_size
-        kinds = patch_labels(scene, rng.getrandbits(31), size, self.patch)[0]  # (P,)
+        self.draw(rng)  # the same scene again: what follows is the seed of its rendering
+        seed = rng.getrandbits(31)
+        kinds = patch_labels(scene, seed, self.encoder.preprocess.image_size, self.patch)[0]  # (P,)
         told = dict(zip(ATTRIBUTES, attributes(scene), strict=True))
-        labels = torch.full((len(PATCH_QUESTIONS), patches), IGNORE)
+        labels = torch.full((len(PATCH_QUESTIONS), len(kinds)), IGNORE)
         for slot in range(SLOTS):
-            here = kinds == told[f"kind {slot + 1}"]
-            answers = (slot, told[f"count {slot + 1}"], told["relation"])
+            kind = told[f"kind {slot + 1}"]
+            here = (kinds == kind) & (kinds != IGNORE)
+            answers = (kind, slot, told[f"count {slot + 1}"], told["relation"])
             labels[:, here] = torch.tensor(answers)[:, None]
-        return labels
+        if isinstance(scene, Picture):
+            return labels, torch.tensor(centres(scene, seed))
+        return labels, torch.full((CENTRES,), torch.nan)
 
 
 def gather_loss(training: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -186,10 +215,15 @@ def gather_loss(training: nn.Module, batch: Batch, generator: torch.Generator) -
     vectors, states = training.vectors(batch.states.to(device))
     vectors = vectors.float()
     patches = training.patches(states).transpose(1, 2).float()  # (B, answers, P)
+    targets = batch.centres.to(device)
+    lying = (batch.patches[:, 0] != IGNORE).to(device)  # (B, P)
+    guesses = training.patch_centres(states).float()[lying]  # (lying patches, CENTRES)
     return {
         "contrast": contrast(vectors, texts, batch.scenes),
         "item": attribute_loss(training.attributes, vectors, batch.targets.to(device)),
         "patch": split_loss(patches, batch.patches.to(device).unbind(dim=1), PATCH_QUESTIONS),
+        "centre": place_loss(training.centres(unit(vectors)).float(), targets)
+        + place_loss(guesses, targets[:, None].expand(*lying.shape, -1)[lying]),
     }
 
 

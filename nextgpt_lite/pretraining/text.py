@@ -10,6 +10,8 @@ Knows: captions and scenes. Leaves to others: pixels, denoisers (`image`, `video
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,6 +30,7 @@ LENGTH, WIDTH = 24, 128  # L, C of the pictures' and clips' caption condition
 GROUPS = 3
 CANONICAL = 0.6  # share of captions in the canonical wording
 CLIPS = 0.35  # share of captions of clips
+WIDENING = 1.3  # how much further apart opposite relations are moved in the end
 
 # What the end mark must tell: classes of each question, 0 standing for "not in this scene".
 QUESTIONS: dict[str, tuple[Any, ...]] = {
@@ -121,6 +124,61 @@ def train(
     trainer.run(resume)
     text: CLIPTextModel = trainer.average.text
     return text
+
+
+def widen(
+    text: CLIPTextModel,
+    output: str | Path,
+    *,
+    steps: int = 500,
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    batch_size: int = 64,
+) -> CLIPTextModel:
+    """Moves captions of opposite relations further apart, all others nowhere; returns it, frozen.
+
+    "left of" and "right of" end up nearest of all words, since the scene's other attributes fill
+    most of a condition; what a denoiser can hardly tell apart it paints at random.
+    """
+    tokenizer = caption_tokenizer(LENGTH)
+    before = copy.deepcopy(text).requires_grad_(False).eval().to(device)
+    text.requires_grad_(True)
+
+    def data(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        rng = Random(int(torch.randint(2**62, (1,), generator=generator)))
+        texts = [_opposed(_sample(rng), rng) for _ in range(batch_size)]
+        both = [[own for own, _ in texts], [opposite for _, opposite in texts]]
+        ids, opposite = (
+            tokenizer(t, padding="max_length", truncation=True, return_tensors="pt").input_ids
+            for t in both
+        )
+        return ids.to(device), opposite.to(device)
+
+    def loss(
+        text: nn.Module, batch: tuple[Tensor, Tensor], _: torch.Generator
+    ) -> dict[str, Tensor]:
+        with torch.no_grad():
+            own, opposite = (before(ids).last_hidden_state.float() for ids in batch)  # (B, L, C)
+        wanted = own + (WIDENING - 1) / 2 * (own - opposite)
+        return {"distance": F.mse_loss(text(batch[0]).last_hidden_state.float(), wanted)}
+
+    recipe = Recipe(steps, learning_rate=5e-4, warmup=50, ema=0.99, seed=seed, device=device)
+    trainer = Pretrainer(text, loss, data, Path(output), recipe)
+    trainer.run(resume)
+    widened: Any = trainer.average
+    return widened
+
+
+def _opposed(scene: world.Picture | world.Clip, rng: Random) -> tuple[str, str]:
+    """A caption or paraphrase, and the same for the opposite relation; the same for all else."""
+    opposite = scene
+    if isinstance(scene, world.Picture) and scene.relation is not None:
+        opposite = replace(scene, relation=world.OPPOSITE[scene.relation])
+    if rng.random() < CANONICAL:
+        return caption(scene), caption(opposite)
+    words = rng.getrandbits(62)
+    return paraphrase(scene, Random(words)), paraphrase(opposite, Random(words))
 
 
 def _sample(rng: Random) -> world.Picture | world.Clip:

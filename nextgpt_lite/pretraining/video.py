@@ -24,10 +24,10 @@ from nextgpt_lite.pretraining.denoiser import (
     Denoiser,
     denoising_loss_of,
     frozen_text_encoder,
+    layer_matrices,
     new_scheduler,
 )
 from nextgpt_lite.pretraining.image import HEAD_WIDTH, WIDTHS
-from nextgpt_lite.pretraining.image import new_unet as new_image_unet
 from nextgpt_lite.pretraining.latents import LatentPool
 from nextgpt_lite.pretraining.text import LENGTH
 from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel, UNetMotionModel
 
 FIRST_POOL = 512  # clips there are before the first step
-FRESH = 2  # clips added in each step, up to POOL
-POOL = 16_384
+FRESH = 4  # clips added in each step, up to POOL
+POOL = 32_768
 SHIPPED_IMAGE = Path(__file__).parents[1] / "weights" / "lite" / "image"
 
 
@@ -136,7 +136,8 @@ def train(
 
     recipe = Recipe(steps=steps, learning_rate=1e-3, warmup=50, seed=seed, device=device, ema=0.995)
     loss = denoising_loss_of(new_scheduler(), noisier)
-    trainer = Pretrainer(denoiser, loss, data, output, recipe)
+    unet.save_config(output / "unet")  # an image UNet of another depth makes another video UNet
+    trainer = Pretrainer(denoiser, loss, data, output, recipe, muon=layer_matrices(unet))
     trainer.run(resume)
     average: Any = trainer.average
     return average
@@ -147,11 +148,12 @@ def export(run: str | Path, folder: str | Path, guidance_scale: float = 3.0) -> 
 
     Its autoencoder is not stored: the settings point to the image decoder's in the folder beside.
     """
-    from diffusers import AnimateDiffPipeline, AutoencoderKL
+    from diffusers import AnimateDiffPipeline, AutoencoderKL, UNetMotionModel
 
     run, folder = Path(run), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    denoiser = Denoiser(new_unet(new_image_unet()), frozen_text_encoder(run))
+    unet = UNetMotionModel.from_config(UNetMotionModel.load_config(run / "unet"))
+    denoiser = Denoiser(unet, frozen_text_encoder(run))
     state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
     denoiser.load_state_dict(state["average"])
     shared = "../image/vae"

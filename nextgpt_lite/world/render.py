@@ -88,26 +88,31 @@ def _cells(picture: Picture, rng: Random) -> list[list[_Cell]]:
 
 def render_clip(clip: Clip, seed: int = 0) -> Video:
     """Eight 64 x 64 frames (two seconds) of one thing that moves across, grows or shrinks."""
-    rng = Random(seed)
     frames = np.repeat(background(clip.place)[None], FRAMES, axis=0)  # (8, 64, 64, 3)
+    for frame, (x, y, diameter) in zip(frames, track(clip, seed), strict=True):
+        thing = sprite(clip.kind, clip.colour, diameter, clip.motion == "left")
+        _paste(frame, thing, x, y)
+    return Video(frames, FPS)
+
+
+def track(clip: Clip, seed: int = 0) -> list[tuple[int, int, int]]:
+    """For each frame the pixel (x, y) at the centre of the thing, and its diameter."""
+    rng = Random(seed)
     x, y = (SIDE // 2 + rng.randint(-8, 8) for _ in range(2))
     step = rng.choice((4, 5))  # pixels a frame: 28 or 35 in all
-    for index, frame in enumerate(frames):
-        if clip.motion in _STEPS:
-            dx, dy = _STEPS[clip.motion]
-            way = round(step * (index - (FRAMES - 1) / 2))
-            middle = SIDE // 2
-            place = (middle + dx * way if dx else x, middle + dy * way if dy else y)
-            diameter = DIAMETERS[clip.size]
-        else:
-            place = (x, y)
-            least, most = GROWTH[clip.size]
-            share = index / (FRAMES - 1)
-            share = 1 - share if clip.motion == "shrinks" else share
-            diameter = round(least + (most - least) * share)
-        thing = sprite(clip.kind, clip.colour, diameter, clip.motion == "left")
-        _paste(frame, thing, *place)
-    return Video(frames, FPS)
+    if clip.motion in _STEPS:
+        dx, dy = _STEPS[clip.motion]
+        ways = [round(step * (index - (FRAMES - 1) / 2)) for index in range(FRAMES)]
+        middle, diameter = SIDE // 2, DIAMETERS[clip.size]
+        return [
+            (middle + dx * way if dx else x, middle + dy * way if dy else y, diameter)
+            for way in ways
+        ]
+    least, most = GROWTH[clip.size]
+    shares = [index / (FRAMES - 1) for index in range(FRAMES)]
+    if clip.motion == "shrinks":
+        shares = [1 - share for share in shares]
+    return [(x, y, round(least + (most - least) * share)) for share in shares]
 
 
 def _paste(canvas: np.ndarray, thing: np.ndarray, x: int, y: int) -> None:
