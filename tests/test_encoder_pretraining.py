@@ -167,10 +167,7 @@ def test_patches_are_asked_about_the_picture_that_was_encoded(monkeypatch, tmp_p
     index = next(i for i, s in enumerate(pool.scenes) if isinstance(s, Picture))
     rng = pool.source(index)
     pixels = picture_inputs([pool.draw(rng)], [rng.getrandbits(31)], encoder.preprocess)
-    trunk = encoder.model.modality_trunks["vision"]
-    x = trunk.pre_transformer_layer(encoder.model.modality_preprocessors["vision"](pixels))
-    for block in trunk.blocks[: gather.EARLY_BLOCKS]:
-        x = block(x)
+    x = gather.early_states(encoder.model, pixels)
     near = torch.tensor(pool.rows[:32].astype(np.float32)).sub(x).square().mean((1, 2))
     assert int(near.argmin()) == index
 

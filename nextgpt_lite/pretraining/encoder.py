@@ -25,7 +25,12 @@ from nextgpt_lite.pretraining.encoder_data import (
     Batch,
     EncoderData,
 )
-from nextgpt_lite.pretraining.encoder_gather import BATCH, EARLY_BLOCKS, train_later_blocks
+from nextgpt_lite.pretraining.encoder_gather import (
+    BATCH,
+    EARLY_BLOCKS,
+    early_states,
+    train_later_blocks,
+)
 from nextgpt_lite.pretraining.encoder_losses import attribute_loss, contrast, split_loss
 from nextgpt_lite.pretraining.encoder_scores import scores
 from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
@@ -49,15 +54,12 @@ class EncoderTraining(nn.Module):
     def vision(self, pixels: Tensor, items: int) -> tuple[Tensor, Tensor]:
         """Runs clips (B, 3, T, H, W): vectors (items, E) of the first, patch states of all."""
         trunk: Any = self.model.modality_trunks["vision"]
-        x = trunk.pre_transformer_layer(self.model.modality_preprocessors["vision"](pixels))
-        for block in trunk.blocks[:EARLY_BLOCKS]:
-            x = block(x)
-        states = x[:, 1:]  # (B, patches, width)
-        x = x[:items]
+        early = early_states(self.model, pixels)  # (B, 1 + patches, width)
+        x = early[:items]
         for block in trunk.blocks[EARLY_BLOCKS:]:
             x = block(x)
         vectors = self.model.modality_heads["vision"](x)
-        return self.model.modality_postprocessors["vision"](vectors), states
+        return self.model.modality_postprocessors["vision"](vectors), early[:, 1:]
 
 
 def encoder_loss(
@@ -165,8 +167,9 @@ trunks), trained by `nextgpt-lite pretrain --part encoder` and then frozen. Apac
   attribute changed; {data.crowds} pictures of nine unlike things for the patch heads. Symmetric
   InfoNCE, with linear attribute and patch heads that are not part of the export.
 - Then the vision blocks after the first {EARLY_BLOCKS} alone: {trainer.step} steps of {BATCH}
-  pictures and clips, whose patches are also asked which of the things they show comes first, how
-  many there are, and how they stand; {trainer.seconds:.0f} s of wall time.
+  pictures and clips, whose patches are also asked what they show, whether it is the first thing,
+  how many there are, how the first two stand, and where they lie (the vector too);
+  {trainer.seconds:.0f} s of wall time.
 - Held-out (kind, colour) and (kind, count) pairs and wordings were never seen.
 
 | score | |

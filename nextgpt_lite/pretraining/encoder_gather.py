@@ -130,6 +130,16 @@ def deepen(encoder: Encoder, blocks: int = BLOCKS) -> Encoder:
     return Encoder(model, encoder.preprocess, encoder.tokenizer)
 
 
+def early_states(model: ImageBind, pixels: Tensor) -> Tensor:
+    """States (B, 1 + P, D) of pictures and clips (B, 3, T, H, W) after the early blocks."""
+    trunk: Any = model.modality_trunks["vision"]
+    x = trunk.pre_transformer_layer(model.modality_preprocessors["vision"](pixels))
+    for block in trunk.blocks[:EARLY_BLOCKS]:
+        x = block(x)
+    states: Tensor = x
+    return states
+
+
 def draw_scene(rng: Random) -> Scene:
     """A picture, mostly of one or two kinds, or a clip."""
     if rng.random() < CLIPS:
@@ -153,7 +163,6 @@ class StatePool(ScenePool):
     def _states(self, scenes: Sequence[Scene], rngs: Sequence[Random]) -> np.ndarray:
         model, config = self.encoder.model, self.encoder.preprocess
         seeds = [rng.getrandbits(31) for rng in rngs]
-        trunk: Any = model.modality_trunks["vision"]
         rows = np.empty((len(scenes), *self.rows.shape[1:]), np.float16)
         sorts: tuple[tuple[type, Any], ...] = ((Picture, picture_inputs), (Clip, clip_inputs))
         for sort, inputs in sorts:
@@ -162,11 +171,8 @@ class StatePool(ScenePool):
                 continue
             pixels = inputs([scenes[i] for i in here], [seeds[i] for i in here], config)
             with torch.autocast("cpu", torch.bfloat16):
-                x = model.modality_preprocessors["vision"](roughen(pixels, rngs[here[0]]))
-                x = trunk.pre_transformer_layer(x)
-                for block in trunk.blocks[:EARLY_BLOCKS]:
-                    x = block(x)
-            rows[here] = x.float().numpy()
+                states = early_states(model, roughen(pixels, rngs[here[0]]))
+            rows[here] = states.float().numpy()
         return rows
 
     def batch(self, rng: Random, size: int) -> Batch:

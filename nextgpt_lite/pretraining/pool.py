@@ -1,7 +1,7 @@
 """Rows that are made from rendered scenes when first needed, kept in a file, and drawn again.
 
 Knows: the file, its order, and how it grows with a run.
-Leaves to others: which scenes, and what a row of one is (`latents`, `encoder_states`).
+Leaves to others: which scenes, and what a row of one is (`latents`, `encoder_gather`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _AT_ONCE = 32  # scenes whose rows are made together
 class ScenePool:
     """Rows of `size` scenes, float16, of one shape each.
 
-    Scene i and its row depend on (seed, i) alone, so a resumed run finds what an uninterrupted
-    one would.
+    Scene i depends on (seed, i) alone, and its row on the scenes of its portion besides, which are
+    always the same: a resumed run finds what an uninterrupted one would.
 
     Args:
         path: the file; made where it is missing.

@@ -186,7 +186,7 @@ def llm_corpus(rng: Random) -> Iterator[list[Message]]:
         lambda r: skill_record(r.choices(SKILLS, SKILL_SHARES)[0], r, "any"),
     )
     while True:
-        record = rng.choices(forms, (4, 26, 10, 16, 4, 40))[0](rng)
+        record = rng.choices(forms, (4, 52, 8, 12, 4, 20))[0](rng)
         yield in_words(record, rng, restated=rng.random() < 0.6)
 
 
