@@ -1,4 +1,4 @@
-"""What a later training of the picture decoder must leave alone: deepening, captions, latents."""
+"""What a later training of the picture decoder must leave alone: captions, latents."""
 
 from __future__ import annotations
 
@@ -9,26 +9,8 @@ import torch
 
 from nextgpt_lite.config import locate
 from nextgpt_lite.pretraining import autoencoder, text
-from nextgpt_lite.pretraining.image import deepen, load_denoiser, new_unet
+from nextgpt_lite.pretraining.image import load_denoiser
 from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
-
-
-def test_more_layers_change_nothing_at_first():
-    from diffusers import UNet2DConditionModel
-
-    shallow = UNet2DConditionModel.from_config(
-        {**new_unet().config, "transformer_layers_per_block": 1}
-    )
-    noisy = torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0))
-    condition = torch.randn(2, 24, 128, generator=torch.Generator().manual_seed(1))
-    steps = torch.tensor([10, 900])
-    deep = deepen(shallow)
-    assert len(list(deep.parameters())) > len(list(shallow.parameters()))
-    assert torch.equal(
-        shallow(noisy, steps, condition).sample, deep(noisy, steps, condition).sample
-    )
-    again = deepen(deep)  # deep enough
-    assert all(torch.equal(v, again.state_dict()[k]) for k, v in deep.state_dict().items())
 
 
 def test_widening_moves_relations_apart_and_little_else(tmp_path: Path):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from nextgpt_lite.decoders.base import SETTINGS_FILE
 from nextgpt_lite.media import Video
@@ -28,7 +28,6 @@ from nextgpt_lite.pretraining.denoiser import (
     Denoiser,
     denoising_loss_of,
     frozen_text_encoder,
-    layer_matrices,
     new_scheduler,
 )
 from nextgpt_lite.pretraining.latents import LatentPool
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 WIDTHS = (96, 96)
 HEAD_WIDTH = 16
-DEPTH = 2  # transformer layers of each attention at 8x8, where the things of a picture agree
 # Shares of a clip's frame, one thing, several alike, two kinds, three kinds: what is learnt last
 # comes most. Frames of clips prepare the UNet for the video decoder, which starts from it.
 SCENE_MIX = (0.05, 0.15, 0.35, 0.4, 0.05)
@@ -53,7 +51,7 @@ POOL = 131_072
 
 
 def new_unet() -> UNet2DConditionModel:
-    """3.9 M parameters: attention at 8x8 and in the middle, convolutions alone at 4x4."""
+    """3.3 M parameters: attention at 8x8 and in the middle, convolutions alone at 4x4."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
@@ -64,22 +62,11 @@ def new_unet() -> UNet2DConditionModel:
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        transformer_layers_per_block=(DEPTH, 1),
         cross_attention_dim=WIDTH,
         attention_head_dim=tuple(width // HEAD_WIDTH for width in WIDTHS),  # = number of heads
         norm_num_groups=16,
         use_linear_projection=True,  # as the video UNet has it, which starts from this one
     )
-
-
-def deepen(unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """The same UNet with as many transformer layers as `new_unet`; the added change nothing yet."""
-    deep = new_unet()
-    added = set(deep.load_state_dict(unet.state_dict(), strict=False).missing_keys)
-    for name, parameter in deep.named_parameters():
-        if name in added and ("to_out" in name or "ff.net.2" in name):
-            nn.init.zeros_(parameter)
-    return deep
 
 
 def draw_scene(rng: Random) -> Picture | Clip:
@@ -120,7 +107,7 @@ def train(
     Args:
         output: holds `vae/` (trained first where it is missing), the pool and the checkpoint.
         start: a decoder folder to go on from instead of from random weights; its autoencoder and
-            text encoder are kept as they are, its UNet is deepened.
+            text encoder are kept as they are.
         noisier: of `denoising_loss_of`; how many things there are, and where, is settled early.
     """
     from diffusers import AutoencoderKL
@@ -135,11 +122,7 @@ def train(
     else:
         vae = train_autoencoder(output, seed=seed, device=device, resume=resume)
     torch.manual_seed(seed)
-    if start is None:
-        denoiser = Denoiser(new_unet(), frozen_text_encoder(output, device))
-    else:
-        shallow = load_denoiser(start)
-        denoiser = Denoiser(deepen(shallow.unet), shallow.text_encoder)
+    denoiser = new_denoiser(output, device) if start is None else load_denoiser(start)
     path = output / "latents.f16"
     pool = LatentPool(vae.to(device), path, seed, POOL, 1, draw_scene, draw_pixels)
 
@@ -150,10 +133,14 @@ def train(
 
     recipe = Recipe(steps=steps, learning_rate=1e-3, seed=seed, device=device)
     loss = denoising_loss_of(new_scheduler(), noisier)
-    trainer = Pretrainer(denoiser, loss, data, output, recipe, muon=layer_matrices(denoiser.unet))
+    trainer = Pretrainer(denoiser, loss, data, output, recipe)
     trainer.run(resume)
     average: Any = trainer.average
     return average
+
+
+def new_denoiser(run: str | Path, device: str = "cpu") -> Denoiser:
+    return Denoiser(new_unet(), frozen_text_encoder(run, device))
 
 
 def load_denoiser(folder: str | Path) -> Denoiser:
@@ -173,7 +160,7 @@ def export(run: str | Path, folder: str | Path, guidance_scale: float = 2.0) -> 
     from diffusers import AutoencoderKL, StableDiffusionPipeline
 
     run, folder = Path(run), Path(folder)
-    denoiser = Denoiser(new_unet(), frozen_text_encoder(run))
+    denoiser = new_denoiser(run)
     state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
     denoiser.load_state_dict(state["average"])
     pipeline = StableDiffusionPipeline(
