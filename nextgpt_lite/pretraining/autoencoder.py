@@ -16,10 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nextgpt_lite.pretraining.denoiser import LATENT_CHANNELS
+from nextgpt_lite.pretraining.denoiser import (
+    LATENT_CHANNELS,
+    Denoiser,
+    caption_ids,
+    new_scheduler,
+)
 from nextgpt_lite.pretraining.trainer import LossParts, Pretrainer, Recipe
 from nextgpt_lite.world.render import render_clip, render_picture
-from nextgpt_lite.world.scene import sample_clip, sample_picture
+from nextgpt_lite.world.scene import Clip, Picture, sample_clip, sample_picture
 from nextgpt_lite.world.sprites import SIDE, background
 
 if TYPE_CHECKING:
@@ -30,7 +35,8 @@ CLIP_SHARE = 0.25  # of a batch: frames of clips, whose things are smaller and o
 FOREGROUND_WEIGHT = 5.0
 FOREGROUND_STEP = 8  # of 255: how far a pixel must be from the background to count
 KL_WEIGHT = 3e-4
-SLIPS = 0.3  # largest deviation of what is added to latents: a denoiser's errors are about as large
+SLIPS = 0.3  # largest deviation of the noise that the decoding half learns to bear
+GUESSED_FROM = 0.5  # of all timesteps: up to where it is given what a denoiser guesses
 
 
 def new_autoencoder() -> AutoencoderKL:
@@ -61,12 +67,12 @@ def train_autoencoder(
     """Trains the autoencoder and saves it, normalised, to `output/vae`.
 
     The first half of the steps sees `batch_size` crops around things, the rest a quarter as many
-    whole pictures, which are as many pixels. `tune_decoding` follows.
+    whole pictures, which are as many pixels.
     """
     output = Path(output)
     recipe = Recipe(steps=steps, learning_rate=2e-3, seed=seed, device=device, ema=0.995)
 
-    def data(generator: torch.Generator) -> dict[str, Tensor]:
+    def data(generator: torch.Generator) -> dict[str, Any]:
         rng = Random(int(torch.randint(2**31, (), generator=generator)))
         crops = trainer.step < steps // 2
         return _batch(rng, batch_size if crops else batch_size // 4, crops)
@@ -75,13 +81,13 @@ def train_autoencoder(
     trainer.run(resume)
     vae: Any = trainer.average
     normalise_latents(vae, _batch(Random(seed), 512, crops=False)["pixels"].to(device))
-    vae = tune_decoding(vae, output / "decoding", seed=seed, device=device, resume=resume)
     vae.save_pretrained(output / "vae")
     return vae
 
 
 def tune_decoding(
     vae: AutoencoderKL,
+    denoiser: Denoiser,
     output: str | Path,
     *,
     steps: int = 2500,
@@ -92,22 +98,49 @@ def tune_decoding(
 ) -> AutoencoderKL:
     """Trains the decoding half alone, in `output`, on latents that are a little off.
 
-    The encoding half stays as it is, so denoisers that know its latents fit still; what they get
-    slightly wrong, this half learns to draw as the nearest right thing.
+    The encoding half stays as it is, so what a denoiser knows of its latents stays true; where the
+    denoiser is not quite right, this half learns to paint the nearest right thing.
+
+    Args:
+        denoiser: of pictures, whose slips to learn from.
     """
     vae.requires_grad_(False)
     vae.decoder.requires_grad_(True)
     vae.post_quant_conv.requires_grad_(True)
+    denoiser.requires_grad_(False).to(device)
     recipe = Recipe(steps=steps, learning_rate=5e-4, seed=seed, device=device, ema=0.995)
 
-    def data(generator: torch.Generator) -> dict[str, Tensor]:
+    def data(generator: torch.Generator) -> dict[str, Any]:
         rng = Random(int(torch.randint(2**31, (), generator=generator)))
-        return _batch(rng, batch_size, crops=False)
+        return {**_batch(rng, batch_size, crops=False), "rng": rng}
 
-    trainer = Pretrainer(vae, _decoding_loss, data, Path(output), recipe)
+    def loss(vae: Any, batch: dict[str, Any], generator: torch.Generator) -> LossParts:
+        pixels, weights = batch["pixels"].to(device), batch["weights"].to(device)
+        with torch.no_grad():
+            latents = vae.encode(pixels).latent_dist.mode()  # (B, c, h, w)
+            ids = caption_ids(batch["scenes"], batch["rng"]).to(device)
+            latents = _slip(latents, ids, denoiser, generator)
+        error = vae.decode(latents).sample.float() - pixels  # (B, 3, H, W)
+        return {"l1": (weights * error.abs()).mean(), "l2": (weights * error**2).mean()}
+
+    trainer = Pretrainer(vae, loss, data, Path(output), recipe)
     trainer.run(resume)
     tuned: Any = trainer.average
     return tuned
+
+
+def _slip(latents: Tensor, ids: Tensor, denoiser: Denoiser, generator: torch.Generator) -> Tensor:
+    """The latents (B, c, h, w), half with noise, half as the denoiser guesses them from worse."""
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    share = torch.rand(len(latents), 1, 1, 1, generator=generator).to(latents)
+    half = len(latents) // 2
+    noisy = latents[:half] + SLIPS * share[:half] ** 2 * noise[:half]
+    scheduler = new_scheduler()
+    steps = (share[half:, 0, 0, 0] * GUESSED_FROM * scheduler.config.num_train_timesteps).long()
+    worse = scheduler.add_noise(latents[half:], noise[half:], steps)
+    velocity = denoiser(worse, steps, ids[half:]).to(latents)
+    kept = scheduler.alphas_cumprod.to(latents)[steps].reshape(-1, 1, 1, 1)
+    return torch.cat([noisy, kept.sqrt() * worse - (1 - kept).sqrt() * velocity])
 
 
 @torch.no_grad()
@@ -133,7 +166,7 @@ def normalise_latents(vae: AutoencoderKL, pixels: Tensor) -> None:
     post.weight *= deviation[None, :, None, None]
 
 
-def _loss(vae: Any, batch: dict[str, Tensor], generator: torch.Generator) -> LossParts:
+def _loss(vae: Any, batch: dict[str, Any], generator: torch.Generator) -> LossParts:
     device = vae.device
     pixels, weights = batch["pixels"].to(device), batch["weights"].to(device)
     posterior = vae.encode(pixels).latent_dist
@@ -148,23 +181,13 @@ def _loss(vae: Any, batch: dict[str, Tensor], generator: torch.Generator) -> Los
     }
 
 
-def _decoding_loss(vae: Any, batch: dict[str, Tensor], generator: torch.Generator) -> LossParts:
-    device = vae.device
-    pixels, weights = batch["pixels"].to(device), batch["weights"].to(device)
-    with torch.no_grad():
-        latents = vae.encode(pixels).latent_dist.mode()  # (B, c, h, w)
-    spread = SLIPS * torch.rand(len(latents), 1, 1, 1, generator=generator) ** 2
-    slips = spread * torch.randn(latents.shape, generator=generator)
-    error = vae.decode(latents + slips.to(device)).sample.float() - pixels  # (B, 3, H, W)
-    return {"l1": (weights * error.abs()).mean(), "l2": (weights * error**2).mean()}
-
-
-def _batch(rng: Random, size: int, crops: bool) -> dict[str, Tensor]:
-    """Pixels (B, 3, H, W) in [-1, 1] and weights (B, 1, H, W), heavier on things."""
-    pictures, weights = [], []
+def _batch(rng: Random, size: int, crops: bool) -> dict[str, Any]:
+    """Pixels (B, 3, H, W) in [-1, 1], weights (B, 1, H, W), heavier on things, and the scenes."""
+    pictures, weights, scenes = [], [], []
     for _ in range(size):
-        frame, place = _frame(rng)  # (64, 64, 3) uint8
-        distance = np.abs(frame.astype(np.int16) - background(place)).max(-1)
+        frame, scene = _frame(rng)  # (64, 64, 3) uint8
+        scenes.append(scene)
+        distance = np.abs(frame.astype(np.int16) - background(scene.place)).max(-1)
         thing = distance > FOREGROUND_STEP  # (64, 64)
         weight = np.where(thing, FOREGROUND_WEIGHT, 1.0).astype(np.float32)
         if crops:
@@ -179,13 +202,14 @@ def _batch(rng: Random, size: int, crops: bool) -> dict[str, Tensor]:
         pictures.append(frame)
         weights.append(weight)
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return {"pixels": pixels, "weights": torch.from_numpy(np.stack(weights))[:, None]}
+    heavier = torch.from_numpy(np.stack(weights))[:, None]
+    return {"pixels": pixels, "weights": heavier, "scenes": scenes}
 
 
-def _frame(rng: Random) -> tuple[np.ndarray, str]:
-    """One picture or one frame of a clip, and its place."""
+def _frame(rng: Random) -> tuple[np.ndarray, Picture | Clip]:
+    """One picture or one frame of a clip, and its scene."""
     if rng.random() < CLIP_SHARE:
         clip = sample_clip(rng)
-        return rng.choice(render_clip(clip, rng.getrandbits(31)).frames), clip.place
+        return rng.choice(render_clip(clip, rng.getrandbits(31)).frames), clip
     picture = sample_picture(rng)
-    return np.asarray(render_picture(picture, rng.getrandbits(31))), picture.place
+    return np.asarray(render_picture(picture, rng.getrandbits(31))), picture

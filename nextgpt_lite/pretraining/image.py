@@ -1,4 +1,4 @@
-"""Trains the image decoder: autoencoder, then text encoder, then the UNet under both.
+"""Trains the image decoder: autoencoder, text encoder, the UNet under both, and decoding again.
 
 Knows: the UNet's size, the mix of scenes, the pool of latents it learns from, and how the result
 is laid out as a Stable Diffusion pipeline.
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nextgpt_lite.decoders.base import SETTINGS_FILE
 from nextgpt_lite.media import Video
-from nextgpt_lite.pretraining.autoencoder import train_autoencoder
+from nextgpt_lite.pretraining.autoencoder import train_autoencoder, tune_decoding
 from nextgpt_lite.pretraining.denoiser import (
     LATENT_CHANNELS,
     LATENT_SIDE,
@@ -48,6 +48,7 @@ SCENE_MIX = (0.05, 0.15, 0.35, 0.4, 0.05)
 FIRST_POOL = 2048  # latents there are before the first step
 FRESH = 6  # latents added in each step, up to POOL
 POOL = 131_072
+TUNING = 2500  # steps of the autoencoder's decoding half, in the end
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -106,8 +107,8 @@ def train(
 
     Args:
         output: holds `vae/` (trained first where it is missing), the pool and the checkpoint.
-        start: a decoder folder to go on from instead of from random weights; its autoencoder and
-            text encoder are kept as they are.
+        start: a decoder folder to go on from instead of from random weights; its text encoder and
+            the encoding half of its autoencoder are kept as they are.
         noisier: of `denoising_loss_of`; how many things there are, and where, is settled early.
     """
     from diffusers import AutoencoderKL
@@ -136,6 +137,11 @@ def train(
     trainer = Pretrainer(denoiser, loss, data, output, recipe)
     trainer.run(resume)
     average: Any = trainer.average
+    if trainer.step >= steps:
+        tuned = tune_decoding(
+            vae, average, output / "decoding", steps=TUNING, seed=seed, device=device, resume=resume
+        )
+        tuned.save_pretrained(output / "vae")
     return average
 
 
