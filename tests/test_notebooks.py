@@ -87,7 +87,7 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "probe of size": (0.95, 1),
         "probe of place": (0.95, 1),
         "probe of relation, caption": (0.85, 1),
-        "probe of relation, picture": (0.45, 1),
+        "probe of relation, picture": (0.85, 1),
         "true caption preferred, kind": (0.93, 1),
         "true caption preferred, colour": (0.93, 1),
         "true caption preferred, size": (0.93, 1),

@@ -8,6 +8,7 @@ Leaves to others: the loop (`trainer`), the world, and what is diffused in laten
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 CROP = 32
-CLIP_SHARE = 0.25  # of a batch: frames of clips, whose things are smaller and off the grid
+CLIP_SHARE = 0.5  # of a batch: frames of clips, whose things are smaller and off the grid
+MIRRORED = 0.4  # of these show a thing that moves left: drawn mirrored, as nothing else is
 FOREGROUND_WEIGHT = 5.0
 FOREGROUND_STEP = 8  # of 255: how far a pixel must be from the background to count
 KL_WEIGHT = 3e-4
@@ -210,6 +212,8 @@ def _frame(rng: Random) -> tuple[np.ndarray, Picture | Clip]:
     """One picture or one frame of a clip, and its scene."""
     if rng.random() < CLIP_SHARE:
         clip = sample_clip(rng)
+        if rng.random() < MIRRORED:
+            clip = replace(clip, motion="left")
         return rng.choice(render_clip(clip, rng.getrandbits(31)).frames), clip
     picture = sample_picture(rng)
     return np.asarray(render_picture(picture, rng.getrandbits(31))), picture

@@ -158,6 +158,8 @@ def fit(
     )  # (captions, L, C)
     hidden = torch.stack(states.hidden)  # (X, N, D)
     rows = torch.tensor([row_of[caption] for caption in states.captions])  # (X,)
+    # Each caption as often as any other: short ones come up again and again, long ones are hard.
+    weights = 1 / rows.bincount()[rows]  # (X,)
     with torch.no_grad():
         ids = torch.tensor(model.llm.signal_ids[modality], device=model.device)
         embedding = model.llm.embed(ids)  # (N, D)
@@ -171,7 +173,7 @@ def fit(
     ]
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
-        chosen = torch.randint(len(hidden), (batch_size,), generator=generator)
+        chosen = torch.multinomial(weights, batch_size, True, generator=generator)
         states_now = hidden[chosen].to(model.device).float()  # (B, N, D)
         with torch.autocast(model.device.type, torch.bfloat16):
             projected = projection(states_now, embedding.expand_as(states_now))  # (B, L, C)

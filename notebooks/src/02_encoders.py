@@ -597,7 +597,8 @@ plt.show()
 # known to fail them: to win the ranking it is enough to know *which* things
 # occur, and so nothing else is learned. This encoder was at a coin toss too,
 # until each *patch* of a thing was asked, in training, whether its thing
-# comes first and how the two stand (`pretraining/encoder_gather.py`).
+# comes first and how the two stand, and patches and vector alike *where* the
+# two lie (`pretraining/encoder_gather.py`).
 #
 # Being nearer to the true caption is one thing, being *readable* another.
 # Can one of the four relations be read off the picture's vector, or the
@@ -632,12 +633,12 @@ for side, vectors in sides.items():
 print("chance: 25 %")
 
 # %% [markdown]
-# The picture's vector tells the relation far more often than chance, and
-# far less often than all else it holds. No later stage can repair that. The
-# encoder is frozen, and what it does not tell, the LLM cannot know: asked
-# whether the apple is left or right of the bell, the model will often be
-# wrong. (The other direction is spared: a *request* for a picture never
-# passes the encoder.)
+# The picture's vector tells the relation almost as surely as the caption's.
+# That is the ceiling of all that follows: the encoder is frozen, and what it
+# does not tell, the LLM cannot know. What it does tell must still be carried
+# over: the input projection squeezes this vector into eight word-like ones,
+# and notebook 3 shows what arrives. (The other direction is spared: a
+# *request* for a picture never passes the encoder.)
 #
 # ## The same class, huge
 #

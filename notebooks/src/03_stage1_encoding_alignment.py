@@ -526,7 +526,7 @@ record("attributes right, shipped", mean_attribute(by_attribute[2]))
 # (`pretraining/llm_data.py`). Something blurred is what it expects there.
 #
 # Sounds are easiest; of pictures and clips, the *thing* is hardest: a
-# small sprite is a few pixels wide, and in clips the shipped model errs too.
+# small sprite is a few pixels wide, and a clip shows it at two places.
 # "before" is not zero, since guesses hit sometimes. And the intervals are
 # wide, as we asked about few media: raise `count` in the parameters cell
 # to narrow them.
