@@ -8,7 +8,7 @@ import pytest
 
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.reply import Reply
-from nextgpt_lite.world.describe import parse
+from nextgpt_lite.world.describe import tells
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
 from nextgpt_lite.world.verify import verify
@@ -72,7 +72,7 @@ def right(reply: Reply, truth: Scene | str) -> bool:
     if isinstance(truth, str):
         return truth in reply.text
     media = [part["data"] for part in reply.parts if part["type"] != "text"]
-    return verify(truth, media[0]).correct if media else parse(reply.text) == truth
+    return verify(truth, media[0]).correct if media else tells(reply.text, truth)
 
 
 def test_directions_right_in_every_attribute_do_not_become_fewer(

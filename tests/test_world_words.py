@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from nextgpt_lite.data.records import Record
+from nextgpt_lite.pretraining.encoder_data import alter
 from nextgpt_lite.world import dialogue, dialogue_wordings, phrases
-from nextgpt_lite.world.describe import caption, paraphrase, parse, vocabulary
+from nextgpt_lite.world.describe import caption, paraphrase, parse, tells, vocabulary
 from nextgpt_lite.world.dialogue_parts import DEFAULTS, modality_of
+from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import (
     COLOURS,
     HELD_OUT_COLOURS,
@@ -27,11 +29,14 @@ from nextgpt_lite.world.scene import (
     Scene,
     Sound,
     Split,
+    in_order,
     is_held_out,
     sample_clip,
     sample_picture,
     sample_sound,
+    swapped,
 )
+from nextgpt_lite.world.verify import verify
 
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 NOUNS = {**{k: k for k in KINDS}, **{v: k for k, v in phrases.PLURALS.items()}}
@@ -104,6 +109,45 @@ def test_parse_is_tolerant_of_form_but_not_of_meaning() -> None:
         "pitch", "two large red cars left of a large blue dog", "a large red car in the kitchen",
     ):  # fmt: skip
         assert parse(wrong) is None, wrong
+
+
+def test_a_caption_tells_a_picture_whichever_thing_comes_first() -> None:
+    rng, several = Random(8), 0
+    for _ in range(200):
+        picture = sample_picture(rng, groups=rng.choice((1, 2, 3)))
+        other = in_order(picture)
+        if picture.relation is not None:
+            assert swapped(swapped(picture)) == picture
+            other = swapped(picture)
+            several += 1
+            # Neither way of telling it says anything that cannot be seen in both.
+            assert verify(other, render(picture, 3)).correct
+            assert verify(picture, render(other, 3)).correct
+        assert in_order(other) == in_order(picture)
+        kinds = [KINDS.index(group.kind) for group in in_order(picture).groups[:2]]
+        assert kinds == sorted(kinds)
+        for told in (picture, other):
+            assert tells(caption(told), picture)
+        wrong = alter(picture, rng)
+        assert not tells(caption(wrong), picture)
+        assert not tells("a dog barks once in a low pitch", picture)
+    assert several > 80
+    assert tells("a dog barks once in a low pitch", Sound("dog"))
+    assert not tells("a dog barks twice in a low pitch", Sound("dog"))
+    assert not tells("dogs!", Sound("dog"))
+
+
+def test_given_pictures_are_told_in_one_order_and_often_hold_several_kinds() -> None:
+    groups = []
+    for form in ("pair", "understand", "mosit"):
+        for record in records(form, "train", 300):
+            for part in parts(record, "user"):
+                if isinstance(scene := part.get("scene"), Picture):
+                    assert in_order(scene) == scene
+                    assert part["caption"] == caption(scene)
+                    groups.append(len(scene.groups))
+    assert groups.count(2) > 0.3 * len(groups)
+    assert groups.count(3) > 0
 
 
 def test_paraphrases_of_the_splits_never_meet_and_share_their_words() -> None:
@@ -258,7 +302,7 @@ def test_a_reworded_relation_shows_the_same_picture(split: Split) -> None:
 
 def test_answers_agree_with_the_captions() -> None:
     checked = 0
-    for record in records("understand", "train", 1500):
+    for record in records("understand", "train", 2000):
         media = [p for p in parts(record, "user") if p["type"] != "text"]
         if len(media) != 1:
             continue

@@ -1,7 +1,7 @@
 """How well a model does in the lite world, read by the world's own verifiers.
 
 Knows: the tasks - describe a medium, make one from words, hold a dialogue - and when an answer is
-right. Leaves to others: the truth about a scene (`world.verify`, `world.describe.parse`).
+right. Leaves to others: the truth about a scene (`world.verify`, `world.describe.tells`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nextgpt_lite.evaluation.score import Score
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world import dialogue
-from nextgpt_lite.world.describe import parse
+from nextgpt_lite.world.describe import tells
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Scene, Split, sample_picture
 from nextgpt_lite.world.verify import verify
@@ -31,7 +31,8 @@ def sample_scene(modality: str, rng: Random, split: Split = "train", groups: int
 def described(model: NextGPT, scene: Scene, modality: str, seed: int = 0) -> tuple[str, bool]:
     """What the model says about a medium, and whether it is the whole truth about its scene.
 
-    A caption of another wording than the canonical one counts when it parses to the same scene.
+    A caption of another wording than the canonical one counts when it parses to the same scene,
+    whichever thing it tells first.
     """
     media = render(scene, seed)
     record = dialogue.pair(Random(seed), modality)
@@ -43,7 +44,7 @@ def described(model: NextGPT, scene: Scene, modality: str, seed: int = 0) -> tup
         }
     ]
     reply: Reply = model.chat(messages, output_modalities=[], max_new_tokens=48)
-    return reply.text, parse(reply.text) == scene
+    return reply.text, tells(reply.text, scene)
 
 
 def answered(model: NextGPT, record: Record, **options: Any) -> Iterator[tuple[Reply, dict]]:

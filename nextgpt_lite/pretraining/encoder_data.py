@@ -32,7 +32,6 @@ from nextgpt_lite.world.scene import (
     MAX_COUNT,
     MAX_TIMES,
     MOTIONS,
-    OPPOSITE,
     PITCHES,
     PLACES,
     RELATIONS,
@@ -42,6 +41,7 @@ from nextgpt_lite.world.scene import (
     Picture,
     Scene,
     Sound,
+    in_order,
     is_held_out,
     sample_clip,
     sample_picture,
@@ -203,23 +203,21 @@ def attributes(scene: Scene) -> list[int]:
     """The class of each of `ATTRIBUTES`, IGNORE where the scene says nothing.
 
     Two things beside each other look the same whichever is named first, so the groups of a
-    picture are put in the order of KINDS and the relation is read in that order.
+    picture are put in the order of KINDS (`in_order`) and the relation is read in that order.
     """
     found = dict.fromkeys(ATTRIBUTES, IGNORE)
     match scene:
-        case Picture(groups, relation, place):
-            pair = sorted(groups[:2], key=lambda group: KINDS.index(group.kind))
-            if relation is not None and pair[0] != groups[0]:
-                relation = OPPOSITE[relation]
+        case Picture():
+            told = in_order(scene)
             for slot in range(1, SLOTS + 1):
                 found[f"kind {slot}"] = len(KINDS)
-            for slot, group in enumerate((*pair, *groups[2:]), 1):
+            for slot, group in enumerate(told.groups, 1):
                 found[f"kind {slot}"] = KINDS.index(group.kind)
                 found[f"colour {slot}"] = COLOURS.index(group.colour)
                 found[f"size {slot}"] = SIZES.index(group.size)
                 found[f"count {slot}"] = group.count - 1
-            found["relation"] = RELATED.index(relation)
-            found["place"] = PLACES.index(place)
+            found["relation"] = RELATED.index(told.relation)
+            found["place"] = PLACES.index(told.place)
         case Clip():
             found["kind 1"] = KINDS.index(scene.kind)
             found["colour 1"] = COLOURS.index(scene.colour)

@@ -23,6 +23,7 @@ from nextgpt_lite.world import dialogue
 # Share of replies that say in words what they show. A small LLM spells out sums and references
 # before its signal tokens and gets them right; 0 leaves all of it to the tokens.
 TELLS = 1.0
+PICTURES = 2  # pairs that show a picture for one of each other modality: it tells most
 VARIANTS = 8  # renders of one scene: enough to learn from, few enough to be met again in a cache
 
 
@@ -61,7 +62,8 @@ class WorldMixture:
 
     def _drawn(self, kind: str, rng: Random) -> Record:
         if kind == "pair":
-            record = dialogue.pair(rng, rng.choice(self.modalities))
+            shares = [PICTURES if name == "image" else 1 for name in self.modalities]
+            record = dialogue.pair(rng, rng.choices(self.modalities, shares)[0])
         elif kind == "caption":
             record = dialogue.caption_record(rng, rng.choice(self.modalities))
         else:

@@ -87,7 +87,7 @@ STAGES = {
                 "lora": ("text", "signal", "condition"),
                 "output_projections": ("condition",),
             },
-            {"understand": 0.25, "t2m": 0.3, "mosit": 0.3, "text": 0.05, "pair": 0.1},
+            {"understand": 0.3, "t2m": 0.25, "mosit": 0.3, "text": 0.05, "pair": 0.1},
             steps=3000,
             batch_size=16,
             learning_rate=5e-4,

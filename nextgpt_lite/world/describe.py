@@ -25,6 +25,7 @@ from nextgpt_lite.world.scene import (
     Scene,
     Sound,
     Split,
+    in_order,
     wordings_of,
 )
 
@@ -104,6 +105,17 @@ def parse(text: str) -> Scene | None:
         motion = next(m for m, ways in phrases.MOTION_WORDS.items() if part["moves"] == ways[0][0])
         return Clip(part["kind"], part["colour"], motion, part["size"], _read_place(part["place"]))
     return None
+
+
+def tells(text: str, scene: Scene) -> bool:
+    """Whether a canonical caption says all there is in a scene and nothing else.
+
+    Of things in a picture any may be told first: nobody can see which one was drawn first.
+    """
+    found = parse(text)
+    if isinstance(found, Picture) and isinstance(scene, Picture):
+        return in_order(found) == in_order(scene)
+    return found == scene
 
 
 @lru_cache(maxsize=1)

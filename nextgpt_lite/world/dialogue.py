@@ -41,6 +41,7 @@ from nextgpt_lite.world.scene import (
     Scene,
     Sound,
     Split,
+    in_order,
     is_held_out,
     sample_clip,
     sample_picture,
@@ -53,6 +54,7 @@ __all__ = [
 ]  # fmt: skip
 
 TELLS: Final = 0.5  # share of conversations whose replies tell in words what they show
+GIVEN_GROUPS: Final = (40, 52, 8)  # weights of pictures with one, two and three kinds, when given
 CASUAL: Final = 0.1  # share of the user's messages typed without capital and final mark
 
 
@@ -63,9 +65,17 @@ def sample_scene(rng: Random, modality: str, split: Split) -> Scene:
     return sample_clip(rng, split) if modality == "video" else sample_sound(rng)
 
 
+def given_scene(rng: Random, modality: str, split: Split) -> Scene:
+    """A scene that the user shows: pictures often of several kinds, whose looks must not be mixed
+    up, and told in the one order that does not depend on who made them."""
+    if modality == "image":
+        return in_order(sample_picture(rng, split, rng.choices((1, 2, 3), GIVEN_GROUPS)[0]))
+    return sample_scene(rng, modality, split)
+
+
 def pair(rng: Random, modality: str, split: Split = "train") -> Record:
     """Stage 1: a medium and the wish to have it described, then its caption as a sentence."""
-    scene = sample_scene(rng, modality, split)
+    scene = given_scene(rng, modality, split)
     asked = say(wordings.DESCRIBE[modality], split, rng)
     messages = [_give(asked, rng, scene), assistant(sentence(caption(scene)))]
     return _record("pair", messages, rng)
@@ -85,7 +95,7 @@ def understand(rng: Random, split: Split = "train") -> Record:
         asked = ask_of_two(first, second, rng, split)
         messages = [_give(asked.text, rng, first, second), assistant(asked.answer)]
         return _record("understand", messages, rng)
-    scene = sample_scene(rng, rng.choice(("image", "image", "image", "audio", "video")), split)
+    scene = given_scene(rng, rng.choice(("image", "image", "image", "audio", "video")), split)
     asked = ask(scene, rng, split)
     messages = [_give(asked.text, rng, scene), assistant(asked.answer)]
     again = ask(scene, rng, split)
@@ -143,6 +153,7 @@ _OPENINGS_OF: Final[dict[str, tuple[turns.TurnMaker, ...]]] = {
     "swap": (turns.open_pair,),
     "recolour": (turns.open_request, turns.open_pair),
     "reference": turns.OPENINGS,
+    "one of two": (turns.open_pair, turns.open_reworded),
 }
 _FOLLOWING_OF: Final[dict[str, tuple[turns.TurnMaker, ...]]] = {
     "arithmetic": (),
@@ -150,9 +161,10 @@ _FOLLOWING_OF: Final[dict[str, tuple[turns.TurnMaker, ...]]] = {
     "swap": (turns.swap_places, turns.swap_colours),
     "recolour": (turns.recolour,),
     "reference": (turns.hear_it, turns.move_it, turns.draw_it, turns.add_thing, turns.recount),
+    "one of two": (turns.move_it, turns.recolour, turns.resize, turns.remove_thing),
 }
 SKILLS: Final = tuple(_OPENINGS_OF)
-SKILL_SHARES: Final = (1, 2, 1, 8, 3)  # of them in the corpus: the slow ones come most
+SKILL_SHARES: Final = (1, 1, 1, 2, 4, 8)  # of them in the corpus: the slow ones come most
 
 
 def skill_record(skill: str, rng: Random, split: Split = "train", tells: float = TELLS) -> Record:
@@ -186,7 +198,7 @@ def llm_corpus(rng: Random) -> Iterator[list[Message]]:
         lambda r: skill_record(r.choices(SKILLS, SKILL_SHARES)[0], r, "any"),
     )
     while True:
-        record = rng.choices(forms, (4, 52, 8, 12, 4, 20))[0](rng)
+        record = rng.choices(forms, (4, 48, 6, 10, 4, 28))[0](rng)
         yield in_words(record, rng, restated=rng.random() < 0.6)
 
 
@@ -217,7 +229,7 @@ def _give(words: str, rng: Random, *scenes: Scene) -> Message:
 
 def _two_scenes(rng: Random, split: Split) -> tuple[Scene, Scene]:
     if rng.random() < 0.6:
-        return sample_picture(rng, split), sample_picture(rng, split)
+        return given_scene(rng, "image", split), given_scene(rng, "image", split)
     picture = sample_picture(rng, split, groups=1)
     picture = Picture((requests.one_of(picture.groups[0]),), None, picture.place)
     if split == "held_out" and not is_held_out(picture):

@@ -24,7 +24,6 @@ from nextgpt_lite.world.dialogue_parts import (
 from nextgpt_lite.world.dialogue_wordings import say
 from nextgpt_lite.world.scene import (
     MAX_COUNT,
-    OPPOSITE,
     Clip,
     Group,
     Picture,
@@ -35,6 +34,7 @@ from nextgpt_lite.world.scene import (
     sample_clip,
     sample_picture,
     sample_sound,
+    swapped,
 )
 
 ALIVE = ("dog", "cat", "bird", "man", "woman")
@@ -242,12 +242,6 @@ def reworded(rng: Random, split: Split) -> Request:
         kind=picture.groups[begin].kind,
     )  # fmt: skip
     return Request(text, (swapped(picture) if begin else picture,))
-
-
-def swapped(picture: Picture) -> Picture:
-    """The same picture of two related things, told beginning with the other."""
-    first, second = picture.groups
-    return replace(picture, groups=(second, first), relation=OPPOSITE[picture.relation or ""])
 
 
 def one_of(group: Group) -> Group:

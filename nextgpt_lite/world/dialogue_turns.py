@@ -55,6 +55,7 @@ from nextgpt_lite.world.scene import (
     Picture,
     Scene,
     Sound,
+    in_order,
     sample_clip,
     sample_picture,
     sample_sound,
@@ -97,7 +98,7 @@ def open_reworded(state: State) -> Turn:
 def open_image(state: State) -> Turn:
     """The user gives a picture and asks about it."""
     groups = state.rng.choice((1, 1, 2))
-    return _given(state, sample_picture(state.rng, state.split, groups))
+    return _given(state, in_order(sample_picture(state.rng, state.split, groups)))
 
 
 def open_sound(state: State) -> Turn:

@@ -7,7 +7,7 @@ Leaves to others: pixels (`sprites`, `render`), samples (`sounds`), words (`desc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal, TypeAlias
 
@@ -80,6 +80,25 @@ class Clip:
 
 
 Scene: TypeAlias = Picture | Sound | Clip
+
+
+def swapped(picture: Picture) -> Picture:
+    """The same picture of two related things, told beginning with the other."""
+    first, second, *others = picture.groups
+    relation = OPPOSITE[picture.relation or ""]
+    return replace(picture, groups=(second, first, *others), relation=relation)
+
+
+def in_order(picture: Picture) -> Picture:
+    """The same picture with its things in the order of KINDS.
+
+    Things beside each other look the same whichever is told first: whoever describes a picture
+    needs an order of his own.
+    """
+    order = [KINDS.index(group.kind) for group in picture.groups]
+    if picture.relation is not None:
+        return picture if order[0] < order[1] else swapped(picture)
+    return replace(picture, groups=tuple(sorted(picture.groups, key=lambda g: KINDS.index(g.kind))))
 
 
 def is_held_out(scene: Scene) -> bool:

@@ -238,7 +238,7 @@ from IPython.display import display
 
 from nextgpt_lite import NextGPT
 from nextgpt_lite.notebook.plots import show_clip, show_sound
-from nextgpt_lite.world.describe import caption, parse
+from nextgpt_lite.world.describe import caption, tells
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Clip, Group, Picture, Sound
 from nextgpt_lite.world.verify import verify
@@ -308,7 +308,7 @@ def judge(direction, scene, wanted, reply):
     made = [part["type"] for part in reply.parts if part["type"] != "text"]
     medium = made == ([] if wanted == "text" else [wanted])
     if wanted == "text":
-        content = parse(reply.text) == scene
+        content = tells(reply.text, scene)
         detail = f"the truth: {caption(scene)}"
     else:
         found = [m.media for m in reply.made if m.block.modality == wanted]

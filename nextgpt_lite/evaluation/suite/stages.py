@@ -19,7 +19,7 @@ from nextgpt_lite.evaluation.suite.replies import Message, draft_all, told_condi
 from nextgpt_lite.evaluation.suite.rows import resampled, share
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.reply import Reply
-from nextgpt_lite.world.describe import caption, parse
+from nextgpt_lite.world.describe import caption, tells
 from nextgpt_lite.world.dialogue_parts import assistant, telling, user
 from nextgpt_lite.world.dialogue_questions import ask
 from nextgpt_lite.world.dialogue_wordings import DESCRIBE, say
@@ -60,7 +60,7 @@ def stage_1(examiner: Examiner) -> Found:
             ]
             replies = draft_all(examiner.model, asked_for)
             right = [
-                parse(reply.text) == scene and not reply.media
+                tells(reply.text, scene) and not reply.media
                 for reply, scene in zip(replies, scenes, strict=True)
             ]
             measure = f"caption of a {NAMES[modality]}{words}"
