@@ -9,6 +9,7 @@ import pytest
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.describe import tells
+from nextgpt_lite.world.dialogue_parts import modality_of
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
 from nextgpt_lite.world.verify import verify
@@ -71,8 +72,10 @@ def right(reply: Reply, truth: Scene | str) -> bool:
     """Whether a reply shows, or in words tells, the whole truth."""
     if isinstance(truth, str):
         return truth in reply.text
-    media = [part["data"] for part in reply.parts if part["type"] != "text"]
-    return verify(truth, media[0]).correct if media else tells(reply.text, truth)
+    if not reply.media:
+        return tells(reply.text, truth)
+    made = reply.media[0]
+    return made["type"] == modality_of(truth) and verify(truth, made["data"]).correct
 
 
 def test_directions_right_in_every_attribute_do_not_become_fewer(

@@ -138,16 +138,35 @@ def test_a_caption_tells_a_picture_whichever_thing_comes_first() -> None:
 
 
 def test_given_pictures_are_told_in_one_order_and_often_hold_several_kinds() -> None:
-    groups = []
-    for form in ("pair", "understand", "mosit"):
+    groups, described = [], 0
+    for form in ("pair", "understand"):
         for record in records(form, "train", 300):
             for part in parts(record, "user"):
                 if isinstance(scene := part.get("scene"), Picture):
                     assert in_order(scene) == scene
-                    assert part["caption"] == caption(scene)
                     groups.append(len(scene.groups))
     assert groups.count(2) > 0.3 * len(groups)
     assert groups.count(3) > 0
+    for record in records("mosit", "train", 800):
+        given = next((p["scene"] for p in record.messages[0]["content"] if "scene" in p), None)
+        said = parse(record.messages[1]["content"][0]["text"])
+        if isinstance(given, Picture) and isinstance(said, Picture):
+            assert said == in_order(given)
+            described += len(given.groups) > 1
+    assert described > 3
+
+
+def test_a_quiz_asks_much_about_one_picture_of_several_kinds() -> None:
+    rng = Random(4)
+    for _ in range(50):
+        record = dialogue.quiz(rng)
+        (scene,) = (p["scene"] for p in parts(record, "user") if "scene" in p)
+        assert len(scene.groups) > 1
+        asked = [
+            words_of(Record("", [m], "text")).lower().strip("?. ") for m in record.messages[::2]
+        ]
+        assert len(set(asked)) == len(asked) <= 7
+        assert len(record.messages) == 2 * len(asked)
 
 
 def test_paraphrases_of_the_splits_never_meet_and_share_their_words() -> None:

@@ -17,12 +17,12 @@ from nextgpt_lite.data.writing import conversation_item, mosit_item, pair_item, 
 from nextgpt_lite.media import save
 from nextgpt_lite.modality import MODALITIES
 from nextgpt_lite.world import dialogue
-from nextgpt_lite.world.describe import caption, paraphrase
+from nextgpt_lite.world.describe import caption, description, paraphrase
 from nextgpt_lite.world.dialogue_parts import modality_of, sentence, telling
 from nextgpt_lite.world.dialogue_questions import ask
 from nextgpt_lite.world.dialogue_wordings import DESCRIBE, say
 from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Picture, Scene, Split, in_order
+from nextgpt_lite.world.scene import Scene, Split
 
 PICTURES = 24
 _SHARES = {"image": 1.0, "audio": 0.75, "video": 2 / 3}  # of the number of pictures
@@ -87,9 +87,9 @@ class _Samples:
             question = ask(scene, rng, split)
             wish = _WISHES[modality].format(paraphrase(scene, rng, split))
             name = Path(path).stem
-            told = caption(in_order(scene) if isinstance(scene, Picture) else scene)
-            pairs.append(_record(name, "pair", [shown], told))
-            described.append(_record(name, "pair", [shown, words], sentence(told)))
+            seen = description(scene)
+            pairs.append(_record(name, "pair", [shown], seen))
+            described.append(_record(name, "pair", [shown, words], sentence(seen)))
             made = {"type": modality, "caption": caption(scene), "path": path}
             wished.append(_record(name, "caption", [wish], telling(scene), made))
             asked.append(_record(name, "understand", [shown, question.text], question.answer))

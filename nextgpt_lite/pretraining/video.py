@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 FIRST_POOL = 512  # clips there are before the first step
 FRESH = 4  # clips added in each step, up to POOL
 POOL = 32_768
+MIRRORED = 0.25  # clips that move left whatever was drawn: there alone things are mirrored
 SHIPPED_IMAGE = Path(__file__).parents[1] / "weights" / "lite" / "image"
 
 
@@ -85,6 +87,12 @@ def frame_codes(width: int) -> Tensor:
     return 2**0.5 * codes.repeat(1, width // FRAMES)[None]
 
 
+def draw_clip(rng: Random) -> Scene:
+    """A training clip."""
+    clip = sample_clip(rng)
+    return replace(clip, motion="left") if rng.random() < MIRRORED else clip
+
+
 def draw_frames(scene: Scene, rng: Random) -> list[np.ndarray]:
     """The frames of a clip."""
     medium = render(scene, rng.getrandbits(31))
@@ -127,7 +135,7 @@ def train(
         )
     denoiser = Denoiser(unet, frozen_text_encoder(output))
     path = output / "latents.f16"
-    pool = LatentPool(vae, path, seed, POOL, FRAMES, sample_clip, draw_frames)
+    pool = LatentPool(vae, path, seed, POOL, FRAMES, draw_clip, draw_frames)
 
     def data(generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pool.grow(FIRST_POOL + FRESH * trainer.step)

@@ -107,6 +107,12 @@ def parse(text: str) -> Scene | None:
     return None
 
 
+def description(scene: Scene) -> str:
+    """The caption that one who only sees or hears the scene would give it: things in their order
+    (`in_order`), since none shows that it was named first."""
+    return caption(in_order(scene) if isinstance(scene, Picture) else scene)
+
+
 def tells(text: str, scene: Scene) -> bool:
     """Whether a canonical caption says all there is in a scene and nothing else.
 

@@ -50,7 +50,7 @@ from nextgpt_lite.world.scene import (
 
 __all__ = [
     "DEFAULTS", "SKILLS", "as_messages", "caption_record", "llm_corpus", "mosit", "pair",
-    "sample_scene", "skill_record", "t2m", "talk", "text", "understand",
+    "quiz", "sample_scene", "skill_record", "t2m", "talk", "text", "understand",
 ]  # fmt: skip
 
 TELLS: Final = 0.5  # share of conversations whose replies tell in words what they show
@@ -89,19 +89,36 @@ def caption_record(rng: Random, modality: str, split: Split = "train") -> Record
 
 
 def understand(rng: Random, split: Split = "train") -> Record:
-    """T+X to T: one or two questions about one medium, or one about two media."""
+    """T+X to T: one or two questions about one medium, up to six about a picture of several kinds,
+    or one about two media."""
     if rng.random() < 0.2:
         first, second = _two_scenes(rng, split)
         asked = ask_of_two(first, second, rng, split)
         messages = [_give(asked.text, rng, first, second), assistant(asked.answer)]
         return _record("understand", messages, rng)
     scene = given_scene(rng, rng.choice(("image", "image", "image", "audio", "video")), split)
-    asked = ask(scene, rng, split)
-    messages = [_give(asked.text, rng, scene), assistant(asked.answer)]
-    again = ask(scene, rng, split)
-    if rng.random() < 0.35 and again.text != asked.text:
-        messages += [user(again.text), assistant(again.answer)]
-    return _record("understand", messages, rng)
+    several = isinstance(scene, Picture) and len(scene.groups) > 1
+    number = rng.randint(1, 6) if several else rng.choices((1, 2), (65, 35))[0]
+    return _record("understand", _questions(scene, number, rng, split), rng)
+
+
+def quiz(rng: Random, split: Split = "train") -> Record:
+    """T+X to T: many questions about one picture of several kinds.
+
+    Which look belongs to which thing is what a small language model learns last, and a question
+    about two things is the only place where it has to know.
+    """
+    scene = in_order(sample_picture(rng, split, rng.choices((2, 3), (80, 20))[0]))
+    return _record("understand", _questions(scene, rng.randint(3, 7), rng, split), rng)
+
+
+def _questions(scene: Scene, number: int, rng: Random, split: Split) -> list[Message]:
+    """Up to `number` questions about a scene, each with its answer."""
+    first, *others = dict(ask(scene, rng, split)[:2] for _ in range(number)).items()
+    messages = [_give(first[0], rng, scene), assistant(first[1])]
+    for question, answer in others:
+        messages += [user(question), assistant(answer)]
+    return messages
 
 
 def t2m(rng: Random, split: Split = "train", tells: float = TELLS) -> Record:
@@ -192,13 +209,14 @@ def llm_corpus(rng: Random) -> Iterator[list[Message]]:
     forms: tuple[Callable[[Random], Record], ...] = (
         lambda r: pair(r, r.choice(tuple(MODALITIES)), "any"),
         lambda r: understand(r, "any"),
+        lambda r: quiz(r, "any"),
         lambda r: t2m(r, "any"),
         lambda r: mosit(r, "any"),
         lambda r: text(r, "any"),
         lambda r: skill_record(r.choices(SKILLS, SKILL_SHARES)[0], r, "any"),
     )
     while True:
-        record = rng.choices(forms, (4, 48, 6, 10, 4, 28))[0](rng)
+        record = rng.choices(forms, (4, 24, 34, 5, 9, 4, 20))[0](rng)
         yield in_words(record, rng, restated=rng.random() < 0.6)
 
 

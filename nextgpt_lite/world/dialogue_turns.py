@@ -16,7 +16,7 @@ from nextgpt_lite.world import dialogue_chat as chat
 from nextgpt_lite.world import dialogue_requests as requests
 from nextgpt_lite.world import dialogue_wordings as wordings
 from nextgpt_lite.world import phrases
-from nextgpt_lite.world.describe import article, caption, noun
+from nextgpt_lite.world.describe import article, description, noun
 from nextgpt_lite.world.dialogue_edits import (
     add_thing,
     move_place,
@@ -55,7 +55,6 @@ from nextgpt_lite.world.scene import (
     Picture,
     Scene,
     Sound,
-    in_order,
     sample_clip,
     sample_picture,
     sample_sound,
@@ -98,7 +97,7 @@ def open_reworded(state: State) -> Turn:
 def open_image(state: State) -> Turn:
     """The user gives a picture and asks about it."""
     groups = state.rng.choice((1, 1, 2))
-    return _given(state, in_order(sample_picture(state.rng, state.split, groups)))
+    return _given(state, sample_picture(state.rng, state.split, groups))
 
 
 def open_sound(state: State) -> Turn:
@@ -120,7 +119,7 @@ def _given(state: State, scene: Scene) -> Turn:
     if state.rng.random() < 0.3:
         key = {Picture: "image", Sound: "audio", Clip: "video"}[type(scene)]
         text = say(wordings.DESCRIBE[key], state.split, state.rng)
-        return Turn("describe", text, (scene,), sentence(caption(scene)))
+        return Turn("describe", text, (scene,), sentence(description(scene)))
     question = ask(scene, state.rng, state.split)
     return Turn("question", question.text, (scene,), question.answer)
 
