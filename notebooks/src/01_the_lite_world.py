@@ -634,7 +634,9 @@ show_pictures([render(scene, seed) for scene in unseen], titles)
 # ## From scenes to conversations
 #
 # The simplest conversation is a pair: a medium, and its caption as a
-# sentence. Stage 1 learns from these.
+# sentence. Stage 1 learns from these. Nobody can see in a picture which of
+# its things was named first, so what is told of a given picture goes by one
+# fixed order of things (`scene.in_order`).
 
 # %%
 from nextgpt_lite.world import dialogue
