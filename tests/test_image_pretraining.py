@@ -9,10 +9,11 @@ from random import Random
 import torch
 
 from nextgpt_lite.config import locate
-from nextgpt_lite.pretraining import autoencoder, text
+from nextgpt_lite.pretraining import autoencoder, text, video
 from nextgpt_lite.pretraining.denoiser import caption_ids
 from nextgpt_lite.pretraining.image import load_denoiser
 from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
+from nextgpt_lite.world.scene import MOTIONS, is_held_out
 
 
 def test_widening_moves_relations_apart_and_little_else(tmp_path: Path):
@@ -68,3 +69,11 @@ def load_vae():
     from diffusers import AutoencoderKL
 
     return AutoencoderKL.from_pretrained(locate("lite/image") / "vae", dtype=torch.float32)
+
+
+def test_a_quarter_of_the_clips_moves_left_besides_those_that_do_anyway():
+    rng = Random(3)
+    clips = [video.draw_scene(rng) for _ in range(600)]
+    assert 0.3 < sum(clip.motion == "left" for clip in clips) / 600 < 0.45  # 1/4 + 3/4 of a sixth
+    assert {clip.motion for clip in clips} == set(MOTIONS)
+    assert not any(is_held_out(clip) for clip in clips)

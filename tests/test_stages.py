@@ -15,6 +15,7 @@ from nextgpt_lite.losses import Divisors
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.training.features import GROUP
 from nextgpt_lite.training.loop import Schedule, Trainer
+from nextgpt_lite.training.mixture import WorldMixture
 from nextgpt_lite.training.stages import STAGES, frozen_state, ledger, open_for, part_of
 from nextgpt_lite.world.scene import Clip, Group, Picture, Sound
 from tests.tiny import tiny_model
@@ -234,3 +235,12 @@ def test_a_modality_that_no_conversation_shows_takes_no_step(tmp_path: Path) -> 
         if name.startswith("output_projections."):
             same = torch.equal(value, before[name])
             assert same == name.startswith("output_projections.video."), name
+
+
+def test_pairs_show_a_picture_twice_as_often_as_a_sound_or_a_clip() -> None:
+    mixture = WorldMixture(STAGES[1], 0)
+    shown = [p["type"] for i in range(400) for p in mixture(i).messages[0]["content"]]
+    counts = {name: shown.count(name) for name in ("image", "audio", "video")}
+    assert sum(counts.values()) == 400
+    assert 160 < counts["image"] < 240
+    assert min(counts["audio"], counts["video"]) > 70

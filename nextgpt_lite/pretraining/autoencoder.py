@@ -208,12 +208,16 @@ def _batch(rng: Random, size: int, crops: bool) -> dict[str, Any]:
     return {"pixels": pixels, "weights": heavier, "scenes": scenes}
 
 
+def draw_clip(rng: Random, mirrored: float) -> Clip:
+    """A clip; a share of them moves left whatever was drawn: there alone things are mirrored."""
+    clip = sample_clip(rng)
+    return replace(clip, motion="left") if rng.random() < mirrored else clip
+
+
 def _frame(rng: Random) -> tuple[np.ndarray, Picture | Clip]:
     """One picture or one frame of a clip, and its scene."""
     if rng.random() < CLIP_SHARE:
-        clip = sample_clip(rng)
-        if rng.random() < MIRRORED:
-            clip = replace(clip, motion="left")
+        clip = draw_clip(rng, MIRRORED)
         return rng.choice(render_clip(clip, rng.getrandbits(31)).frames), clip
     picture = sample_picture(rng)
     return np.asarray(render_picture(picture, rng.getrandbits(31))), picture

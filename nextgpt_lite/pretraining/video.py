@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from nextgpt_lite.decoders.base import SETTINGS_FILE
 from nextgpt_lite.media import Video
+from nextgpt_lite.pretraining.autoencoder import draw_clip
 from nextgpt_lite.pretraining.denoiser import (
     Denoiser,
     denoising_loss_of,
@@ -34,7 +34,7 @@ from nextgpt_lite.pretraining.text import LENGTH
 from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.pretraining.trainer import CHECKPOINT, Pretrainer, Recipe
 from nextgpt_lite.world.render import FPS, FRAMES, render
-from nextgpt_lite.world.scene import Scene, sample_clip
+from nextgpt_lite.world.scene import Scene
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel, UNetMotionModel
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 FIRST_POOL = 512  # clips there are before the first step
 FRESH = 4  # clips added in each step, up to POOL
 POOL = 32_768
-MIRRORED = 0.25  # clips that move left whatever was drawn: there alone things are mirrored
+MIRRORED = 0.25  # of `draw_clip`
 SHIPPED_IMAGE = Path(__file__).parents[1] / "weights" / "lite" / "image"
 
 
@@ -87,10 +87,9 @@ def frame_codes(width: int) -> Tensor:
     return 2**0.5 * codes.repeat(1, width // FRAMES)[None]
 
 
-def draw_clip(rng: Random) -> Scene:
+def draw_scene(rng: Random) -> Scene:
     """A training clip."""
-    clip = sample_clip(rng)
-    return replace(clip, motion="left") if rng.random() < MIRRORED else clip
+    return draw_clip(rng, MIRRORED)
 
 
 def draw_frames(scene: Scene, rng: Random) -> list[np.ndarray]:
@@ -135,7 +134,7 @@ def train(
         )
     denoiser = Denoiser(unet, frozen_text_encoder(output))
     path = output / "latents.f16"
-    pool = LatentPool(vae, path, seed, POOL, FRAMES, draw_clip, draw_frames)
+    pool = LatentPool(vae, path, seed, POOL, FRAMES, draw_scene, draw_frames)
 
     def data(generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pool.grow(FIRST_POOL + FRESH * trainer.step)
