@@ -21,7 +21,7 @@
 # %% tags=["parameters"]
 profile = "lite"
 seed = 0
-steps = 30
+steps = 45
 checkpoint = "lite"  # or a folder that your own stage 3 wrote
 
 # %%
