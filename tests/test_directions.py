@@ -86,8 +86,15 @@ def shares(lite: NextGPT) -> dict[tuple[str, str], float]:
 
 @pytest.mark.parametrize("direction", DIRECTIONS, ids="->".join)
 def test_a_direction_answers_in_its_modality(
-    shares: dict[tuple[str, str], float], direction: tuple[str, str]
+    replies: dict[tuple[str, str], Reply],
+    shares: dict[tuple[str, str], float],
+    direction: tuple[str, str],
 ) -> None:
+    reply, wanted = replies[direction], direction[1]
+    assert reply.text
+    if direction not in UNSURE:
+        made = [part["type"] for part in reply.media]
+        assert made == ([] if wanted == "text" else [wanted]), reply.text
     assert shares[direction] >= (0.6 if direction in UNSURE else 0.8)
 
 

@@ -95,10 +95,11 @@ def in_order(picture: Picture) -> Picture:
     Things beside each other look the same whichever is told first: whoever describes a picture
     needs an order of his own.
     """
-    order = [KINDS.index(group.kind) for group in picture.groups]
-    if picture.relation is not None:
-        return picture if order[0] < order[1] else swapped(picture)
-    return replace(picture, groups=tuple(sorted(picture.groups, key=lambda g: KINDS.index(g.kind))))
+    told = sorted(picture.groups, key=lambda group: KINDS.index(group.kind))
+    if picture.relation is None:
+        return replace(picture, groups=tuple(told))
+    first, second = picture.groups[:2]
+    return picture if told.index(first) < told.index(second) else swapped(picture)
 
 
 def is_held_out(scene: Scene) -> bool:
