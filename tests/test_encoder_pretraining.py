@@ -94,12 +94,14 @@ def test_a_clip_is_labelled_where_its_thing_begins_and_ends():
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_a_relation_is_the_sign_of_a_difference_of_centres(relation):
     dog, car = Group("dog", "red"), Group("car", "blue", "small")
-    car_x, car_y, dog_x, dog_y = centres(Picture((dog, car), relation), 4)
+    cat = Group("cat", "pink")
+    car_x, car_y, dog_x, dog_y, *third = centres(Picture((dog, car, cat), relation), 4)
     told = {"left of": car_x - dog_x, "right of": dog_x - car_x,
             "above": car_y - dog_y, "below": dog_y - car_y}  # fmt: skip
     assert max(told, key=lambda name: told[name]) == relation
+    assert len(third) == 2 and not any(map(math.isnan, third))
     alone = centres(Picture((dog,)), 4)
-    assert [math.isnan(value) for value in alone] == [False, False, True, True]
+    assert [math.isnan(value) for value in alone] == [False] * 2 + [True] * 4
 
 
 def test_equal_scenes_are_no_rivals():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from random import Random
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from nextgpt_lite.media import Audio, Video
-from nextgpt_lite.world.render import render, render_clip, render_picture
+from nextgpt_lite.world.render import layout, render, render_clip, render_picture
 from nextgpt_lite.world.scene import (
     COLOURS,
     KINDS,
@@ -211,3 +212,17 @@ def test_mistakes_are_named() -> None:
         render_picture(Picture((Group("cat", "red", "small", 10),)))
     with pytest.raises(TypeError, match="Picture"):
         verify(Picture((Group("cat", "red"),)), Audio(np.zeros((1, 8), np.float32), 16000))
+
+
+def test_a_picture_shows_the_relation_its_caption_tells_and_no_other() -> None:
+    rng, seen = Random(12), set()
+    for index in range(400):
+        picture = sample_picture(rng, groups=rng.choice((2, 3)))
+        if max(group.count for group in picture.groups) > 1:
+            continue
+        places = [place for (place,) in layout(picture, index)]
+        for (i, (x, y)), (j, (u, v)) in combinations(enumerate(places), 2):
+            in_line = min(abs(x - u), abs(y - v)) < 5  # pixels; cells are 21 apart
+            assert in_line == (picture.relation is not None and (i, j) == (0, 1))
+        seen.add((len(places), picture.relation))
+    assert len(seen) == 1 + 2 * len(RELATIONS)

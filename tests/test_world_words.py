@@ -23,6 +23,7 @@ from nextgpt_lite.world.scene import (
     HELD_OUT_COUNTS,
     KINDS,
     OPPOSITE,
+    SIZES,
     Clip,
     Group,
     Picture,
@@ -47,6 +48,7 @@ FORMS = {
     "understand": dialogue.understand,
     "t2m": dialogue.t2m,
     "mosit": dialogue.mosit,
+    "about given": dialogue.about_given,
     "text": dialogue.text,
 }
 
@@ -157,7 +159,7 @@ def test_given_pictures_are_told_in_one_order_and_often_hold_several_kinds() -> 
 
 
 def test_a_quiz_asks_much_about_one_picture_of_several_kinds() -> None:
-    rng = Random(4)
+    rng, found = Random(4), 0
     for _ in range(50):
         record = dialogue.quiz(rng)
         (scene,) = (p["scene"] for p in parts(record, "user") if "scene" in p)
@@ -165,8 +167,28 @@ def test_a_quiz_asks_much_about_one_picture_of_several_kinds() -> None:
         asked = [
             words_of(Record("", [m], "text")).lower().strip("?. ") for m in record.messages[::2]
         ]
-        assert len(set(asked)) == len(asked) <= 7
+        assert len(set(asked)) == len(asked) <= dialogue.QUESTIONS
         assert len(record.messages) == 2 * len(asked)
+        for words, answer in zip(asked, record.messages[1::2], strict=True):
+            look = re.fullmatch(r"(?:what|which thing) is (\w+)(?: and (\w+))?", words)
+            if look is None or not {look[1]} & {*COLOURS, *SIZES}:
+                continue
+            alike = [g for g in scene.groups if {*look.groups()} - {None} <= {g.colour, g.size}]
+            assert len(alike) == 1  # a question has one right answer
+            assert alike[0].kind in words_of(Record("", [answer], "text")) or alike[0].count > 1
+            found += 1
+    assert found > 50
+
+
+def test_a_medium_and_a_wish_about_it_come_in_one_message() -> None:
+    ways = set()
+    for record in records("about given", "train", 300):
+        asked, reply = record.messages
+        (given,) = (p["scene"] for p in asked["content"] if "scene" in p)
+        shown = [p["scene"] for p in reply["content"] if "scene" in p]
+        assert shown and shown != [given]
+        ways |= {(modality_of(given), modality_of(scene)) for scene in shown}
+    assert len(ways) == 9
 
 
 def test_paraphrases_of_the_splits_never_meet_and_share_their_words() -> None:
@@ -219,7 +241,7 @@ def test_records_are_well_formed_and_deterministic(form: str, split: Split) -> N
     made = records(form, split)
     assert made == records(form, split)
     for record in made:
-        assert record.kind == form
+        assert record.kind == ("mosit" if form == "about given" else form)
         roles = [m["role"] for m in record.messages]
         assert roles == ["user", "assistant"] * (len(roles) // 2) and roles
         for part in parts(record):
@@ -234,8 +256,8 @@ def test_records_are_well_formed_and_deterministic(form: str, split: Split) -> N
     shown = {p["type"] for r in made for p in parts(r, "assistant")}
     given = {p["type"] for r in made for p in parts(r, "user")}
     every = {"text", "image", "audio", "video"}
-    assert shown == (every if form in ("caption", "t2m", "mosit") else {"text"})
-    assert given == (every if form in ("pair", "understand", "mosit") else {"text"})
+    assert shown == (every if form in ("caption", "t2m", "mosit", "about given") else {"text"})
+    assert given == (every if form in ("pair", "understand", "mosit", "about given") else {"text"})
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -254,7 +276,7 @@ def test_held_out_pairs_stay_out_of_training(form: str) -> None:
         assert not visible or any(is_held_out(s) for s in visible)
 
 
-@pytest.mark.parametrize("form", ["pair", "caption", "understand", "t2m", "mosit"])
+@pytest.mark.parametrize("form", ["pair", "caption", "understand", "t2m", "mosit", "about given"])
 def test_any_scene_may_be_read_of_in_the_wordings_of_training(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,7 +168,7 @@ trunks), trained by `nextgpt-lite pretrain --part encoder` and then frozen. Apac
   InfoNCE, with linear attribute and patch heads that are not part of the export.
 - Then the vision blocks after the first {EARLY_BLOCKS} alone: {trainer.step} steps of {BATCH}
   pictures and clips, whose patches are also asked what they show, whether it is the first thing,
-  how many there are, how the first two stand, and where they lie (the vector too);
+  how many there are, how the first two stand, and where each lies (the vector too);
   {trainer.seconds:.0f} s of wall time.
 - Held-out (kind, colour) and (kind, count) pairs and wordings were never seen.
 

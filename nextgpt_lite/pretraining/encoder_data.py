@@ -264,18 +264,18 @@ def _lying(scene: Picture | Clip, seed: int) -> list[tuple[Group, int, int, floa
 
 
 def centres(picture: Picture, seed: int) -> list[float]:
-    """Where the first and the second of `attributes` lie: the mean (x, y) of each, -1 to 1.
+    """Where each of the things of `attributes` lies: the mean (x, y) of each slot, -1 to 1.
 
     NaN for what is not there.
     """
-    middles = [
-        [2 * float(sum(axis)) / len(places) / SIDE - 1 for axis in zip(*places, strict=True)]
-        for places in layout(picture, seed)[:2]
-    ]
-    kinds = [KINDS.index(group.kind) for group in picture.groups[:2]]
-    ordered = [middle for _, middle in sorted(zip(kinds, middles, strict=True))]
-    told = [value for middle in ordered for value in middle]
-    return told + [math.nan] * (4 - len(told))
+    middles = {
+        group.kind: [
+            2 * float(sum(axis)) / len(places) / SIDE - 1 for axis in zip(*places, strict=True)
+        ]
+        for group, places in zip(picture.groups, layout(picture, seed), strict=True)
+    }
+    told = [value for group in in_order(picture).groups for value in middles[group.kind]]
+    return told + [math.nan] * (2 * SLOTS - len(told))
 
 
 def crowd(rng: Random) -> Picture:

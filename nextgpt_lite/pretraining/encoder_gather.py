@@ -7,8 +7,8 @@ kept, so that the later blocks see several times as many scenes in the same time
 Relations and numbers need more than a contrast of whole pictures: one bit of it is the relation.
 So each patch of a thing is also asked, before the last block gathers them, what it is, whether it
 is the first, second or third thing of the picture, how many of its kind there are, and how the
-first stands to the second. Patches and vector are asked besides where these two lie: a relation is
-the sign of a difference then.
+first stands to the second. Patches and vector are asked besides where each thing lies: a relation
+is the sign of a difference then.
 
 Knows: the blocks added, the pool of states, losses, the run.
 Leaves to others: labels (`encoder_data`), the file of states (`pool`), the loop (`trainer`).
@@ -63,7 +63,7 @@ from nextgpt_lite.world.scene import (
 EARLY_BLOCKS = 3  # whose states tell what lies under each patch; fixed here
 BLOCKS = 7  # of the vision trunk in the end
 CLIPS = 0.25  # share of the scenes; the rest are pictures
-GROUPS = (35, 60, 5)  # weights of pictures with one, two and three kinds
+GROUPS = (30, 40, 30)  # weights of pictures with one, two and three kinds
 FIRST_POOL = 8192
 FRESH = 48  # scenes added in each step, up to POOL
 POOL = 196_608
@@ -75,7 +75,7 @@ PATCH_QUESTIONS = {
     "count": MAX_COUNT,
     "relation": ATTRIBUTES["relation"],
 }
-CENTRES = 4  # (x, y) of the first thing, then of the second
+CENTRES = 2 * SLOTS  # (x, y) of each thing
 
 
 class Batch(NamedTuple):

@@ -28,6 +28,7 @@ from nextgpt_lite.pretraining.denoiser import (
     Denoiser,
     denoising_loss_of,
     frozen_text_encoder,
+    layer_matrices,
     new_scheduler,
 )
 from nextgpt_lite.pretraining.latents import LatentPool
@@ -42,9 +43,12 @@ if TYPE_CHECKING:
 
 WIDTHS = (96, 96)
 HEAD_WIDTH = 16
-# Shares of a clip's frame, one thing, several alike, two kinds, three kinds: what is learnt last
-# comes most. Frames of clips prepare the UNet for the video decoder, which starts from it.
-SCENE_MIX = (0.05, 0.15, 0.35, 0.4, 0.05)
+# Shares of what is drawn: what is learnt last comes most. Frames of clips prepare the UNet for the
+# video decoder, which starts from it.
+SCENE_MIX = {
+    "frame of a clip": 0.05, "one thing": 0.1, "several alike": 0.25, "two in a relation": 0.22,
+    "two kinds": 0.2, "three kinds": 0.18,
+}  # fmt: skip
 FIRST_POOL = 2048  # latents there are before the first step
 FRESH = 6  # latents added in each step, up to POOL
 POOL = 131_072
@@ -72,15 +76,22 @@ def new_unet() -> UNet2DConditionModel:
 
 def draw_scene(rng: Random) -> Picture | Clip:
     """A training scene after `SCENE_MIX`."""
-    sort = rng.choices(range(5), SCENE_MIX)[0]
-    if sort == 0:
+    sort = rng.choices(tuple(SCENE_MIX), tuple(SCENE_MIX.values()))[0]
+    if sort == "frame of a clip":
         return sample_clip(rng)
-    if sort >= 3:
-        return sample_picture(rng, groups=sort - 1)
     while True:
-        picture = sample_picture(rng, groups=1)
-        if (picture.groups[0].count > 1) == (sort == 2):
+        picture = sample_picture(rng, groups=rng.choice((1, 2, 3)))
+        if _sort_of(picture) == sort:
             return picture
+
+
+def _sort_of(picture: Picture) -> str:
+    match picture.groups:
+        case (group,):
+            return "one thing" if group.count == 1 else "several alike"
+        case (_, _):
+            return "two kinds" if picture.relation is None else "two in a relation"
+    return "three kinds"
 
 
 def draw_pixels(scene: Scene, rng: Random) -> list[Image.Image | np.ndarray]:
@@ -134,7 +145,8 @@ def train(
 
     recipe = Recipe(steps=steps, learning_rate=1e-3, seed=seed, device=device)
     loss = denoising_loss_of(new_scheduler(), noisier)
-    trainer = Pretrainer(denoiser, loss, data, output, recipe)
+    matrices = layer_matrices(denoiser.unet)
+    trainer = Pretrainer(denoiser, loss, data, output, recipe, muon=matrices)
     trainer.run(resume)
     average: Any = trainer.average
     if trainer.step >= steps:

@@ -49,7 +49,7 @@ own), trained by `nextgpt-lite pretrain --part llm` and then frozen. Apache-2.0.
   embeddings with noise, so that projected vectors can be read later. No held-out wording was seen;
   the (kind, colour) and (kind, count) pairs held out from pictures and clips are read of here.
 - Steps: {steps} of {ids} ids; {seconds:.0f} s on one shared thread of a CPU.
-- Loss: cross-entropy, on what the assistant says in full, on all else at a tenth.
+- Loss: cross-entropy of what the assistant says.
 
 Exact answers, greedy, {count} questions each. Held-out wordings come with scenes that hold a pair
 never seen in a picture or clip.

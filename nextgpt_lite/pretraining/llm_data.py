@@ -30,7 +30,6 @@ ROW = 192  # ids, which 99 in 100 conversations fit
 GAP = 60  # positions skipped between turns at most: later, signal tokens and media stand there
 SOFT_VECTORS = 8  # K
 MAX_WORDS = 24  # M
-USER_WEIGHT = 0.1  # of the loss on what the assistant does not say
 SOFT = 0.45  # share of the alt texts that become soft words
 MOST_NOISE = 0.6  # in units of the embeddings' own deviation
 GLUE = frozenset(("a", "an", "the", "in", "on", "and", "of", "times", "pitch"))
@@ -97,13 +96,14 @@ class Reader:
         A last turn of the user ends with the prompt for a reply.
         """
         reading = Reading()
-        self._add(reading, self.tokenizer.bos_token, 0.0)
+        self._add(reading, self.tokenizer.bos_token)
         for message in messages:
             if message["role"] == "user":
                 self._read_user(reading, message["content"], rng)
-                self._add(reading, " ASSISTANT:", USER_WEIGHT)
+                self._add(reading, " ASSISTANT:")
             else:
-                self._add(reading, f" {message['content']}{self.tokenizer.eos_token}", 1.0)
+                said = f" {message['content']}{self.tokenizer.eos_token}"
+                self._add(reading, said, weight=1.0)
                 if rng.random() < self.soft:
                     reading.gaps += rng.randrange(GAP)
         return reading
@@ -113,13 +113,13 @@ class Reader:
         pieces = _ALT_TEXT.split(content)  # words, open, alt text, close, words, ...
         for index in range(0, len(pieces) - 1, 4):
             words, opening, alt_text, closing = pieces[index : index + 4]
-            self._add(reading, begin + words + opening, USER_WEIGHT)
+            self._add(reading, begin + words + opening)
             if rng.random() < self.soft:
                 self._add_soft(reading, alt_text, rng)
             else:
-                self._add(reading, f" {alt_text}", USER_WEIGHT)
+                self._add(reading, f" {alt_text}")
             begin = closing
-        self._add(reading, begin + pieces[-1], USER_WEIGHT)
+        self._add(reading, begin + pieces[-1])
 
     def _add_soft(self, reading: Reading, alt_text: str, rng: Random) -> None:
         words = [word.strip(",") for word in alt_text.split()]
@@ -128,7 +128,9 @@ class Reader:
         reading.soft.append(SoftWords(len(reading.ids), ids, soft_mix(len(ids), rng), noise))
         reading.add([self.tokenizer.pad_token_id] * SOFT_VECTORS, 0.0)
 
-    def _add(self, reading: Reading, text: str, weight: float) -> None:
+    def _add(self, reading: Reading, text: str, weight: float = 0.0) -> None:
+        """What the user says has no weight: nobody can foretell it, and to learn how often which
+        word comes drowns the little that tells which of two things is the green one."""
         reading.add(self._ids(text), weight)
 
     def _ids(self, text: str) -> list[int]:

@@ -24,6 +24,7 @@ from nextgpt_lite.world import dialogue
 # before its signal tokens and gets them right; 0 leaves all of it to the tokens.
 TELLS = 1.0
 PICTURES = 2  # pairs that show a picture for one of each other modality: it tells most
+ABOUT_GIVEN = 0.2  # share of MosIT data that gives a medium and wishes for another in one message
 VARIANTS = 8  # renders of one scene: enough to learn from, few enough to be met again in a cache
 
 
@@ -70,7 +71,7 @@ class WorldMixture:
             make: dict[str, Callable[[Random], Record]] = {
                 "understand": dialogue.understand,
                 "t2m": partial(dialogue.t2m, tells=TELLS),
-                "mosit": partial(dialogue.mosit, tells=TELLS),
+                "mosit": _mosit,
                 "text": dialogue.text,
             }
             record = make[kind](rng)
@@ -80,6 +81,11 @@ class WorldMixture:
         """Whether replies hold no medium of another modality."""
         replies = (m["content"] for m in record.messages if m["role"] == "assistant")
         return all(part["type"] in ("text", *self.modalities) for r in replies for part in r)
+
+
+def _mosit(rng: Random) -> Record:
+    make = dialogue.about_given if rng.random() < ABOUT_GIVEN else dialogue.mosit
+    return make(rng, tells=TELLS)
 
 
 class FolderMixture:

@@ -11,7 +11,7 @@ least contains a held-out pair wherever a picture or a clip occurs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from nextgpt_lite.world import dialogue_turns as turns
 from nextgpt_lite.world import dialogue_wordings as wordings
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue_corpus import in_words
+from nextgpt_lite.world.dialogue_looks import Question, which_things
 from nextgpt_lite.world.dialogue_parts import (
     DEFAULTS,
     Message,
@@ -49,12 +50,13 @@ from nextgpt_lite.world.scene import (
 )
 
 __all__ = [
-    "DEFAULTS", "SKILLS", "as_messages", "caption_record", "llm_corpus", "mosit", "pair",
-    "quiz", "sample_scene", "skill_record", "t2m", "talk", "text", "understand",
+    "DEFAULTS", "SKILLS", "about_given", "as_messages", "caption_record", "llm_corpus", "mosit",
+    "pair", "quiz", "sample_scene", "skill_record", "t2m", "talk", "text", "understand",
 ]  # fmt: skip
 
 TELLS: Final = 0.5  # share of conversations whose replies tell in words what they show
 GIVEN_GROUPS: Final = (40, 52, 8)  # weights of pictures with one, two and three kinds, when given
+QUESTIONS: Final = 8  # about one picture at most
 CASUAL: Final = 0.1  # share of the user's messages typed without capital and final mark
 
 
@@ -99,22 +101,26 @@ def understand(rng: Random, split: Split = "train") -> Record:
     scene = given_scene(rng, rng.choice(("image", "image", "image", "audio", "video")), split)
     several = isinstance(scene, Picture) and len(scene.groups) > 1
     number = rng.randint(1, 6) if several else rng.choices((1, 2), (65, 35))[0]
-    return _record("understand", _questions(scene, number, rng, split), rng)
+    asked = [ask(scene, rng, split) for _ in range(number)]
+    return _record("understand", _questions(scene, asked, rng), rng)
 
 
 def quiz(rng: Random, split: Split = "train") -> Record:
-    """T+X to T: many questions about one picture of several kinds.
+    """T+X to T: many questions about one picture of several kinds, many from a look to its thing.
 
     Which look belongs to which thing is what a small language model learns last, and a question
-    about two things is the only place where it has to know.
+    about several things is the only place where it has to know.
     """
-    scene = in_order(sample_picture(rng, split, rng.choices((2, 3), (80, 20))[0]))
-    return _record("understand", _questions(scene, rng.randint(3, 7), rng, split), rng)
+    scene = in_order(sample_picture(rng, split, rng.choice((2, 3))))
+    asked = [ask(scene, rng, split) for _ in range(rng.randint(3, 7))]
+    asked += which_things(scene, rng, split)
+    rng.shuffle(asked)
+    return _record("understand", _questions(scene, asked[:QUESTIONS], rng), rng)
 
 
-def _questions(scene: Scene, number: int, rng: Random, split: Split) -> list[Message]:
-    """Up to `number` questions about a scene, each with its answer."""
-    first, *others = dict(ask(scene, rng, split)[:2] for _ in range(number)).items()
+def _questions(scene: Scene, asked: list[Question], rng: Random) -> list[Message]:
+    """Questions about a scene, none of them twice, each with its answer."""
+    first, *others = {question.text: question.answer for question in asked}.items()
     messages = [_give(first[0], rng, scene), assistant(first[1])]
     for question, answer in others:
         messages += [user(question), assistant(answer)]
@@ -138,6 +144,20 @@ def t2m(rng: Random, split: Split = "train", tells: float = TELLS) -> Record:
     return _record("t2m", messages, rng)
 
 
+def about_given(rng: Random, split: Split = "train", tells: float = TELLS) -> Record:
+    """T+X to T+X: a medium, and in the same message a wish for another, or for it otherwise.
+
+    `tells` as in `t2m`.
+    """
+    while True:
+        scene = given_scene(rng, rng.choice(tuple(MODALITIES)), split)
+        given = turns.Turn("given", "", (scene,))
+        wish = rng.choice(turns.ABOUT_GIVEN)(turns.State(rng, split).after(given))
+        if wish is not None and _shows_held_out((scene, *wish.shown), split):
+            told = [wish._replace(given=given.given)]
+            return _record("mosit", as_messages(told, rng, rng.random() < tells), rng)
+
+
 def mosit(rng: Random, split: Split = "train", tells: float = TELLS) -> Record:
     """MosIT: three to seven turns that change modality, count, reword, refer back and chat.
 
@@ -148,9 +168,14 @@ def mosit(rng: Random, split: Split = "train", tells: float = TELLS) -> Record:
         scenes = [s for turn in told for s in (*turn.given, *turn.shown)]
         if not any(turn.shown for turn in told):
             continue
-        visible = [s for s in scenes if not isinstance(s, Sound)]
-        if split != "held_out" or not visible or any(is_held_out(s) for s in visible):
+        if _shows_held_out(scenes, split):
             return _record("mosit", as_messages(told, rng, rng.random() < tells), rng)
+
+
+def _shows_held_out(scenes: Sequence[Scene], split: Split) -> bool:
+    """Whether one scene at least has a held-out pair, where the split wants that and any can."""
+    visible = [scene for scene in scenes if not isinstance(scene, Sound)]
+    return split != "held_out" or not visible or any(is_held_out(scene) for scene in visible)
 
 
 def text(rng: Random, split: Split = "train") -> Record:
@@ -211,12 +236,13 @@ def llm_corpus(rng: Random) -> Iterator[list[Message]]:
         lambda r: understand(r, "any"),
         lambda r: quiz(r, "any"),
         lambda r: t2m(r, "any"),
+        lambda r: about_given(r, "any"),
         lambda r: mosit(r, "any"),
         lambda r: text(r, "any"),
         lambda r: skill_record(r.choices(SKILLS, SKILL_SHARES)[0], r, "any"),
     )
     while True:
-        record = rng.choices(forms, (4, 24, 34, 5, 9, 4, 20))[0](rng)
+        record = rng.choices(forms, (4, 18, 42, 5, 3, 7, 4, 17))[0](rng)
         yield in_words(record, rng, restated=rng.random() < 0.6)
 
 

@@ -106,17 +106,37 @@ def about_picture(picture: Picture, rng: Random, split: Split) -> list[Question]
     if len(picture.groups) == 1:
         questions.append(what_is_it(group, rng, split))
     if sum(g.colour == group.colour for g in picture.groups) == 1 and len(picture.groups) > 1:
-        be = "is" if group.count == 1 else "are"
-        text = word(
-            ((f"What is {group.colour}?", f"Which thing is {group.colour}?"),
-             (f"Tell me what is {group.colour}.",)),
-            rng, split,
-        )  # fmt: skip
-        answer = f"The {noun(group.kind, group.count)} {be} {group.colour}."
-        questions.append(Question(text, answer, "kind"))
+        questions.append(_whose(group, group.colour, rng, split))
     if picture.relation:
         questions += _relations(picture, rng, split) * 2
     return questions
+
+
+def which_things(picture: Picture, rng: Random, split: Split) -> list[Question]:
+    """From a look to the thing: one question for every look that no other thing has.
+
+    Of a picture of several kinds; empty where all look alike.
+    """
+    questions = []
+    for group in picture.groups:
+        others = [g for g in picture.groups if g is not group]
+        colour, size = group.colour, group.size
+        if all(g.colour != colour for g in others):
+            questions.append(_whose(group, colour, rng, split))
+        if all(g.size != size for g in others):
+            questions.append(_whose(group, size, rng, split))
+        elif all((g.size, g.colour) != (size, colour) for g in others):
+            questions.append(_whose(group, f"{size} and {colour}", rng, split))
+    return questions
+
+
+def _whose(group: Group, look: str, rng: Random, split: Split) -> Question:
+    """Which thing has a look that is the group's alone."""
+    text = word(
+        ((f"What is {look}?", f"Which thing is {look}?"), (f"Tell me what is {look}.",)), rng, split
+    )
+    be = "is" if group.count == 1 else "are"
+    return Question(text, f"The {noun(group.kind, group.count)} {be} {look}.", "kind")
 
 
 def what_is_it(group: Group, rng: Random, split: Split) -> Question:

@@ -288,3 +288,9 @@ FOLLOWING: Final[tuple[TurnMaker, ...]] = (
     hear_again, move_it, turn_round, draw_it, draw_it, draw_it_in, film_it, all_of_it, question,
     question, voice_question, what_if, small_talk, open_input, open_request, open_arithmetic,
 )  # fmt: skip
+# What can be wished for in the very message that gives a medium.
+ABOUT_GIVEN: Final[tuple[TurnMaker, ...]] = (
+    recolour, resize, replace_kind, recount, move_place, swap_places, swap_colours, add_thing,
+    remove_thing, hear_it, hear_it, hear_again, hear_again, move_it, move_it, turn_round, draw_it,
+    draw_it, draw_it, draw_it_in, film_it, film_it, all_of_it,
+)  # fmt: skip

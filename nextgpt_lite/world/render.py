@@ -65,7 +65,11 @@ def layout(picture: Picture, seed: int = 0) -> list[list[tuple[int, int]]]:
 
 
 def _cells(picture: Picture, rng: Random) -> list[list[_Cell]]:
-    """For each group the grid cells of its things; related groups share a row or a column."""
+    """For each group the grid cells of its things.
+
+    Related things share a row or a column. Single things of which no relation is told stand clear
+    of the others' rows and columns, so that a picture shows what its caption says and no more.
+    """
     counts = [group.count for group in picture.groups]
     if sum(counts) > _GRID * _GRID:
         raise ValueError(f"Picture.groups has {sum(counts)} things; the grid holds nine at most.")
@@ -79,11 +83,19 @@ def _cells(picture: Picture, rng: Random) -> list[list[_Cell]]:
         sideways = picture.relation in ("left of", "right of")
         placed = [[(i, shared) if sideways else (shared, i)] for i in (first, second)]
         free = [cell for cell in free if [cell] not in placed]
-        counts = counts[2:]
-    for count in counts:
-        placed.append(free[:count])
-        free = free[count:]
+    for count in counts[len(placed) :]:
+        if max(counts) == 1:
+            cells = [next((cell for cell in free if _clear(cell, placed)), free[0])]
+        else:
+            cells = free[:count]
+        placed.append(cells)
+        free = [cell for cell in free if cell not in cells]
     return placed
+
+
+def _clear(cell: _Cell, placed: list[list[_Cell]]) -> bool:
+    """Whether no placed thing is in the cell's row or column."""
+    return all(cell[0] != c and cell[1] != r for cells in placed for c, r in cells)
 
 
 def render_clip(clip: Clip, seed: int = 0) -> Video:
