@@ -159,7 +159,7 @@ def test_given_pictures_are_told_in_one_order_and_often_hold_several_kinds() -> 
 
 
 def test_a_quiz_asks_much_about_one_picture_of_several_kinds() -> None:
-    rng, found = Random(4), 0
+    rng, found, described = Random(4), 0, 0
     for _ in range(50):
         record = dialogue.quiz(rng)
         (scene,) = (p["scene"] for p in parts(record, "user") if "scene" in p)
@@ -170,6 +170,10 @@ def test_a_quiz_asks_much_about_one_picture_of_several_kinds() -> None:
         assert len(set(asked)) == len(asked) <= dialogue.QUESTIONS
         assert len(record.messages) == 2 * len(asked)
         for words, answer in zip(asked, record.messages[1::2], strict=True):
+            if thing := re.search(r"(?:describe|do|does) the (\w+)(?: look like)?$", words):
+                (group,) = (g for g in scene.groups if g.kind == NOUNS[thing[1]])
+                assert parse(words_of(Record("", [answer], "text"))) == Picture((group,))
+                described += 1
             look = re.fullmatch(r"(?:what|which thing) is (\w+)(?: and (\w+))?", words)
             if look is None or not {look[1]} & {*COLOURS, *SIZES}:
                 continue
@@ -177,7 +181,7 @@ def test_a_quiz_asks_much_about_one_picture_of_several_kinds() -> None:
             assert len(alike) == 1  # a question has one right answer
             assert alike[0].kind in words_of(Record("", [answer], "text")) or alike[0].count > 1
             found += 1
-    assert found > 50
+    assert found > 50 and described > 50
 
 
 def test_a_medium_and_a_wish_about_it_come_in_one_message() -> None:

@@ -23,7 +23,7 @@ from nextgpt_lite.world import dialogue_turns as turns
 from nextgpt_lite.world import dialogue_wordings as wordings
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue_corpus import in_words
-from nextgpt_lite.world.dialogue_looks import Question, which_things
+from nextgpt_lite.world.dialogue_looks import Question, each_thing, which_things
 from nextgpt_lite.world.dialogue_parts import (
     DEFAULTS,
     Message,
@@ -95,8 +95,8 @@ def understand(rng: Random, split: Split = "train") -> Record:
     or one about two media."""
     if rng.random() < 0.2:
         first, second = _two_scenes(rng, split)
-        asked = ask_of_two(first, second, rng, split)
-        messages = [_give(asked.text, rng, first, second), assistant(asked.answer)]
+        both = ask_of_two(first, second, rng, split)
+        messages = [_give(both.text, rng, first, second), assistant(both.answer)]
         return _record("understand", messages, rng)
     scene = given_scene(rng, rng.choice(("image", "image", "image", "audio", "video")), split)
     several = isinstance(scene, Picture) and len(scene.groups) > 1
@@ -106,14 +106,14 @@ def understand(rng: Random, split: Split = "train") -> Record:
 
 
 def quiz(rng: Random, split: Split = "train") -> Record:
-    """T+X to T: many questions about one picture of several kinds, many from a look to its thing.
+    """T+X to T: many questions about one picture of several kinds, from things to looks and back.
 
     Which look belongs to which thing is what a small language model learns last, and a question
     about several things is the only place where it has to know.
     """
     scene = in_order(sample_picture(rng, split, rng.choice((2, 3))))
     asked = [ask(scene, rng, split) for _ in range(rng.randint(3, 7))]
-    asked += which_things(scene, rng, split)
+    asked += which_things(scene, rng, split) + each_thing(scene, rng, split)
     rng.shuffle(asked)
     return _record("understand", _questions(scene, asked[:QUESTIONS], rng), rng)
 

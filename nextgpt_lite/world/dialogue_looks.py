@@ -11,7 +11,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from nextgpt_lite.world import phrases
-from nextgpt_lite.world.describe import article, noun
+from nextgpt_lite.world.describe import article, caption, noun
 from nextgpt_lite.world.dialogue_parts import free, sentence
 from nextgpt_lite.world.scene import (
     COLOURS,
@@ -127,6 +127,21 @@ def which_things(picture: Picture, rng: Random, split: Split) -> list[Question]:
             questions.append(_whose(group, size, rng, split))
         elif all((g.size, g.colour) != (size, colour) for g in others):
             questions.append(_whose(group, f"{size} and {colour}", rng, split))
+    return questions
+
+
+def each_thing(picture: Picture, rng: Random, split: Split) -> list[Question]:
+    """From each thing to its whole look."""
+    questions = []
+    for group in picture.groups:
+        thing = f"the {noun(group.kind, group.count)}"
+        does = "does" if group.count == 1 else "do"
+        text = word(
+            ((f"Describe {thing}.", f"What {does} {thing} look like?"),
+             (f"Please describe {thing}.",)),
+            rng, split,
+        )  # fmt: skip
+        questions.append(Question(text, sentence(caption(Picture((group,)))), "look"))
     return questions
 
 
