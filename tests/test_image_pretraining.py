@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from pathlib import Path
 from random import Random
 
 import torch
 
 from nextgpt_lite.config import locate
-from nextgpt_lite.pretraining import autoencoder, text, video
+from nextgpt_lite.pretraining import autoencoder, image, text, video
 from nextgpt_lite.pretraining.denoiser import caption_ids
 from nextgpt_lite.pretraining.image import load_denoiser
 from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.world.scene import MOTIONS, is_held_out
+from nextgpt_lite.world.scene import MOTIONS, Picture, is_held_out
 
 
 def test_widening_moves_relations_apart_and_little_else(tmp_path: Path):
@@ -77,3 +78,13 @@ def test_a_quarter_of_the_clips_moves_left_besides_those_that_do_anyway():
     assert 0.3 < sum(clip.motion == "left" for clip in clips) / 600 < 0.45  # 1/4 + 3/4 of a sixth
     assert {clip.motion for clip in clips} == set(MOTIONS)
     assert not any(is_held_out(clip) for clip in clips)
+
+
+def test_pictures_are_drawn_in_the_shares_of_the_mix():
+    rng, found = Random(5), Counter()
+    for _ in range(1000):
+        scene = image.draw_scene(rng)
+        assert not is_held_out(scene)
+        found[image._sort_of(scene) if isinstance(scene, Picture) else "frame of a clip"] += 1
+    for sort, share in image.SCENE_MIX.items():
+        assert abs(found[sort] / 1000 - share) < 0.05, sort

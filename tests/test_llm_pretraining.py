@@ -47,7 +47,7 @@ def test_a_reading_is_laid_out_as_the_chat_template_does(tokenizer: Any) -> None
     tight = [{**TALK[0], "content": TALK[0]["content"].replace(" </Img>", "</Img>")}, TALK[1]]
     text = tokenizer.apply_chat_template(tight, tokenize=False)
     assert reading.ids == tokenizer.encode(text, add_special_tokens=False)
-    said = [i for i, w in zip(reading.ids, reading.weights, strict=True) if w == 1.0]
+    said = [i for i, s in zip(reading.ids, reading.said, strict=True) if s]
     assert tokenizer.decode(said) == " There is one car.</s>"
 
 
@@ -77,8 +77,8 @@ def test_conversations_in_a_row_do_not_see_each_other(tokenizer: Any, model: Any
 
     def loss_of(*readings: Reading) -> tuple[float, float]:
         batch: Batch = pack(iter(readings), rows=1, length=64)
-        weights = (batch.weights * (batch.position > 0)).sum().item()
-        return loss(model, batch, torch.Generator())["words"].item() * weights, weights
+        said = batch.said.sum().item()
+        return loss(model, batch, torch.Generator())["words"].item() * said, said
 
     alone = [loss_of(first), loss_of(second)]
     together = loss_of(first, second)

@@ -244,3 +244,13 @@ def test_pairs_show_a_picture_twice_as_often_as_a_sound_or_a_clip() -> None:
     assert sum(counts.values()) == 400
     assert 160 < counts["image"] < 240
     assert min(counts["audio"], counts["video"]) > 70
+
+
+def test_some_dialogues_of_stage_3_give_a_medium_and_wish_for_another_at_once() -> None:
+    mixture = WorldMixture(STAGES[3], 0)
+    talks = [record for record in map(mixture, range(600)) if record.kind == "mosit"]
+    at_once = [record for record in talks if len(record.messages) == 2]
+    assert 0.12 < len(at_once) / len(talks) < 0.28
+    for record in at_once:
+        for message in record.messages:
+            assert any(part["type"] != "text" for part in message["content"])

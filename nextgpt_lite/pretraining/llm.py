@@ -103,7 +103,7 @@ def build_model(tokenizer: Tokenizer) -> LlamaForCausalLM:
 
 
 def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-    """Weighted cross-entropy of the next id; conversations in one row do not see each other."""
+    """Cross-entropy of what the assistant says; conversations in one row do not see each other."""
     assert isinstance(model, LlamaForCausalLM)
     batch = Batch(*(tensor.to(model.device) for tensor in batch))
     same = batch.document[:, :, None] == batch.document[:, None, :]  # (B, S, S)
@@ -113,11 +113,9 @@ def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str
         position_ids=batch.position,
         use_cache=False,
     ).last_hidden_state  # (B, S, D)
-    weights = (batch.weights * (batch.position > 0))[:, 1:]  # nothing foretells a first id
-    asked = weights > 0
-    logits = model.get_output_embeddings()(hidden[:, :-1][asked])  # (P, V)
-    errors = F.cross_entropy(logits.float(), batch.ids[:, 1:][asked], reduction="none")
-    return {"words": (errors * weights[asked]).sum() / weights.sum()}
+    said = batch.said[:, 1:]
+    logits = model.get_output_embeddings()(hidden[:, :-1][said])  # (P, V)
+    return {"words": F.cross_entropy(logits.float(), batch.ids[:, 1:][said])}
 
 
 def train(

@@ -42,7 +42,7 @@ class Batch(NamedTuple):
     """Packed rows. `document` tells the conversations of a row apart (-1: padding)."""
 
     ids: Tensor  # (B, S)
-    weights: Tensor  # (B, S) of predicting the id at this position
+    said: Tensor  # (B, S) True where the assistant says the id: what is learnt to be foretold
     position: Tensor  # (B, S) counted from the conversation's begin
     document: Tensor  # (B, S)
     soft_at: Tensor  # (N, K) places in the flattened rows
@@ -66,20 +66,23 @@ class Reading:
 
     ids: list[int] = field(default_factory=list)
     position: list[int] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
+    said: list[bool] = field(default_factory=list)
     soft: list[SoftWords] = field(default_factory=list)
 
     gaps: int = 0
 
-    def add(self, ids: list[int], weight: float) -> None:
+    def add(self, ids: list[int], said: bool = False) -> None:
         begin = len(self.ids) + self.gaps
         self.ids += ids
         self.position += range(begin, begin + len(ids))
-        self.weights += [weight] * len(ids)
+        self.said += [said] * len(ids)
 
 
 class Reader:
     """Turns conversations into readings.
+
+    Only what the assistant says is to be foretold. The user's words cannot be, and to learn how
+    often which of them comes drowns the little that tells which of two things is the green one.
 
     Args:
         tokenizer: of `tokenizers.llm_tokenizer`.
@@ -102,8 +105,8 @@ class Reader:
                 self._read_user(reading, message["content"], rng)
                 self._add(reading, " ASSISTANT:")
             else:
-                said = f" {message['content']}{self.tokenizer.eos_token}"
-                self._add(reading, said, weight=1.0)
+                reply = f" {message['content']}{self.tokenizer.eos_token}"
+                self._add(reading, reply, said=True)
                 if rng.random() < self.soft:
                     reading.gaps += rng.randrange(GAP)
         return reading
@@ -126,12 +129,10 @@ class Reader:
         ids = self._ids("".join(f" {word}" for word in words if word not in GLUE))[:MAX_WORDS]
         noise = rng.uniform(0.0, MOST_NOISE)
         reading.soft.append(SoftWords(len(reading.ids), ids, soft_mix(len(ids), rng), noise))
-        reading.add([self.tokenizer.pad_token_id] * SOFT_VECTORS, 0.0)
+        reading.add([self.tokenizer.pad_token_id] * SOFT_VECTORS)
 
-    def _add(self, reading: Reading, text: str, weight: float = 0.0) -> None:
-        """What the user says has no weight: nobody can foretell it, and to learn how often which
-        word comes drowns the little that tells which of two things is the green one."""
-        reading.add(self._ids(text), weight)
+    def _add(self, reading: Reading, text: str, said: bool = False) -> None:
+        reading.add(self._ids(text), said)
 
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)
@@ -169,7 +170,8 @@ def pack(readings: Iterator[Reading], rows: int, length: int = ROW) -> Batch:
         filled[row].append(reading)
         room[row] -= size
     ids = torch.zeros(rows, length, dtype=torch.long)
-    weights, position = torch.zeros(rows, length), torch.zeros(rows, length, dtype=torch.long)
+    said = torch.zeros(rows, length, dtype=torch.bool)
+    position = torch.zeros(rows, length, dtype=torch.long)
     document = torch.full((rows, length), -1)
     soft: list[SoftWords] = []
     for row, readings_of_row in enumerate(filled):
@@ -177,12 +179,12 @@ def pack(readings: Iterator[Reading], rows: int, length: int = ROW) -> Batch:
         for number, reading in enumerate(readings_of_row):
             end = at + len(reading.ids)
             ids[row, at:end] = torch.tensor(reading.ids)
-            weights[row, at:end] = torch.tensor(reading.weights)
+            said[row, at:end] = torch.tensor(reading.said)
             position[row, at:end] = torch.tensor(reading.position)
             document[row, at:end] = number
             soft += [s._replace(begin=row * length + at + s.begin) for s in reading.soft]
             at = end
-    return Batch(ids, weights, position, document, *_stack(soft))
+    return Batch(ids, said, position, document, *_stack(soft))
 
 
 def _stack(soft: list[SoftWords]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
