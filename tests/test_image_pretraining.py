@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
+import pytest
 import torch
 
 from nextgpt_lite.config import locate
@@ -80,11 +81,24 @@ def test_a_quarter_of_the_clips_moves_left_besides_those_that_do_anyway():
     assert not any(is_held_out(clip) for clip in clips)
 
 
-def test_pictures_are_drawn_in_the_shares_of_the_mix():
+def sort_of(scene) -> str:
+    if not isinstance(scene, Picture):
+        return "frame of a clip"
+    match len(scene.groups), scene.relation is not None, scene.groups[0].count > 1:
+        case 1, _, several:
+            return "several alike" if several else "one thing"
+        case 2, related, _:
+            return "two in a relation" if related else "two kinds"
+    return "three kinds"
+
+
+@pytest.mark.parametrize("sort", image.SCENE_MIX)
+def test_what_the_mix_asks_for_is_drawn(sort, monkeypatch):
     rng, found = Random(5), Counter()
-    for _ in range(1000):
+    for _ in range(600):
         scene = image.draw_scene(rng)
         assert not is_held_out(scene)
-        found[image._sort_of(scene) if isinstance(scene, Picture) else "frame of a clip"] += 1
-    for sort, share in image.SCENE_MIX.items():
-        assert abs(found[sort] / 1000 - share) < 0.05, sort
+        found[sort_of(scene)] += 1
+    assert abs(found[sort] / 600 - image.SCENE_MIX[sort]) < 0.05
+    monkeypatch.setattr(image, "SCENE_MIX", {sort: 1.0})
+    assert {sort_of(image.draw_scene(rng)) for _ in range(20)} == {sort}
