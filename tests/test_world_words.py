@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from random import Random
@@ -13,7 +14,7 @@ import pytest
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.pretraining.encoder_data import alter
-from nextgpt_lite.world import dialogue, dialogue_wordings, phrases
+from nextgpt_lite.world import dialogue, dialogue_looks, dialogue_wordings, phrases
 from nextgpt_lite.world.describe import caption, paraphrase, parse, tells, vocabulary
 from nextgpt_lite.world.dialogue_parts import DEFAULTS, modality_of
 from nextgpt_lite.world.render import render
@@ -23,6 +24,7 @@ from nextgpt_lite.world.scene import (
     HELD_OUT_COUNTS,
     KINDS,
     OPPOSITE,
+    RELATIONS,
     SIZES,
     Clip,
     Group,
@@ -42,6 +44,7 @@ from nextgpt_lite.world.verify import verify
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 NOUNS = {**{k: k for k in KINDS}, **{v: k for k, v in phrases.PLURALS.items()}}
 NUMBERS = {word: n for n, word in enumerate(phrases.NUMBER_WORDS)} | {str(n): n for n in range(8)}
+
 FORMS = {
     "pair": lambda r, s: dialogue.pair(r, r.choice(("image", "audio", "video")), s),
     "caption": lambda r, s: dialogue.caption_record(r, r.choice(("image", "audio", "video")), s),
@@ -158,30 +161,53 @@ def test_given_pictures_are_told_in_one_order_and_often_hold_several_kinds() -> 
     assert described > 3
 
 
-def test_a_quiz_asks_much_about_one_picture_of_several_kinds() -> None:
-    rng, found, described = Random(4), 0, 0
-    for _ in range(50):
+def test_a_quiz_asks_much_about_one_picture() -> None:
+    rng, found, groups = Random(4), Counter[str](), Counter[int]()
+    for _ in range(120):
         record = dialogue.quiz(rng)
         (scene,) = (p["scene"] for p in parts(record, "user") if "scene" in p)
-        assert len(scene.groups) > 1
+        groups[len(scene.groups)] += 1
         asked = [
             words_of(Record("", [m], "text")).lower().strip("?. ") for m in record.messages[::2]
         ]
         assert len(set(asked)) == len(asked) <= dialogue.QUESTIONS
         assert len(record.messages) == 2 * len(asked)
-        for words, answer in zip(asked, record.messages[1::2], strict=True):
+        for words, message in zip(asked, record.messages[1::2], strict=True):
+            answer = words_of(Record("", [message], "text"))
             if thing := re.search(r"(?:describe|do|does) the (\w+)(?: look like)?$", words):
                 (group,) = (g for g in scene.groups if g.kind == NOUNS[thing[1]])
-                assert parse(words_of(Record("", [answer], "text"))) == Picture((group,))
-                described += 1
+                assert parse(answer) == Picture((group,))
+                found["described"] += 1
+            if number := re.match(r"(?:how many|count the) (\w+)", words):
+                counts = [g.count for g in scene.groups if g.kind == NOUNS.get(number[1])]
+                if number[1] == "things":
+                    counts = [g.count for g in scene.groups]
+                assert (
+                    f" {'no' if not sum(counts) else dialogue_looks.NUMBERS[sum(counts)]} "
+                    in answer
+                )
+                found["number" if counts else "none"] += 1
+            if side := re.fullmatch(rf"what is ({'|'.join(RELATIONS)}) the (\w+)", words):
+                first, second = scene.groups[:2]
+                there = {(scene.relation, second.kind): first.kind,
+                         (OPPOSITE[scene.relation], first.kind): second.kind}  # fmt: skip
+                kind = there.get((side[1], side[2]))
+                assert answer.split()[:2] == (["The", kind] if kind else ["Nothing", "is"])
+                found["side" if kind else "empty side"] += 1
+            if truth := re.fullmatch(rf"is the (\w+) ({'|'.join(RELATIONS)}) the (\w+)", words):
+                seen = scene.relation if truth[1] == scene.groups[0].kind else None
+                seen = seen or OPPOSITE[scene.relation]
+                assert answer.split(",")[0] == ("Yes" if truth[2] == seen else "No")
+                found["truth"] += 1
             look = re.fullmatch(r"(?:what|which thing) is (\w+)(?: and (\w+))?", words)
             if look is None or not {look[1]} & {*COLOURS, *SIZES}:
                 continue
             alike = [g for g in scene.groups if {*look.groups()} - {None} <= {g.colour, g.size}]
             assert len(alike) == 1  # a question has one right answer
-            assert alike[0].kind in words_of(Record("", [answer], "text")) or alike[0].count > 1
-            found += 1
-    assert found > 50 and described > 50
+            assert alike[0].kind in answer or alike[0].count > 1
+            found["look"] += 1
+    assert {*groups} == {1, 2, 3} and groups[1] < groups[2]
+    assert min(found.values()) > 20 and len(found) == 7, found
 
 
 def test_a_medium_and_a_wish_about_it_come_in_one_message() -> None:

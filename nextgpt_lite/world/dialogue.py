@@ -23,7 +23,13 @@ from nextgpt_lite.world import dialogue_turns as turns
 from nextgpt_lite.world import dialogue_wordings as wordings
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue_corpus import in_words
-from nextgpt_lite.world.dialogue_looks import Question, each_thing, which_things
+from nextgpt_lite.world.dialogue_looks import (
+    Question,
+    each_thing,
+    every_number,
+    every_side,
+    which_things,
+)
 from nextgpt_lite.world.dialogue_parts import (
     DEFAULTS,
     Message,
@@ -57,6 +63,8 @@ __all__ = [
 TELLS: Final = 0.5  # share of conversations whose replies tell in words what they show
 GIVEN_GROUPS: Final = (40, 52, 8)  # weights of pictures with one, two and three kinds, when given
 QUESTIONS: Final = 8  # about one picture at most
+QUIZ_GROUPS: Final = (10, 45, 45)  # weights of pictures with one, two and three kinds, in a quiz
+SIDES: Final = 6  # questions about a relation in a quiz, before it is cut to `QUESTIONS`
 CASUAL: Final = 0.1  # share of the user's messages typed without capital and final mark
 
 
@@ -106,14 +114,19 @@ def understand(rng: Random, split: Split = "train") -> Record:
 
 
 def quiz(rng: Random, split: Split = "train") -> Record:
-    """T+X to T: many questions about one picture of several kinds, from things to looks and back.
+    """T+X to T: many questions about one picture, from things to looks and back, about every side
+    of what is related, and about what is there and what is not.
 
     Which look belongs to which thing is what a small language model learns last, and a question
-    about several things is the only place where it has to know.
+    about several things is the only place where it has to know. What is *not* there it learns only
+    where that is asked as often: else it tells the number of whatever is there.
     """
-    scene = in_order(sample_picture(rng, split, rng.choice((2, 3))))
+    scene = in_order(sample_picture(rng, split, rng.choices((1, 2, 3), QUIZ_GROUPS)[0]))
     asked = [ask(scene, rng, split) for _ in range(rng.randint(3, 7))]
-    asked += which_things(scene, rng, split) + each_thing(scene, rng, split)
+    sides = every_side(scene, rng, split)
+    asked += rng.sample(sides, min(SIDES, len(sides))) + every_number(scene, rng, split)
+    if len(scene.groups) > 1:
+        asked += which_things(scene, rng, split) + each_thing(scene, rng, split)
     rng.shuffle(asked)
     return _record("understand", _questions(scene, asked[:QUESTIONS], rng), rng)
 

@@ -145,6 +145,48 @@ def each_thing(picture: Picture, rng: Random, split: Split) -> list[Question]:
     return questions
 
 
+def every_side(picture: Picture, rng: Random, split: Split) -> list[Question]:
+    """What is on each side of both related things, and whether each is there, seen from the other.
+
+    Empty for a picture without a relation; of three things, no side is called empty.
+    """
+    if picture.relation is None:
+        return []
+    first, second = (g.kind for g in picture.groups[:2])
+    questions = []
+    for thing, other, relation in (
+        (first, second, picture.relation),
+        (second, first, OPPOSITE[picture.relation]),
+    ):
+        fact = f"the {thing} is {relation} the {other}"
+        for side in RELATIONS:
+            there = side == relation
+            text = word(
+                ((f"What is {side} the {other}?",), (f"Tell me what is {side} the {other}.",)),
+                rng, split,
+            )  # fmt: skip
+            if there or len(picture.groups) == 2:
+                answer = sentence(fact) if there else f"Nothing is {side} the {other}."
+                questions.append(Question(text, answer, "relation"))
+            is_it = word(
+                ((f"Is the {thing} {side} the {other}?",),
+                 (f"Tell me, is the {thing} {side} the {other}?",)),
+                rng, split,
+            )  # fmt: skip
+            questions.append(Question(is_it, f"{'Yes' if there else 'No'}, {fact}.", "relation"))
+    return questions
+
+
+def every_number(picture: Picture, rng: Random, split: Split) -> list[Question]:
+    """How many there are of each kind that the picture shows, and of one that it does not."""
+    shown = {group.kind: group.count for group in picture.groups}
+    absent = rng.choice([kind for kind in KINDS if kind not in shown])
+    return [
+        Question(_how_many(kind, rng, split), f"There {_number_things(count, kind)}.", "count")
+        for kind, count in {**shown, absent: 0}.items()
+    ]
+
+
 def _whose(group: Group, look: str, rng: Random, split: Split) -> Question:
     """Which thing has a look that is the group's alone."""
     text = word(
@@ -162,16 +204,20 @@ def what_is_it(group: Group, rng: Random, split: Split) -> Question:
     return Question(word(many, rng, split), f"They are {noun(group.kind, 2)}.", "kind")
 
 
-def _counts(picture: Picture, group: Group, rng: Random, split: Split) -> list[Question]:
-    kind = rng.choice([group.kind, group.kind, rng.choice(KINDS)])
-    count = sum(g.count for g in picture.groups if g.kind == kind)
-    many = word(
+def _how_many(kind: str, rng: Random, split: Split) -> str:
+    return word(
         (
             (f"How many {noun(kind, 2)} are there?", f"How many {noun(kind, 2)} do you see?",
              f"Count the {noun(kind, 2)}."),
             (f"How many {noun(kind, 2)} can you see?", f"Please count the {noun(kind, 2)}."),
         ), rng, split,
     )  # fmt: skip
+
+
+def _counts(picture: Picture, group: Group, rng: Random, split: Split) -> list[Question]:
+    kind = rng.choice([group.kind, group.kind, rng.choice(KINDS)])
+    count = sum(g.count for g in picture.groups if g.kind == kind)
+    many = _how_many(kind, rng, split)
     total = sum(g.count for g in picture.groups)
     every = word(
         (("How many things are there?", "How many things do you see?"),
