@@ -47,7 +47,7 @@ SHIPPED_IMAGE = Path(__file__).parents[1] / "weights" / "lite" / "image"
 
 
 def new_unet(image: UNet2DConditionModel) -> UNetMotionModel:
-    """The image UNet with silent motion modules: 4.7 M parameters, 1.4 M of them the modules'.
+    """The image UNet with silent motion modules: 5.5 M parameters, 1.4 M of them the modules'.
 
     Each frame is then painted as the image UNet would, and the rest is learnt from there.
     """
