@@ -9,7 +9,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ def events(
     max_new_tokens: int = 128,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    progress: bool = True,
 ) -> Iterator[Event]:
     """Holds one turn. The same messages, options and seed give the same reply, bit for bit.
 
@@ -51,6 +53,9 @@ def events(
         num_inference_steps: diffusion steps of each decoder; None takes each one's own.
         guidance_scale: None takes each decoder's own.
         max_new_tokens, temperature, top_p: sampling of words; temperature 0 is greedy.
+        progress: False leaves out the step events. Decoders then run in the calling thread, where a
+            clip takes little more than half as long on two cores: a second thread has a second pool
+            of OpenMP workers, and more workers than cores no longer wait for each other awake.
 
     Yields:
         text, step and media events as they happen, and "done" with the `Reply` at last.
@@ -67,18 +72,16 @@ def events(
     reply = Reply()
     yield from _words(model, messages, reply, allowed, required, sampling, seed)
     for index, (made, part) in enumerate(zip(reply.made, reply.media, strict=True)):
-        decoding = _decode(
-            model,
-            part["type"],
+        decode = partial(
+            model.decoder(part["type"]).generate,
             made.condition[None],
-            seed + index,
-            num_inference_steps,
-            guidance_scale,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            generator=torch.Generator().manual_seed(seed + index),
         )
-        for event in decoding:
-            if event.type == "media":
-                part["data"] = made.media = event.media
-            yield event
+        media = (yield from _watched(decode, part["type"])) if progress else decode()
+        part["data"] = made.media = media[0]
+        yield Event("media", modality=part["type"], media=media[0])
     reply.seconds = time.perf_counter() - started
     yield Event("done", reply=reply)
 
@@ -234,37 +237,22 @@ def _close_text(model: NextGPT, reply: Reply, words: list[int]) -> None:
     words.clear()
 
 
-def _decode(
-    model: NextGPT,
-    modality: str,
-    condition: Tensor,
-    seed: int,
-    steps: int | None,
-    guidance_scale: float | None,
-) -> Iterator[Event]:
+def _watched(decode: Callable[..., list[Any]], modality: str) -> Generator[Event, None, list[Any]]:
     """Runs a decoder in a thread, so that its callback can become a stream of events."""
-    happenings: queue.Queue[Event | BaseException] = queue.Queue()
+    happenings: queue.Queue[Event | list[Any] | BaseException] = queue.Queue()
+
+    def tell(step: int, total: int) -> None:
+        happenings.put(Event("step", modality=modality, step=step, total=total))
 
     def work() -> None:
         try:
-            media = model.decoder(modality).generate(
-                condition,
-                num_inference_steps=steps,
-                guidance_scale=guidance_scale,
-                generator=torch.Generator().manual_seed(seed),
-                callback=lambda step, total: happenings.put(
-                    Event("step", modality=modality, step=step, total=total)
-                ),
-            )
-            happenings.put(Event("media", modality=modality, media=media[0]))
+            happenings.put(decode(callback=tell))
         except BaseException as error:
             happenings.put(error)
 
     threading.Thread(target=work, daemon=True).start()
-    while True:
-        happening = happenings.get()
-        if isinstance(happening, BaseException):
-            raise happening
+    while isinstance(happening := happenings.get(), Event):
         yield happening
-        if happening.type == "media":
-            return
+    if isinstance(happening, BaseException):
+        raise happening
+    return happening

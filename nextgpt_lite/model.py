@@ -331,11 +331,12 @@ class NextGPT(nn.Module):
         """Messages in, a `Reply` out; with `stream=True` an iterator of `Event`s.
 
         See `nextgpt_lite.chat.events` for the options (`images`, `audios`, `videos`, `seed`,
-        `output_modalities`, `num_inference_steps`, `guidance_scale`, sampling).
+        `output_modalities`, `num_inference_steps`, `guidance_scale`, sampling); its `progress` is
+        `stream` here.
         """
         from nextgpt_lite.chat import events  # `chat` needs this class, for its types
 
-        happenings: Iterator[Event] = events(self, message, **options)
+        happenings: Iterator[Event] = events(self, message, progress=stream, **options)
         if stream:
             return happenings
         reply: Reply | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,25 @@ def test_events_tell_the_story_in_order(model) -> None:
     reply = events[-1].reply
     assert "".join(e.text for e in events if e.type == "text").split() == reply.text.split()
     assert reply.images[0] is next(e.media for e in events if e.type == "media")
+
+
+def test_without_a_stream_decoders_run_in_the_calling_thread_and_make_the_same(
+    model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[threading.Thread] = []
+    decoder = model.decoder("video")
+    generate = decoder.generate
+
+    def watched(*args, **options):
+        seen.append(threading.current_thread())
+        return generate(*args, **options)
+
+    monkeypatch.setattr(decoder, "generate", watched)
+    options = {"output_modalities": ["video"], "max_new_tokens": 4, "num_inference_steps": 2}
+    reply = model.chat("Draw", **options)
+    streamed = [*model.chat("Draw", stream=True, **options)][-1].reply
+    assert [thread is threading.current_thread() for thread in seen] == [True, False]
+    assert np.array_equal(reply.videos[0].frames, streamed.videos[0].frames)
 
 
 def test_a_reply_goes_on_as_history(model) -> None:

@@ -158,6 +158,25 @@ def test_a_clip_on_a_cpu_is_made_with_plain_attention(decoders: dict[str, Decode
     assert decoder.pipeline.unet.attn_processors == before
 
 
+def test_a_clip_in_bf16_is_the_clip_in_float32(
+    decoders: dict[str, Decoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = decoders["video"]
+    condition, clips, used = decoder.encode_text(["a large red car moves left"]), [], []
+
+    def look(step: int, total: int) -> None:
+        used.append(torch.is_autocast_enabled("cpu"))
+
+    for able in ({"avx512_bf16": True}, {"avx2": True}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
+        options = {"generator": torch.Generator().manual_seed(0), "callback": look}
+        clips += decoder.generate(condition, num_inference_steps=8, **options)
+    assert used == [True] * 8 + [False] * 8
+    half, full = (clip.frames.astype(float) for clip in clips)
+    assert 0 < abs(half - full).mean() < 3  # of 255
+    assert full.std() > 20
+
+
 def test_wrong_inputs_are_named(decoders: dict[str, Decoder], tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"image decoder takes a condition of shape \(B, 24, 128\)"

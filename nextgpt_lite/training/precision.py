@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nextgpt_lite.batch import Batch
+from nextgpt_lite.decoders.base import bf16_is_fast
 from nextgpt_lite.model import NextGPT
 
 TOLERANCE = 0.1  # of a gradient's norm; kernels round in another order, in bfloat16 not finely
@@ -24,8 +25,7 @@ def mixed_precision(name: str) -> str:
         return name
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    able = torch.cpu.get_capabilities()
-    return "bf16" if any(able.get(each) for each in ("avx512_bf16", "amx_bf16")) else "no"
+    return "bf16" if bf16_is_fast(torch.device("cpu")) else "no"
 
 
 def compile_checked(

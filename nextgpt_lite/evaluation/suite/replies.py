@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache
 
-from nextgpt_lite.decoders.base import Decoder
+from nextgpt_lite.decoders.base import Decoder, bf16_is_fast
 from nextgpt_lite.generation import Sampling, closed_ids
 from nextgpt_lite.model import NextGPT
 from nextgpt_lite.reply import Reply
@@ -73,7 +73,7 @@ def make(
 
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
     """bf16 where it is faster than float32."""
-    fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    fast = device.type == "cuda" or bf16_is_fast(device)
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
