@@ -44,7 +44,6 @@ from nextgpt_lite.world.verify import verify
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 NOUNS = {**{k: k for k in KINDS}, **{v: k for k, v in phrases.PLURALS.items()}}
 NUMBERS = {word: n for n, word in enumerate(phrases.NUMBER_WORDS)} | {str(n): n for n in range(8)}
-
 FORMS = {
     "pair": lambda r, s: dialogue.pair(r, r.choice(("image", "audio", "video")), s),
     "caption": lambda r, s: dialogue.caption_record(r, r.choice(("image", "audio", "video")), s),
@@ -195,8 +194,8 @@ def test_a_quiz_asks_much_about_one_picture() -> None:
                 assert answer.split()[:2] == (["The", kind] if kind else ["Nothing", "is"])
                 found["side" if kind else "empty side"] += 1
             if truth := re.fullmatch(rf"is the (\w+) ({'|'.join(RELATIONS)}) the (\w+)", words):
-                seen = scene.relation if truth[1] == scene.groups[0].kind else None
-                seen = seen or OPPOSITE[scene.relation]
+                from_first = truth[1] == scene.groups[0].kind
+                seen = scene.relation if from_first else OPPOSITE[scene.relation]
                 assert answer.split(",")[0] == ("Yes" if truth[2] == seen else "No")
                 found["truth"] += 1
             look = re.fullmatch(r"(?:what|which thing) is (\w+)(?: and (\w+))?", words)

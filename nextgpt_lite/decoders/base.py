@@ -391,12 +391,6 @@ def read_settings(folder: str | Path, marker: str = "model_index.json") -> dict[
     return read_json(path) if path.is_file() else {}
 
 
-def bf16_is_fast(device: torch.device) -> bool:
-    """Whether a device is a CPU with instructions for bf16."""
-    able = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return any(able.get(each) for each in ("avx512_bf16", "amx_bf16"))
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """The values of a configuration file.
 
@@ -411,3 +405,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path} is no JSON ({error}): fetch the file again") from error
     return dict(values)
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether a device is a CPU with instructions for bf16."""
+    able = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return any(able.get(each) for each in ("avx512_bf16", "amx_bf16"))

@@ -160,20 +160,12 @@ def every_side(picture: Picture, rng: Random, split: Split) -> list[Question]:
     ):
         fact = f"the {thing} is {relation} the {other}"
         for side in RELATIONS:
-            there = side == relation
-            text = word(
-                ((f"What is {side} the {other}?",), (f"Tell me what is {side} the {other}.",)),
-                rng, split,
-            )  # fmt: skip
-            if there or len(picture.groups) == 2:
-                answer = sentence(fact) if there else f"Nothing is {side} the {other}."
-                questions.append(Question(text, answer, "relation"))
-            is_it = word(
-                ((f"Is the {thing} {side} the {other}?",),
-                 (f"Tell me, is the {thing} {side} the {other}?",)),
-                rng, split,
-            )  # fmt: skip
-            questions.append(Question(is_it, f"{'Yes' if there else 'No'}, {fact}.", "relation"))
+            empty = _nothing(side, other, rng, split)
+            if side == relation:
+                questions.append(Question(empty.text, sentence(fact), "relation"))
+            elif len(picture.groups) == 2:
+                questions.append(empty)
+            questions.append(_whether(thing, side, other, relation, rng, split))
     return questions
 
 
@@ -267,25 +259,38 @@ def _relations(picture: Picture, rng: Random, split: Split) -> list[Question]:
         rng, split,
     )  # fmt: skip
     guess = rng.choice([relation, relation, rng.choice(RELATIONS)])
-    is_it = word(
-        ((f"Is the {first} {guess} the {second}?",),
-         (f"Tell me, is the {first} {guess} the {second}?",)),
-        rng, split,
-    )  # fmt: skip
+    whether = _whether(first, guess, second, relation, rng, split)
     fact = f"the {first} is {relation} the {second}"
     questions = [
         Question(what, sentence(fact), "relation"),
         Question(where, sentence(fact), "relation"),
-        Question(is_it, f"{'Yes' if guess == relation else 'No'}, {fact}.", "relation"),
+        whether,
     ]
     if len(picture.groups) == 2:
         empty = rng.choice([r for r in RELATIONS if r != relation])
-        text = word(
-            ((f"What is {empty} the {second}?",), (f"Tell me what is {empty} the {second}.",)),
-            rng, split,
-        )  # fmt: skip
-        questions.append(Question(text, f"Nothing is {empty} the {second}.", "relation"))
+        questions.append(_nothing(empty, second, rng, split))
     return questions
+
+
+def _whether(
+    thing: str, side: str, other: str, relation: str, rng: Random, split: Split
+) -> Question:
+    """Whether one thing is on a side of another; in truth it is in this relation to it."""
+    text = word(
+        ((f"Is the {thing} {side} the {other}?",),
+         (f"Tell me, is the {thing} {side} the {other}?",)),
+        rng, split,
+    )  # fmt: skip
+    yes = "Yes" if side == relation else "No"
+    return Question(text, f"{yes}, the {thing} is {relation} the {other}.", "relation")
+
+
+def _nothing(side: str, thing: str, rng: Random, split: Split) -> Question:
+    """What is on the empty side of a thing."""
+    text = word(
+        ((f"What is {side} the {thing}?",), (f"Tell me what is {side} the {thing}.",)), rng, split
+    )
+    return Question(text, f"Nothing is {side} the {thing}.", "relation")
 
 
 def _pair(relation: str) -> tuple[str, str]:
