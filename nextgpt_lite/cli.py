@@ -281,6 +281,10 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="the suite with 40 prompts a row")
     parser.add_argument(
+        "--workers", type=_positive, metavar="N",
+        help="processes of the suite, each with a model of its own; default: one a thread, up to 4",
+    )  # fmt: skip
+    parser.add_argument(
         "--count", type=_positive, metavar="N", help="of each row (500) or task of a table (50)"
     )
     parser.add_argument(
@@ -293,12 +297,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     name, steps = arguments.model or arguments.profile, arguments.num_inference_steps
     if arguments.table is None:
         from nextgpt_lite.evaluation.suite.rows import markdown
-        from nextgpt_lite.evaluation.suite.run import COUNT, QUICK, run_suite
+        from nextgpt_lite.evaluation.suite.run import COUNT, QUICK, default_workers, run_suite
 
         if arguments.output is None:
             raise ValueError("The suite writes its table and pictures: give --output DIR.")
         count = arguments.count or (QUICK if arguments.quick else COUNT)
-        print(markdown(run_suite(name, arguments.output, count, steps or 20)))
+        workers = arguments.workers or default_workers()
+        print(markdown(run_suite(name, arguments.output, count, steps or 20, workers=workers)))
         return
     from nextgpt_lite import NextGPT
     from nextgpt_lite.evaluation.tables.run import Setting, run_table

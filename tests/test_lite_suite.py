@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
+import os
 import shutil
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -142,6 +145,40 @@ def test_what_was_measured_is_kept_until_files_or_numbers_change(
     suite.run_suite("lite", tmp_path, count=5, names=["one"])
     assert len(runs) == 3
     assert "| part | measure | 100.0 % |" in (tmp_path / "scores.md").read_text()
+
+
+def test_every_examination_is_shared_out_once() -> None:
+    assert sorted([*chain(*suite.SHARES), *suite.ALONE]) == sorted(suite.EXAMINATIONS)
+
+
+def test_processes_find_what_one_finds_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lite: NextGPT
+) -> None:
+    names = ("audio decoder", "retrieval", "size")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    together = suite.run_suite("lite", tmp_path / "two", 3, 2, names, workers=2)
+    assert not multiprocessing.active_children()
+    monkeypatch.setattr(suite.NextGPT, "from_pretrained", lambda _: lite)
+    alone = suite.run_suite("lite", tmp_path / "one", 3, 2, names)
+    assert len(alone) == 3 + 3 + 1
+    assert together == alone
+    assert (tmp_path / "two" / "sheets" / "audio.png").is_file()
+    monkeypatch.setattr(suite, "_start", os._exit)  # any process would end at once
+    assert suite.run_suite("lite", tmp_path / "two", 3, 2, names, workers=2) == alone
+    with pytest.raises(RuntimeError, match=r"ended early.*fewer workers; what is done stays done"):
+        suite.run_suite("lite", tmp_path / "two", 4, 2, names, workers=2)
+    assert suite.read_rows(tmp_path / "two" / "scores.json") == alone
+
+
+def test_a_mistake_in_a_process_ends_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lite: NextGPT
+) -> None:
+    monkeypatch.setattr(suite.NextGPT, "from_pretrained", lambda _: lite)
+    names = ("stage 1", "audio decoder")  # stage 1 samples nothing: it would end well in a minute
+    with pytest.raises(ValueError, match="2000"):  # a scheduler refuses more steps than it has
+        suite.run_suite("lite", tmp_path, 500, 2000, names, workers=2)
+    assert not multiprocessing.active_children()
+    assert not (tmp_path / "scores.json").exists()
 
 
 def test_a_slice_of_the_table_stays_above_its_floors(

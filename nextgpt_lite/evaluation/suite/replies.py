@@ -25,7 +25,7 @@ from nextgpt_lite.reply import Reply
 
 Message = dict[str, Any]
 ROWS = 64  # conversations that are answered at once
-MEDIA = {"image": 32, "audio": 32, "video": 8}  # media that are made at once
+MEDIA = {"image": 32, "audio": 32, "video": 4}  # media that are made at once, as a CPU likes best
 
 
 @torch.inference_mode()
