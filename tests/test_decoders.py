@@ -21,6 +21,7 @@ from nextgpt_lite.pretraining import denoiser as shared
 from nextgpt_lite.pretraining import text
 from nextgpt_lite.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.pretraining.trainer import CHECKPOINT, METRICS, Pretrainer, Recipe
+from nextgpt_lite.world.scene import Group, Picture
 
 SIDE, FRAMES = 16, 4
 KINDS = ("image", "video", "zeroscope")
@@ -303,3 +304,12 @@ def test_pool_of_latents_is_the_same_after_a_restart(tmp_path: Path) -> None:
     assert batch.shape == (3, 16, 8, 8)
     assert ids.shape == (3, 24)
     assert all((torch.from_numpy(latents[:, 0]).float() == b).all((1, 2, 3)).any() for b in batch)
+
+    another_mixture = pool()
+    another_mixture.draw = lambda rng: Picture((Group("cat", "red", count=rng.randint(1, 7)),))
+    with pytest.raises(ValueError, match=r"latents holds rows of other scenes .* remove the file"):
+        another_mixture.grow(4)
+    (tmp_path / "latents").unlink()  # as it says; the digests that are left say nothing then
+    another_mixture = pool()
+    another_mixture.grow(4)
+    assert np.abs(another_mixture.rows[:4]).max() > 0
