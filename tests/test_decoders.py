@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -313,3 +315,14 @@ def test_pool_of_latents_is_the_same_after_a_restart(tmp_path: Path) -> None:
     another_mixture = pool()
     another_mixture.grow(4)
     assert np.abs(another_mixture.rows[:4]).max() > 0
+
+
+def test_loading_repeats_no_advice_that_misleads() -> None:
+    code = (
+        "from nextgpt_lite.config import locate\nfrom nextgpt_lite.decoders import load_decoder\n"
+        "for modality in ('image', 'audio'): load_decoder(modality, locate(f'lite/{modality}'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "Loading" in done.stderr  # what loads tells of it there
+    assert "torchvision" not in done.stderr
+    assert "deprecated" not in done.stderr

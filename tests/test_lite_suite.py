@@ -151,6 +151,17 @@ def test_every_examination_is_shared_out_once() -> None:
     assert sorted([*chain(*suite.SHARES), *suite.ALONE]) == sorted(suite.EXAMINATIONS)
 
 
+@pytest.mark.parametrize(
+    ("threads", "gpu", "workers"), [(2, False, 2), (16, False, 4), (2, True, 1)]
+)
+def test_workers_are_as_many_as_threads(
+    monkeypatch: pytest.MonkeyPatch, threads: int, gpu: bool, workers: int
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert suite.default_workers() == workers
+
+
 def test_processes_find_what_one_finds_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lite: NextGPT
 ) -> None:

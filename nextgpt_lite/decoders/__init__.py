@@ -5,6 +5,7 @@ Pipelines are imported only when a decoder of theirs is loaded: their import cos
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,18 @@ from nextgpt_lite.modality import MODALITIES
 
 if TYPE_CHECKING:
     from nextgpt_lite.decoders.base import Decoder
+
+# Advice that misleads here: no decoder wants torchvision, and AudioLDM's pipeline is what its
+# checkpoints are for.
+_BESIDE_THE_POINT = ("requires torchvision (not installed)", "AudioLDMPipeline has been deprecated")
+
+
+def _to_the_point(record: logging.LogRecord) -> bool:
+    return not any(words in record.getMessage() for words in _BESIDE_THE_POINT)
+
+
+for _source in ("transformers.utils.import_utils", "diffusers.pipelines.pipeline_utils"):
+    logging.getLogger(_source).addFilter(_to_the_point)
 
 
 def load_decoder(

@@ -176,9 +176,14 @@ def _share_out(
 
 
 def _start(threads: int) -> None:
-    """Readies a worker; Ctrl-C is for the calling process, which ends its workers."""
+    """Readies a worker; Ctrl-C and the progress bar are the calling process's."""
+    import diffusers
+    import transformers
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
+    for library in (transformers, diffusers):
+        library.utils.logging.disable_progress_bar()
 
 
 def _work(name: str | Path, folder: Path, count: int, steps: int, of: dict[str, Any]) -> list[str]:
