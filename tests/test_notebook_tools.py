@@ -294,8 +294,10 @@ def test_clean_removes_what_only_the_run_explains(tmp_path):
     notebook.metadata["papermill"] = {"input_path": "/home/me/x"}
     view = {"model_id": "1"}
     here = build.ROOT / "out"
-    out, text = nbformat.v4.new_output, f"1%\r2%\r3%\nin {here} at 0x7fa1b2c3d4\n"
+    out, text = nbformat.v4.new_output, f"%\r3%\nin {here} at 0x7fa1b2c3d4\n"
     cell.outputs = [
+        out("stream", name="stderr", text="100%"),
+        out("stream", name="stdout", text="1%\r2"),
         out("stream", name="stderr", text="100%"),
         out("stream", name="stdout", text=text),
         out("display_data", {build.WIDGET_VIEW: view, "text/plain": "bar"}),

@@ -78,7 +78,8 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         )
         cell.metadata.get("jupyter", {}).pop("outputs_hidden", None)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in map(_clean_output, cell.outputs) if output]
+            kept = map(_clean_output, _joined(cell.outputs))
+            cell.outputs = [output for output in kept if output]
     notebook.metadata = NotebookNode(
         kernelspec=notebook.metadata.kernelspec, language_info={"name": "python"}
     )
@@ -153,11 +154,25 @@ def _report(source: Path, target: Path) -> bool:
     return True
 
 
+def _joined(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:
+    """Outputs without progress bars and warnings, and what was printed in a row as one piece.
+
+    Where the kernel cuts it is a matter of time.
+    """
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        if output.get("name") == "stderr":
+            continue
+        if joined and output.output_type == joined[-1].output_type == "stream":
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
 def _clean_output(output: NotebookNode) -> NotebookNode | None:
     """The output as it should be kept, or None."""
     if output.output_type == "stream":
-        if output.name == "stderr":  # progress bars and warnings
-            return None
         lines = output.text.split("\n")
         output.text = _plain("\n".join(line.rsplit("\r", 1)[-1] for line in lines))
     elif "data" in output:
