@@ -49,7 +49,8 @@ class ScenePool:
         mode: Literal["r+", "w+"] = "r+" if path.exists() and beside.exists() else "w+"
         self.rows: np.memmap = np.memmap(path, np.float16, mode, shape=(size, *shape))
         self.digests: np.memmap = np.memmap(beside, np.uint64, mode, shape=(size,))  # 0: unfilled
-        self.path, self.scenes = path, list[Scene]()
+        self.path = path
+        self.scenes: list[Scene] = []
 
     def source(self, index: int) -> Random:
         """Where the randomness of scene `index` comes from, from its beginning."""

@@ -84,6 +84,8 @@ SHARES: tuple[tuple[str, ...], ...] = (
 )
 ALONE = ("speed", "size")  # by the calling process with all its threads, while no other is at work
 MAX_WORKERS = 4  # the longest examination takes a quarter of the time: more processes save none
+# Without the time left, which tqdm would guess from the longest: they come first.
+BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
 
 def run_suite(
@@ -125,8 +127,8 @@ def run_suite(
         total=len(names),
         initial=len(names) - len(left),
         desc="lite suite",
-        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",  # no time left: the
-    ) as bar:  # longest come first, and each takes another time
+        bar_format=BAR_FORMAT,
+    ) as bar:
         if workers > 1:
             shared = {each: left.pop(each) for each in names if each in left and each not in ALONE}
             for each in _share_out(shared, name, folder, count, steps, workers):
@@ -147,8 +149,10 @@ def default_workers() -> int:
 def _share_out(
     left: dict[str, Any], name: str | Path, folder: Path, count: int, steps: int, workers: int
 ) -> Iterator[str]:
-    """Holds examinations in processes with a share of the threads each; yields the names of those
-    done. What is interrupted leaves no process behind."""
+    """Holds examinations in processes with a share of the threads each, and names those done.
+
+    What is interrupted leaves no process behind.
+    """
     shares = [share for some in SHARES if (share := [each for each in some if each in left])]
     threads = max(1, torch.get_num_threads() // workers)
     before = multiprocessing.active_children()
