@@ -25,7 +25,7 @@ import torch
 
 from benchmarks.flops import matmul_speed, step_flops
 from benchmarks.setting import Conversations, Sizes, causal_lm, model
-from nextgpt_lite.losses import condition_distance
+from nextgpt_lite.model.losses import condition_distance
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.report import Report, peak_memory
 from nextgpt_lite.training.stages import STAGES

@@ -18,11 +18,11 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from nextgpt_lite.batch import Batch, collate
-from nextgpt_lite.conversation import Conversation, Encoded
 from nextgpt_lite.encoders import Encoder
-from nextgpt_lite.losses import IGNORE
-from nextgpt_lite.projections import InputProjection
+from nextgpt_lite.model.batch import Batch, collate
+from nextgpt_lite.model.conversation import Conversation, Encoded
+from nextgpt_lite.model.losses import IGNORE
+from nextgpt_lite.model.projections import InputProjection
 
 
 class PlainLoop:

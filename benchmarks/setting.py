@@ -15,16 +15,16 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from nextgpt_lite.config import NextGPTConfig, locate
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.encoders import Encoder
-from nextgpt_lite.llm import LanguageModel
-from nextgpt_lite.modality import MODALITIES
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.config import NextGPTConfig, locate
+from nextgpt_lite.model.llm import LanguageModel
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.dialogue import sample_scene
-from nextgpt_lite.world.dialogue_parts import sentence
+from nextgpt_lite.world.dialogue.parts import sentence
+from nextgpt_lite.world.dialogue.records import sample_scene
 
 ASKED = {1: "", 2: "", 3: "Tell me more."}
 SENTENCE = 16  # positions, about: conversations grow by whole ones

@@ -14,17 +14,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nextgpt_lite.config import NextGPTConfig
     from nextgpt_lite.media import Audio, MediaError, Video
-    from nextgpt_lite.model import NextGPT
+    from nextgpt_lite.model.config import NextGPTConfig
+    from nextgpt_lite.model.nextgpt import NextGPT
     from nextgpt_lite.reply import Event, Reply
 
 __version__ = "0.1.0"
 __all__ = ["Audio", "Event", "MediaError", "NextGPT", "NextGPTConfig", "Reply", "Video"]
 
 _HOMES = {
-    "NextGPT": "model",
-    "NextGPTConfig": "config",
+    "NextGPT": "model.nextgpt",
+    "NextGPTConfig": "model.config",
     "Audio": "media",
     "MediaError": "media",
     "Video": "media",

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nextgpt_lite.conversation import Encoded, content_parts
-from nextgpt_lite.generation import Sampling, SignalBlock, generate
 from nextgpt_lite.media import load
+from nextgpt_lite.model.conversation import Encoded, content_parts
+from nextgpt_lite.model.generation import Sampling, SignalBlock, generate
 from nextgpt_lite.reply import Event, Made, Reply
 
 if TYPE_CHECKING:
-    from nextgpt_lite.model import NextGPT
+    from nextgpt_lite.model.nextgpt import NextGPT
 
 
 def events(

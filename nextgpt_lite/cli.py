@@ -102,7 +102,7 @@ def _chat_arguments(parser: argparse.ArgumentParser) -> None:
 def _modalities(text: str) -> str | list[str]:
     if text == "auto":
         return text
-    from nextgpt_lite.modality import MODALITIES
+    from nextgpt_lite.model.modality import MODALITIES
 
     names = [] if text == "none" else [name.strip() for name in text.split(",")]
     for name in names:
@@ -296,8 +296,8 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     name, steps = arguments.model or arguments.profile, arguments.num_inference_steps
     if arguments.table is None:
-        from nextgpt_lite.evaluation.suite.rows import markdown
-        from nextgpt_lite.evaluation.suite.run import COUNT, QUICK, default_workers, run_suite
+        from nextgpt_lite.world.suite.rows import markdown
+        from nextgpt_lite.world.suite.run import COUNT, QUICK, default_workers, run_suite
 
         if arguments.output is None:
             raise ValueError("The suite writes its table and pictures: give --output DIR.")
@@ -359,8 +359,8 @@ def _ablate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _ablate(arguments: argparse.Namespace) -> None:
-    from nextgpt_lite.ablation.figures import draw, summary
-    from nextgpt_lite.ablation.runner import ablate
+    from nextgpt_lite.evaluation.ablation.figures import draw, summary
+    from nextgpt_lite.evaluation.ablation.runner import ablate
 
     table = ablate(arguments.grid, arguments.output, arguments.workers)
     print(summary(table))
@@ -380,7 +380,7 @@ def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:
-    from nextgpt_lite.config import WEIGHTS
+    from nextgpt_lite.model.config import WEIGHTS
 
     options = {} if arguments.steps is None else {"steps": arguments.steps}
     if arguments.start is not None:
@@ -389,7 +389,7 @@ def _pretrain(arguments: argparse.Namespace) -> None:
         if not start.is_dir():
             raise ValueError(f"{start} is no folder: give 'shipped' or what a run has exported.")
         options["start"] = start
-    part = import_module(f"nextgpt_lite.pretraining.{arguments.part}")
+    part = import_module(f"nextgpt_lite.world.pretraining.{arguments.part}")
     part.train(
         arguments.output,
         seed=arguments.seed,
@@ -411,8 +411,8 @@ def _profile_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def _params(arguments: argparse.Namespace) -> None:
-    from nextgpt_lite.config import NextGPTConfig
-    from nextgpt_lite.parameters import table
+    from nextgpt_lite.checkpoints.parameters import table
+    from nextgpt_lite.model.config import NextGPTConfig
 
     print(table(NextGPTConfig.from_profile(arguments.profile)))
 
@@ -422,7 +422,7 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> None:
-    from nextgpt_lite.doctor import report
+    from nextgpt_lite.checkpoints.doctor import report
 
     print(report(profiles=(arguments.profile,) if arguments.profile else PROFILE_NAMES))
 
@@ -433,8 +433,8 @@ def _download_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _download(arguments: argparse.Namespace) -> None:
-    from nextgpt_lite.config import CHECKPOINTS
-    from nextgpt_lite.download import download
+    from nextgpt_lite.checkpoints.download import download
+    from nextgpt_lite.model.config import CHECKPOINTS
 
     download(arguments.profile, arguments.output)
     print(f"Set {CHECKPOINTS}={arguments.output} so that the presets find them.")
@@ -452,7 +452,7 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> None:
-    from nextgpt_lite.convert import from_released, to_released
+    from nextgpt_lite.checkpoints.convert import from_released, to_released
 
     path, output = arguments.path, arguments.output
     if arguments.source:
@@ -475,7 +475,7 @@ def _data_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _data(arguments: argparse.Namespace) -> None:
-    from nextgpt_lite.data.samples import PICTURES, write_samples
+    from nextgpt_lite.world.samples import PICTURES, write_samples
 
     size = PICTURES if arguments.size is None else arguments.size
     written = write_samples(arguments.output, arguments.seed, size)

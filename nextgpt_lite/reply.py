@@ -14,9 +14,9 @@ from typing import Any, Literal
 from PIL.Image import Image
 from torch import Tensor
 
-from nextgpt_lite.generation import SignalBlock
 from nextgpt_lite.media import Audio, Video, save
-from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.model.generation import SignalBlock
+from nextgpt_lite.model.modality import MODALITIES
 
 
 @dataclass
@@ -102,7 +102,7 @@ class Reply:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         # Only Jupyter calls this, so the notebook package is not needed anywhere else.
-        from nextgpt_lite.notebook.display import reply_bundle
+        from nextgpt_lite.display import reply_bundle
 
         return reply_bundle(self)
 

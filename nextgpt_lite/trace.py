@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
 
 Origin = Literal["text", "media", "signal"]

@@ -45,6 +45,6 @@ def official_samples(shared: Path) -> Path:
 @pytest.fixture(scope="session")
 def lite():
     """The shipped model, loaded once for all tests that ask it something."""
-    from nextgpt_lite.model import NextGPT
+    from nextgpt_lite.model.nextgpt import NextGPT
 
     return NextGPT.from_pretrained("lite")

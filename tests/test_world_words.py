@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.pretraining.encoder_data import alter
-from nextgpt_lite.world import dialogue, dialogue_looks, dialogue_wordings, phrases
+from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import caption, paraphrase, parse, tells, vocabulary
-from nextgpt_lite.world.dialogue_parts import DEFAULTS, modality_of
+from nextgpt_lite.world.dialogue import looks as dialogue_looks
+from nextgpt_lite.world.dialogue import records as dialogue
+from nextgpt_lite.world.dialogue import wordings as dialogue_wordings
+from nextgpt_lite.world.dialogue.parts import DEFAULTS, modality_of
+from nextgpt_lite.world.pretraining.encoder_data import alter
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import (
     COLOURS,

@@ -12,14 +12,14 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from nextgpt_lite.config import NextGPTConfig
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
 from nextgpt_lite.encoders.config import SpectrumConfig, VisionConfig
-from nextgpt_lite.llm import LanguageModel
 from nextgpt_lite.media import Audio, Video
-from nextgpt_lite.model import NextGPT
-from nextgpt_lite.pretraining.tokenizers import llm_tokenizer
+from nextgpt_lite.model.config import NextGPTConfig
+from nextgpt_lite.model.llm import LanguageModel
+from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.world.pretraining.tokenizers import llm_tokenizer
 
 SENTENCES = [
     "Draw a red car in the garden. Here is the picture. What do you hear? A dog barks twice.",

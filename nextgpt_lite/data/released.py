@@ -24,7 +24,7 @@ from nextgpt_lite.data import foreign
 from nextgpt_lite.data.records import Kind, Record
 from nextgpt_lite.data.stream import items, parse
 from nextgpt_lite.media import safe_path
-from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.model.modality import MODALITIES
 
 HELD_OUT_SUFFIX = "_held_out"
 EMBEDDING_SUFFIX = ".npy"

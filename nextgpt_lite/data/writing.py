@@ -13,7 +13,7 @@ from typing import Any
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.released import EMBEDDING_SUFFIX, PAIR_ID
-from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.model.modality import MODALITIES
 
 Item = dict[str, Any]
 

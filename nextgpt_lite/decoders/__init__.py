@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.model.modality import MODALITIES
 
 if TYPE_CHECKING:
     from nextgpt_lite.decoders.base import Decoder

@@ -18,7 +18,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nextgpt_lite.config import STABLE_DIFFUSION, locate
 from nextgpt_lite.decoders.base import (
     Decoder,
     Generators,
@@ -29,6 +28,7 @@ from nextgpt_lite.decoders.base import (
 )
 from nextgpt_lite.decoders.image import embed_captions, pictures_to_tensor
 from nextgpt_lite.media import Video
+from nextgpt_lite.model.config import STABLE_DIFFUSION, locate
 
 LIGHTNING = "animatediff_lightning_{}step_diffusers.safetensors"
 

@@ -24,7 +24,7 @@ from nextgpt_lite.encoders.preprocess import (
     preprocess_image,
     preprocess_video,
 )
-from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.model.modality import MODALITIES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

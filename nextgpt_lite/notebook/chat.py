@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from nextgpt_lite.fileformats import sniff
+from nextgpt_lite.display import MIME, Bundle, part_text, parts_html
 from nextgpt_lite.media import MediaError, load
-from nextgpt_lite.modality import MODALITIES
-from nextgpt_lite.notebook.display import MIME, Bundle, part_text, parts_html
+from nextgpt_lite.media.formats import sniff
+from nextgpt_lite.model.modality import MODALITIES
 
 if TYPE_CHECKING:
-    from nextgpt_lite.model import NextGPT
+    from nextgpt_lite.model.nextgpt import NextGPT
     from nextgpt_lite.reply import Reply
 
 Message = Mapping[str, Any]

@@ -14,7 +14,7 @@ from typing import Any
 
 from IPython.display import display
 
-from nextgpt_lite.notebook.display import MIME, Bundle
+from nextgpt_lite.display import MIME, Bundle
 
 Exercise = Callable[[Any], str | None]
 

@@ -19,8 +19,8 @@ import numpy as np
 from IPython.display import display
 from PIL import Image, ImageDraw, ImageFont
 
+from nextgpt_lite.display import MIME, Bundle, facts, media_bundle
 from nextgpt_lite.media import Audio, Video
-from nextgpt_lite.notebook.display import MIME, Bundle, facts, media_bundle
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle

@@ -17,9 +17,9 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from nextgpt_lite.display import MIME, Bundle, parts_html
 from nextgpt_lite.evaluation.ratings.items import LETTERS, Item
 from nextgpt_lite.evaluation.ratings.session import MOST, QUESTIONS, Mode, Session
-from nextgpt_lite.notebook.display import MIME, Bundle, parts_html
 
 BORDER = "3px solid {}"
 TURN, PLAIN = "#2b6cb0", "#ddd"

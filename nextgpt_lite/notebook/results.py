@@ -11,7 +11,7 @@ from typing import Any
 
 from IPython.display import display
 
-from nextgpt_lite.notebook.display import MIME, Bundle
+from nextgpt_lite.display import MIME, Bundle
 
 
 def record(name: str, value: float | int | bool | str) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nextgpt_lite.config import PROFILES
-from nextgpt_lite.notebook.display import register
+from nextgpt_lite.display import register
+from nextgpt_lite.model.config import PROFILES
 
 TEXT = 8  # points, in every figure
 SHOWN_VERSIONS = ("torch", "transformers", "diffusers", "peft")

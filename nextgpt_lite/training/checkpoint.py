@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from nextgpt_lite.sharding import cut_like, gathered
+from nextgpt_lite.model.sharding import cut_like, gathered
 
 SUMS = "SHA256SUMS"
 RUN_FILE = "run.json"

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 import nextgpt_lite
 from nextgpt_lite.media import load, safe_path
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.cache import Rows, hash_files
 from nextgpt_lite.world.render import render
 

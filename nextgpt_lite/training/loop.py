@@ -33,10 +33,10 @@ from accelerate.utils import (
 )
 from safetensors.torch import load_file, save_file
 
-from nextgpt_lite.batch import Batch, collate
-from nextgpt_lite.losses import Divisors, Losses
-from nextgpt_lite.model import NextGPT
-from nextgpt_lite.sharding import gathered, shard
+from nextgpt_lite.model.batch import Batch, collate
+from nextgpt_lite.model.losses import Divisors, Losses
+from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.model.sharding import gathered, shard
 from nextgpt_lite.training.checkpoint import (
     OPTIMIZER_FILE,
     RUN_FILE,

@@ -18,7 +18,7 @@ from nextgpt_lite.data.folder import index_folder
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.released import Report
 from nextgpt_lite.training.stages import Stage
-from nextgpt_lite.world import dialogue
+from nextgpt_lite.world.dialogue import records as dialogue
 
 # Share of replies that say in words what they show. A small LLM spells out sums and references
 # before its signal tokens and gets them right; 0 leaves all of it to the tokens.

@@ -14,8 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.config import locate
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.config import locate
+from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.mixture import FolderMixture, Mixture
 from nextgpt_lite.training.schedule import FREE
 

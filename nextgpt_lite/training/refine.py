@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from nextgpt_lite.batch import collate
-from nextgpt_lite.conversation import Encoded
-from nextgpt_lite.losses import condition_distance
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.batch import collate
+from nextgpt_lite.model.conversation import Encoded
+from nextgpt_lite.model.losses import condition_distance
+from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.mixture import FolderMixture, Mixture, WorldMixture
 from nextgpt_lite.training.schedule import optimizers

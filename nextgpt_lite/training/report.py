@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from accelerate.tracking import GeneralTracker
 from tqdm.auto import tqdm
 
-from nextgpt_lite.losses import Losses
+from nextgpt_lite.model.losses import Losses
 from nextgpt_lite.training.checkpoint import append, beside
 
 METRICS = "metrics.jsonl"

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.config import NextGPTConfig
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.config import NextGPTConfig
+from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import RUN_FILE
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.mixture import FolderMixture, Mixture, WorldMixture

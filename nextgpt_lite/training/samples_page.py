@@ -12,8 +12,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.modality import MODALITIES
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound

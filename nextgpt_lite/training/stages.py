@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nextgpt_lite.encoders.width import encoder_parameters
-from nextgpt_lite.modality import MODALITIES
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.nextgpt import NextGPT
 
 PARTS = (
     "encoder",

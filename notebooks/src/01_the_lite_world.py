@@ -31,8 +31,8 @@ import numpy as np
 from IPython.display import display
 from PIL import Image
 
+from nextgpt_lite.display import Bundle, parts_html
 from nextgpt_lite.media import Audio, Video
-from nextgpt_lite.notebook.display import Bundle, parts_html
 from nextgpt_lite.notebook.exercises import check, check_shape
 from nextgpt_lite.notebook.plots import show_clip, show_pictures, show_sound
 from nextgpt_lite.notebook.results import record
@@ -639,7 +639,7 @@ show_pictures([render(scene, seed) for scene in unseen], titles)
 # fixed order of things (`scene.in_order`).
 
 # %%
-from nextgpt_lite.world import dialogue
+from nextgpt_lite.world.dialogue import records as dialogue
 
 example = dialogue.pair(Random(f"pair/{seed}"), "image")
 asked = example.messages[0]["content"]

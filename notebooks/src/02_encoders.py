@@ -34,9 +34,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 from nextgpt_lite import NextGPTConfig
-from nextgpt_lite.config import locate
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.model.config import locate
 from nextgpt_lite.notebook.exercises import check, check_shape
 from nextgpt_lite.notebook.plots import show_pictures, show_sound
 from nextgpt_lite.notebook.results import record
@@ -328,7 +328,7 @@ record("captions whose nearest picture is theirs, of 8", right)
 # cross-entropies over the rows and columns of one matrix (*InfoNCE*).
 
 # %%
-from nextgpt_lite.pretraining.encoder import contrast
+from nextgpt_lite.world.pretraining.encoder import contrast
 
 with torch.no_grad():
     scaled = encoder.encode_text(names)  # times 1 / temperature
@@ -382,7 +382,7 @@ def encoded(modality, scenes):
 
 
 # %%
-from nextgpt_lite.pretraining.encoder_scores import top
+from nextgpt_lite.world.pretraining.encoder_scores import top
 
 draw = Random(f"retrieval/{seed}")
 tests = {
@@ -689,9 +689,9 @@ record("lite tensors without a namesake", len(ours - theirs))
 # %%
 import tempfile
 
-from nextgpt_lite.config import folder_name
+from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
 from nextgpt_lite.encoders import Encoder
-from nextgpt_lite.stand_ins import write_stand_ins
+from nextgpt_lite.model.config import folder_name
 
 names = ["imagebind_huge", "nielsr/imagebind-huge"]  # pickle, safetensors
 with tempfile.TemporaryDirectory() as folder:

@@ -54,8 +54,8 @@ model = NextGPT.from_config(config, seed).to(session.device)
 # thing into a vector that points in nearly the same direction.
 
 # %%
-from nextgpt_lite.evaluation.lite import sample_scene
 from nextgpt_lite.world.describe import caption
+from nextgpt_lite.world.judge import sample_scene
 from nextgpt_lite.world.render import render
 
 draw = Random(f"notebook 3/{seed}")
@@ -89,7 +89,7 @@ record("pictures matched with their caption, of 6", right)
 # learned nothing yet:
 
 # %%
-from nextgpt_lite.evaluation.lite import described
+from nextgpt_lite.world.judge import described
 
 for scene in scenes[:3]:
     words, _ = described(model, scene, "image")
@@ -139,7 +139,7 @@ print(tuple(own.shape))  # (6, 8, 256)
 record("inline projection equals InputProjection", same)
 
 # %%
-from nextgpt_lite.projections import InputProjection
+from nextgpt_lite.model.projections import InputProjection
 
 size = sum(p.numel() for p in InputProjection(1024, 4096, 1).parameters())
 ours = sum(p.numel() for p in projection.parameters())
@@ -156,7 +156,7 @@ record("parameters at the paper's size", size)  # 4,198,400: its "4M"
 # the label -100.
 
 # %%
-from nextgpt_lite.world import dialogue
+from nextgpt_lite.world.dialogue import records as dialogue
 
 example = dialogue.pair(Random(f"a pair/{seed}"), "image")
 encoded = model.conversation.encode(example.messages)
@@ -200,7 +200,7 @@ with torch.no_grad():
 print(f"{own_loss:.4f} nats a token")
 
 # %%
-from nextgpt_lite.batch import collate
+from nextgpt_lite.model.batch import collate
 from nextgpt_lite.training.features import Features
 
 cache = Features(model)
@@ -239,7 +239,7 @@ record("inline loss equals NextGPT.loss", close)
 # shipped one (`lite` after all three stages).
 
 # %%
-from nextgpt_lite.conversation import Conversation
+from nextgpt_lite.model.conversation import Conversation
 
 shipped = NextGPT.from_pretrained("lite").to(session.device)
 narrow = Conversation(model.llm.tokenizer, model.llm.signal_ids, 1)

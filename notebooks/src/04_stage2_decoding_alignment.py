@@ -57,7 +57,7 @@ untrained = NextGPT.from_config(config, seed).to(session.device)
 # is needed.
 
 # %%
-from nextgpt_lite.world import dialogue
+from nextgpt_lite.world.dialogue import records as dialogue
 
 example = dialogue.caption_record(Random(f"caption/{seed}"), "image")
 encoded = untrained.conversation.encode(example.messages)
@@ -178,9 +178,9 @@ record("inline projection equals OutputProjection", close)
 # learning needs captions only.
 
 # %%
-from nextgpt_lite.evaluation.lite import sample_scene
 from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.dialogue_parts import sentence
+from nextgpt_lite.world.dialogue.parts import sentence
+from nextgpt_lite.world.judge import sample_scene
 
 draw = Random(f"notebook 4/{seed}")
 scenes = {
@@ -237,7 +237,7 @@ check_shape(projected, (5, 24, 128))
 # square. 1 then means "no better than zeros" for every decoder.
 
 # %%
-from nextgpt_lite.losses import condition_distance
+from nextgpt_lite.model.losses import condition_distance
 
 target = gold["image"]
 own_distance = (projected - target).pow(2).mean() / target.pow(2).mean()

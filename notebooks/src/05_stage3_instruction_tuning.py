@@ -34,7 +34,7 @@ import torch
 from IPython.display import HTML, Markdown, display
 
 from nextgpt_lite import NextGPT
-from nextgpt_lite.notebook.display import media_html
+from nextgpt_lite.display import media_html
 from nextgpt_lite.notebook.exercises import check, check_shape
 from nextgpt_lite.notebook.plots import plot_losses
 from nextgpt_lite.notebook.results import record
@@ -106,7 +106,7 @@ record("LoRA parameters at the paper's size", paper)  # Table 1: 33M
 # the caption whose condition it should produce.
 
 # %%
-from nextgpt_lite.world import dialogue
+from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.render import render
 
 BLUE, GREY = "background:#dbe9ff;color:#111", "color:#777"
@@ -202,7 +202,7 @@ for row in ledger(shipped, stage):
 # attention looks back to the beginning of its own conversation only.
 
 # %%
-from nextgpt_lite.batch import collate, first_fit
+from nextgpt_lite.model.batch import collate, first_fit
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.mixture import WorldMixture
 
@@ -388,7 +388,7 @@ for request in requests:
 # the medium show the scene (`world.verify`), are the words right?
 
 # %%
-from nextgpt_lite.evaluation.lite import answered, judge
+from nextgpt_lite.world.judge import answered, judge
 from nextgpt_lite.world.verify import verify
 
 talk = some_mosit(f"replay 5/{seed}")
@@ -426,7 +426,7 @@ print(f"media turns that show their scene: {sum(media)} of {len(media)}")
 # word for word the true one ("text").
 
 # %%
-from nextgpt_lite.evaluation.lite import score_dialogues
+from nextgpt_lite.world.judge import score_dialogues
 
 for kind in ("t2m", "understand"):
     scores = score_dialogues(shipped, kinds[kind], count)
@@ -439,7 +439,7 @@ for kind in ("t2m", "understand"):
 # counts and held-out pairs apart.
 
 # %%
-from nextgpt_lite.config import locate
+from nextgpt_lite.model.config import locate
 
 for card in locate("lite/nextgpt").glob("card.md"):
     display(Markdown(card.read_text()))

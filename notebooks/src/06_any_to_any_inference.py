@@ -86,7 +86,7 @@ traced.reply
 import torch
 from transformers import DynamicCache
 
-from nextgpt_lite.modality import markers
+from nextgpt_lite.model.modality import markers
 
 
 @torch.inference_mode()
@@ -122,7 +122,7 @@ record("inline loop equals the package's", by_hand == traced.ids)
 
 # %% [markdown]
 # `llm.embed`, `llm.hidden` and `llm.logits` are the three steps of any
-# causal LM. The package's loop, `nextgpt_lite.generation.generate`, is the
+# causal LM. The package's loop, `nextgpt_lite.model.generation.generate`, is the
 # same with sampling, a limit, and modalities that are forced or forbidden.
 
 # %% [markdown]

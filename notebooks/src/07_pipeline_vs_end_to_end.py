@@ -46,7 +46,7 @@ model = NextGPT.from_pretrained(checkpoint)
 # answered by a caption.
 
 # %%
-from nextgpt_lite.baselines.pipeline import frozen_words
+from nextgpt_lite.evaluation.baselines.pipeline import frozen_words
 from nextgpt_lite.notebook.plots import show_pictures
 
 wish = "I have 7 red apples and eat one. Draw the rest."  # Figure 7
@@ -63,7 +63,7 @@ print(caption, tuple(condition.shape))
 # %%
 import torch
 
-from nextgpt_lite.baselines import ToolPipeline, answer
+from nextgpt_lite.evaluation.baselines import ToolPipeline, answer
 from nextgpt_lite.notebook.results import record
 
 pipeline = ToolPipeline(model)
@@ -117,7 +117,7 @@ marks = [sum(row["signal"] for row in part) / 5 for part in (lines[:5], lines[-5
 record("loss on the marks, last over first", marks[1] / marks[0])
 
 # %%
-from nextgpt_lite.baselines import (
+from nextgpt_lite.evaluation.baselines import (
     Chat,
     GoldCaption,
     GroundTruth,
@@ -177,7 +177,7 @@ show_pictures(pictures, titles, columns=len(systems))
 # them use wordings and pairs that training never contains.
 
 # %%
-from nextgpt_lite.evaluation.comparison.instructions import instructions
+from nextgpt_lite.world.comparison.instructions import instructions
 
 test = instructions(prompts, groups=("image",))
 for one in test[: prompts + 6]:
@@ -199,9 +199,9 @@ for one in test[: prompts + 6]:
 #   in the space of the frozen encoder; 0 if the verifier cannot read it.
 
 # %%
-from nextgpt_lite.evaluation.comparison.aspects import Judge
 from nextgpt_lite.evaluation.comparison.rows import judged
 from nextgpt_lite.evaluation.metrics.features import Features
+from nextgpt_lite.world.comparison.aspects import Judge
 
 judge = Judge(Features(model.encoder, profile))
 rows = []
@@ -221,10 +221,10 @@ print(len(rows), "answers, the first:", rows[0])
 # kernel runs, as on a page, the question shows without its buttons.
 
 # %%
-from nextgpt_lite.evaluation.lite import with_media
 from nextgpt_lite.evaluation.ratings.items import item_of
 from nextgpt_lite.evaluation.ratings.session import Session
 from nextgpt_lite.notebook.rating import RatingWidget
+from nextgpt_lite.world.judge import with_media
 
 one = test[-1]
 asked = [with_media(turn) for turn in one.messages]
@@ -322,8 +322,8 @@ record("rationality, ground truth", truth.mean)
 
 # %%
 from nextgpt_lite.evaluation.comparison.rows import decided
-from nextgpt_lite.evaluation.lite import with_media
-from nextgpt_lite.world.dialogue_parts import modality_of
+from nextgpt_lite.world.dialogue.parts import modality_of
+from nextgpt_lite.world.judge import with_media
 
 choices = {}
 for system in (pipeline, end_to_end):
@@ -372,9 +372,9 @@ display(Markdown(table14(shipped or rows)))
 # %%
 from matplotlib.figure import Figure
 
-from nextgpt_lite.evaluation.comparison.aspects import ASPECTS
 from nextgpt_lite.evaluation.comparison.table14 import systems_of
 from nextgpt_lite.notebook.plots import show_figure
+from nextgpt_lite.world.comparison.aspects import ASPECTS
 
 shown = where(shipped or rows, group="image")
 order = systems_of(shown)

@@ -123,10 +123,10 @@ show_pictures([given, *row], ["given", *(f"{s}" for s in strengths)])
 # %% tags=["hide-input"]
 from matplotlib.figure import Figure
 
-from nextgpt_lite.evaluation.benchmarks.edits import edits
 from nextgpt_lite.evaluation.score import Score
 from nextgpt_lite.evaluation.statistics import interval
 from nextgpt_lite.notebook.plots import show_figure
+from nextgpt_lite.world.benchmarks.edits import edits
 from nextgpt_lite.world.verify import read_picture, verify
 
 many = [w for w in edits("image", 40) if w.given.groups[0].count == 1]
@@ -277,8 +277,8 @@ record("first stroke untouched", bool(unchanged < 1e-6))
 # For a clip the mask follows the thing from frame to frame.
 
 # %%
-from nextgpt_lite.evaluation.benchmarks.edits import Edit
 from nextgpt_lite.notebook.plots import show_clip
+from nextgpt_lite.world.benchmarks.edits import Edit
 from nextgpt_lite.world.scene import Clip
 
 drive = Edit(

@@ -297,7 +297,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nextgpt_lite.evaluation.benchmarks.choices import YES_NO, read_mme
-from nextgpt_lite.evaluation.benchmarks.lite_choices import write_mme
+from nextgpt_lite.world.benchmarks.choices import write_mme
 
 with TemporaryDirectory() as folder:
     write_mme(Path(folder), items, seed)

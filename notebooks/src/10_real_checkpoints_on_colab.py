@@ -67,7 +67,7 @@ runs = Path(work.name)
 
 # %%
 from nextgpt_lite import NextGPTConfig
-from nextgpt_lite.catalogue import checkpoint, components, licences
+from nextgpt_lite.checkpoints.catalogue import checkpoint, components, licences
 
 preset = "paper" if profile == "paper" else "colab"
 config = NextGPTConfig.from_profile(preset)
@@ -89,9 +89,9 @@ print(f"{bound} of {len(rows)} are not for commercial use")
 # modules for a Stable Diffusion, and brings its own copy of one.
 
 # %%
-from nextgpt_lite.config import DECODER_SETTINGS
-from nextgpt_lite.doctor import GIB, memory
-from nextgpt_lite.parameters import count, sizes
+from nextgpt_lite.checkpoints.doctor import GIB, memory
+from nextgpt_lite.checkpoints.parameters import count, sizes
+from nextgpt_lite.model.config import DECODER_SETTINGS
 
 HALF = 2  # bytes
 parts = count(config)
@@ -152,15 +152,15 @@ if preset == "colab":
 # take their place.
 
 # %%
-from nextgpt_lite.config import CHECKPOINTS, folder_name
+from nextgpt_lite.model.config import CHECKPOINTS, folder_name
 
 if profile == "lite":
-    from nextgpt_lite.stand_ins import write_stand_ins
+    from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
 
     checkpoints = runs / "stand_ins"
     write_stand_ins(checkpoints, components(config), seed)
 else:
-    from nextgpt_lite.download import download
+    from nextgpt_lite.checkpoints.download import download
 
     download(preset, checkpoints)
 os.environ[CHECKPOINTS] = str(checkpoints)
@@ -260,8 +260,8 @@ record("media in the reply", sum(map(len, media.values())))
 # that shape is needed first.
 
 # %%
-from nextgpt_lite.convert import from_released, to_released
-from nextgpt_lite.legacy import SIGNAL_TOKENS
+from nextgpt_lite.checkpoints.convert import from_released, to_released
+from nextgpt_lite.checkpoints.legacy import SIGNAL_TOKENS
 
 theirs = NextGPTConfig.from_profile(preset)
 theirs.signal_tokens = dict(SIGNAL_TOKENS)

@@ -53,8 +53,8 @@ folder = Path(work.name)
 # two that are not: one short reply, and three long conversations.
 
 # %%
-from nextgpt_lite.batch import collate
-from nextgpt_lite.losses import Divisors
+from nextgpt_lite.model.batch import collate
+from nextgpt_lite.model.losses import Divisors
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.mixture import WorldMixture
 from nextgpt_lite.training.stages import STAGES
@@ -285,7 +285,7 @@ record("two processes differ from one by", abs(losses[1] - losses[2]))
 # configuration; the bytes are computed from them, not measured.
 
 # %%
-from nextgpt_lite.parameters import count as count_parameters
+from nextgpt_lite.checkpoints.parameters import count as count_parameters
 
 if profile == "lite":  # counted without any weight
     rows = count_parameters(NextGPTConfig.from_profile("paper"))

@@ -23,7 +23,7 @@ from typing import Any
 
 from nextgpt_lite.data.stream import parse
 from nextgpt_lite.media import MediaError, Video, load, safe_path
-from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.model.modality import MODALITIES
 
 YES_NO = ("Yes", "No")
 LETTERS = "ABCD"

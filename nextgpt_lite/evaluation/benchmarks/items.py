@@ -15,9 +15,9 @@ from random import Random
 from typing import Any
 
 from nextgpt_lite.data.stream import parse
-from nextgpt_lite.evaluation.lite import sample_scene
 from nextgpt_lite.media import load, safe_path
 from nextgpt_lite.world.describe import caption, paraphrase
+from nextgpt_lite.world.judge import sample_scene
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Scene, Split
 

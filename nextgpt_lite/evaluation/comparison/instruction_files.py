@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.evaluation.comparison.instructions import GROUPS, LEVELS, Instruction
-from nextgpt_lite.world.dialogue_parts import modality_of
+from nextgpt_lite.world.comparison.instructions import GROUPS, LEVELS, Instruction
+from nextgpt_lite.world.dialogue.parts import modality_of
 from nextgpt_lite.world.scene import (
     COLOURS,
     KINDS,

@@ -19,10 +19,7 @@ from zlib import crc32
 
 import numpy as np
 
-from nextgpt_lite.baselines import System, answers
-from nextgpt_lite.evaluation.comparison.aspects import ASPECTS, Judge
-from nextgpt_lite.evaluation.comparison.instructions import Instruction
-from nextgpt_lite.evaluation.lite import with_media
+from nextgpt_lite.evaluation.baselines import System, answers
 from nextgpt_lite.evaluation.statistics import (
     Array,
     Decisions,
@@ -33,7 +30,10 @@ from nextgpt_lite.evaluation.statistics import (
     interval,
     table,
 )
-from nextgpt_lite.world.dialogue_parts import modality_of
+from nextgpt_lite.world.comparison.aspects import ASPECTS, Judge
+from nextgpt_lite.world.comparison.instructions import Instruction
+from nextgpt_lite.world.dialogue.parts import modality_of
+from nextgpt_lite.world.judge import with_media
 
 COLUMNS = (
     "system", "seed", "id", "group", "level", "skill", "split", "pairs", "length", "wanted",

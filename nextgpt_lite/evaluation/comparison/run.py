@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from nextgpt_lite.baselines import (
+from nextgpt_lite.evaluation.baselines import (
     Chat,
     GoldCaption,
     GroundTruth,
@@ -18,13 +18,13 @@ from nextgpt_lite.baselines import (
     ToolPipeline,
     share_frozen,
 )
-from nextgpt_lite.evaluation.comparison.aspects import Judge
 from nextgpt_lite.evaluation.comparison.instruction_files import write_instructions
-from nextgpt_lite.evaluation.comparison.instructions import GROUPS, SEED, instructions
 from nextgpt_lite.evaluation.comparison.rows import run
 from nextgpt_lite.evaluation.comparison.table14 import report
 from nextgpt_lite.evaluation.metrics.features import Features
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.world.comparison.aspects import Judge
+from nextgpt_lite.world.comparison.instructions import GROUPS, SEED, instructions
 
 
 def compare_models(

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nextgpt_lite.evaluation.comparison.aspects import ASPECTS
-from nextgpt_lite.evaluation.comparison.instructions import LEVELS
 from nextgpt_lite.evaluation.comparison.rows import Row, decided, difference, mean, where
 from nextgpt_lite.evaluation.statistics import caution
-from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.world.comparison.aspects import ASPECTS
+from nextgpt_lite.world.comparison.instructions import LEVELS
 
 # Instruction following, rationality, quality; simple instructions, then complex ones.
 PAPER = {

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.baselines.answer import Answer
-from nextgpt_lite.evaluation.comparison.instructions import Instruction
+from nextgpt_lite.evaluation.baselines.answer import Answer
 from nextgpt_lite.media import load, safe_path, save
-from nextgpt_lite.modality import MODALITIES
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.world.comparison.instructions import Instruction
 from nextgpt_lite.world.render import render
 
 LETTERS = "ABCD"

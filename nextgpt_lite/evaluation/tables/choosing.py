@@ -20,14 +20,14 @@ from nextgpt_lite.evaluation.benchmarks.choices import (
     read_mme,
     read_seed_bench,
 )
-from nextgpt_lite.evaluation.benchmarks.lite_choices import (
+from nextgpt_lite.evaluation.tables.ranking import answer_losses
+from nextgpt_lite.evaluation.tables.sheet import Sheet
+from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.world.benchmarks.choices import (
     write_mmbench,
     write_mme,
     write_seed_bench,
 )
-from nextgpt_lite.evaluation.tables.ranking import answer_losses
-from nextgpt_lite.evaluation.tables.sheet import Sheet
-from nextgpt_lite.model import NextGPT
 
 if TYPE_CHECKING:
     from nextgpt_lite.evaluation.tables.run import Setting

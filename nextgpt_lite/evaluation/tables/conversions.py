@@ -19,8 +19,8 @@ from tqdm.auto import tqdm
 
 from nextgpt_lite.evaluation.statistics import Interval, interval
 from nextgpt_lite.evaluation.tables.describing import lite_spice
-from nextgpt_lite.modality import MODALITIES
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import article, caption

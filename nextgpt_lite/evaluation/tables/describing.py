@@ -17,8 +17,8 @@ from nextgpt_lite.evaluation.metrics.distances import frechet_distance
 from nextgpt_lite.evaluation.metrics.features import Features
 from nextgpt_lite.evaluation.tables.generating import caption_items, from_signals
 from nextgpt_lite.evaluation.tables.sheet import Sheet, Values
-from nextgpt_lite.modality import MODALITIES
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.describe import parse
 from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
 

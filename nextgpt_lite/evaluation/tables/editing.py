@@ -22,7 +22,6 @@ from tqdm.auto import tqdm
 
 from nextgpt_lite.chat import signal_condition
 from nextgpt_lite.evaluation.benchmarks.edit_files import FILE_WISHES, read_davis, read_vctk
-from nextgpt_lite.evaluation.benchmarks.edits import Edit, Wish, edits
 from nextgpt_lite.evaluation.metrics.distances import (
     frechet_distance,
     mel_cepstral_distortion,
@@ -32,7 +31,8 @@ from nextgpt_lite.evaluation.metrics.features import Features
 from nextgpt_lite.evaluation.score import Score
 from nextgpt_lite.evaluation.tables.generating import BATCH, clip_similarity, decode
 from nextgpt_lite.evaluation.tables.sheet import Sheet, Values
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.world.benchmarks.edits import Edit, Wish, edits
 from nextgpt_lite.world.verify import verify
 
 if TYPE_CHECKING:

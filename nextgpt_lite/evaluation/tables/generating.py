@@ -24,7 +24,7 @@ from nextgpt_lite.evaluation.metrics.distances import (
 )
 from nextgpt_lite.evaluation.metrics.features import Features
 from nextgpt_lite.evaluation.tables.sheet import Sheet, Values
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.scene import KINDS, PITCHES, Sound
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from nextgpt_lite.losses import IGNORE
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.losses import IGNORE
+from nextgpt_lite.model.nextgpt import NextGPT
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt_lite.evaluation.tables.sheet import Sheet
-from nextgpt_lite.model import NextGPT
+from nextgpt_lite.model.nextgpt import NextGPT
 
 TASKS = {  # table -> module that makes it
     **dict.fromkeys((2, 3, 4), "generating"),

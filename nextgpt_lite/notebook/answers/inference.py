@@ -54,7 +54,7 @@ def close(answer: Callable[[Tensor, dict[str, list[int]], Sequence[str]], Tensor
 
 def history(answer: list[dict[str, Any]]) -> str | None:
     """Three messages: a sound with a question, its answer, a wish."""
-    from nextgpt_lite.conversation import content_parts
+    from nextgpt_lite.model.conversation import content_parts
 
     if not isinstance(answer, list) or len(answer) != 3:
         return "a list of three messages is asked for: user, assistant, user"

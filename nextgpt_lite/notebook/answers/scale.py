@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
-from nextgpt_lite.batch import first_fit
+from nextgpt_lite.model.batch import first_fit
 from nextgpt_lite.notebook.exercises import expect
 
 LORA = 33_554_432

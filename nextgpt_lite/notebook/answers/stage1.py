@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nextgpt_lite.losses import IGNORE
+from nextgpt_lite.model.losses import IGNORE
 from nextgpt_lite.notebook.exercises import expect
 
 Widen = Callable[[list[int], list[int], int], list[int]]

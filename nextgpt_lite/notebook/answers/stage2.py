@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nextgpt_lite.losses import condition_distance
+from nextgpt_lite.model.losses import condition_distance
 from nextgpt_lite.notebook.exercises import expect
 
 Distance = Callable[[Tensor, Tensor], Tensor]

@@ -1,0 +1,169 @@
+"""What this machine can run: Python, packages, device, memory, and each preset's licences.
+
+Knows: how much memory a preset's parameters need (a calculation, activations left out), and how
+to ask the machine what it has. Leaves to others: counting (`parameters`), licences (`catalogue`).
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from nextgpt_lite.checkpoints.catalogue import components, licences
+from nextgpt_lite.checkpoints.parameters import UNLOADED, Row, count, sizes
+from nextgpt_lite.model.config import DECODER_SETTINGS, PROFILES, NextGPTConfig, locate
+
+REQUIRED = ("torch", "transformers", "peft", "diffusers", "accelerate", "safetensors", "av")
+OPTIONAL = {
+    "bitsandbytes": "4-bit language models",
+    "imagebind": "comparison with the official encoder",
+}
+GIB = 2**30
+ADAM = 16  # bytes a learning parameter: itself, its gradient and two moments, all in float32
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a preset's parameters take; activations and caches come on top.
+
+    Attributes:
+        resident: every part that is loaded, all three decoders at once.
+        frugal: the same with one decoder at a time on the device.
+        learning: what training adds for gradients and optimiser.
+    """
+
+    resident: int
+    frugal: int
+    learning: int
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a model would run, and the bytes free there."""
+
+    name: str
+    kind: str
+    free: int
+    total: int
+
+
+def memory(config: NextGPTConfig, rows: list[Row], size: int) -> Memory:
+    """Parameters times `size` bytes: 4 for float32, 2 for half precision.
+
+    Left out is what is never loaded: the safety checker, and all trunks of a public encoder but
+    those for pictures and sounds. Motion modules come with a Stable Diffusion of their own.
+    """
+    whole = config.encoder.startswith("lite/")
+    loaded = {
+        row.part: sum(
+            number
+            for name, number in (row.inside or {"": row.parameters}).items()
+            if name not in UNLOADED
+            and (row.part != "encoder" or whole or name in ("vision", "audio"))
+        )
+        for row in rows
+    }
+    for modality, name in config.decoders.items():
+        settings = {**DECODER_SETTINGS.get(name, {}), **config.decoder_settings.get(modality, {})}
+        if base := settings.get("base"):
+            loaded[f"decoders.{modality}"] += sum(sizes(base).values())
+    decoders = [number for part, number in loaded.items() if part.startswith("decoders.")]
+    resident = sum(loaded.values())
+    learns = sum(row.parameters for row in rows if row.stages)
+    frugal = resident - sum(decoders) + max(decoders, default=0)
+    return Memory(resident * size, frugal * size, learns * ADAM)
+
+
+def device() -> Device:
+    """The accelerator if there is one, else this machine's memory."""
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        return Device(torch.cuda.get_device_name(), "cuda", free, total)
+    import psutil
+
+    ram = psutil.virtual_memory()
+    kind = "mps" if torch.backends.mps.is_available() else "cpu"
+    name = platform.processor() or platform.machine()
+    return Device(f"{name}, {torch.get_num_threads()} threads", kind, ram.available, ram.total)
+
+
+def report(here: Device | None = None, profiles: tuple[str, ...] = tuple(PROFILES)) -> str:
+    """Everything above as text.
+
+    Args:
+        here: the device to judge by; None asks the machine.
+        profiles: the presets to judge.
+    """
+    here = device() if here is None else here
+    lines = [f"Python        {sys.version.split()[0]} (3.11 or newer is needed)"]
+    lines += [f"{name:13} {_version(name) or 'MISSING: pip install ' + name}" for name in REQUIRED]
+    lines += [
+        f"{name:13} {_version(name) or 'not installed'} (optional: {use})"
+        for name, use in OPTIONAL.items()
+    ]
+    free, total = here.free / GIB, here.total / GIB
+    lines += [
+        f"device        {here.kind}: {here.name}",
+        f"memory        {free:.1f} of {total:.1f} GiB free",
+        "",
+        "Presets: memory of parameters, calculated (float32 on a CPU, half precision on a GPU);",
+        "activations come on top and were not measured.",
+    ]
+    for profile in profiles:
+        config = NextGPTConfig.from_profile(profile)
+        size = 4 if profile == "lite" or here.kind == "cpu" else 2
+        lines += _preset(config, memory(config, count(config), size), here)
+    return "\n".join(lines)
+
+
+def _preset(config: NextGPTConfig, need: Memory, here: Device) -> Iterator[str]:
+    yield ""
+    yield f"{config.profile}: {_verdict(need, here)}"
+    yield (
+        f"  all parts {need.resident / GIB:.1f} GiB, one decoder at a time "
+        f"{need.frugal / GIB:.1f} GiB, training adds {need.learning / GIB:.1f} GiB"
+    )
+    if missing := _missing(config):
+        yield (
+            f"  not on this machine: {', '.join(missing)}; fetch with `nextgpt-lite download "
+            f"--profile {config.profile} --output DIR`"
+        )
+    yield "  licences:"
+    yield from (f"    {line}" for line in licences(config))
+
+
+def _verdict(need: Memory, here: Device) -> str:
+    free = here.free
+    if need.resident + need.learning <= free:
+        return "fits, for training too"
+    if need.resident <= free:
+        short = (need.resident + need.learning - free) / GIB
+        return f"fits for conversation; training lacks {short:.1f} GiB"
+    if need.frugal <= free:
+        return "fits for conversation with one decoder at a time on the device"
+    return (
+        f"does not fit: {need.frugal / GIB:.1f} GiB are needed at least, {free / GIB:.1f} GiB are "
+        f"free on {here.kind}"
+    )
+
+
+def _missing(config: NextGPTConfig) -> list[str]:
+    missing = []
+    for name in components(config):
+        try:
+            locate(name)
+        except FileNotFoundError:
+            missing.append(name)
+    return missing
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

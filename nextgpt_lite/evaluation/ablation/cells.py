@@ -1,0 +1,228 @@
+"""One cell of a grid: its name by what made it, its stages, its answers.
+
+A stage is known by a hash of all its result depends on: the settings that reach it, its schedule
+and data, the frozen parts, and the stage before it. Two cells that agree so far share the folder.
+A first stage 1 learns the input projection alone, which no setting of the output side reaches, so
+that a whole grid needs it once. The result of a cell is known by its last stage, the questions and
+the decoders: another decoder means new answers of the same trained model.
+
+Knows: hashes, folders, the order of work. Leaves to others: the loop (`training.loop`), questions
+(`score`), who does what (`runner`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from safetensors.torch import load_file
+
+from nextgpt_lite.evaluation.ablation.grid import Cell, plain
+from nextgpt_lite.evaluation.ablation.score import score
+from nextgpt_lite.model.config import NextGPTConfig, locate
+from nextgpt_lite.model.nextgpt import PROJECTIONS_FILE, NextGPT, with_found_conditions
+from nextgpt_lite.training.cache import hash_files
+from nextgpt_lite.training.checkpoint import RUN_FILE, beside
+from nextgpt_lite.training.features import component_files
+from nextgpt_lite.training.loop import CHECKPOINTS, Trainer
+from nextgpt_lite.training.mixture import WorldMixture
+from nextgpt_lite.training.provenance import data_hash
+from nextgpt_lite.training.schedule import FREE, Schedule
+from nextgpt_lite.training.stages import Stage
+from nextgpt_lite.world.dialogue.parts import modality_of
+
+INPUT_SIDE = ("profile", "encoder", "llm", "input_tokens", "chat_format", "precision",
+              "quantization", "official_encoder")  # fmt: skip
+ONLY_RUNNING = ("decoder_settings", "offload", "text_encoders")  # what changes no training
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """One stage of a cell; `input_only` where other cells may go on from it in other ways."""
+
+    stage: Stage
+    schedule: Schedule
+    key: str
+    folder: Path
+    input_only: bool
+
+    @property
+    def done(self) -> bool:
+        """Whether it was trained to its end."""
+        path = self.folder / RUN_FILE
+        return path.is_file() and json.loads(path.read_text())["step"] == self.schedule.steps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cell with its stages and the file of its result."""
+
+    cell: Cell
+    config: NextGPTConfig
+    frozen: dict[str, str]
+    stages: tuple[StageRun, ...]
+    key: str
+    output: Path
+
+    @property
+    def result(self) -> Path:
+        """Where the result lies once it is whole."""
+        return self.output / "cells" / f"{self.key[:20]}.json"
+
+
+def plan_of(cell: Cell, output: Path) -> Plan:
+    """Works out, without loading a model, what a cell needs and what it is called."""
+    config = with_found_conditions(cell.settings.config(cell.profile))
+    frozen = fingerprints(config, output)
+    every = {k: v for k, v in config.to_dict().items() if k not in ONLY_RUNNING}
+    runs: list[StageRun] = []
+    before = ""
+    for number in cell.settings.stages:
+        first = number == 1 and not runs
+        stage, schedule = cell.settings.stage(number), cell.settings.numbers(number, cell.seed)
+        reaching = ["encoder", "llm"]
+        if not first:
+            trained_by = "" if config.denoising else " text"
+            reaching += [f"{modality}{trained_by}" for modality in config.decoders]
+        numbers = asdict(schedule)
+        before = _hash(
+            {
+                "before": before,
+                "stage": number,
+                "config": {k: every[k] for k in INPUT_SIDE} if first else every,
+                "schedule": {k: numbers[k] for k in numbers if _counts(k)},
+                "mixture": stage.mixture,
+                "data": data_hash(WorldMixture(stage, schedule.seed)),
+                "frozen": {part: frozen[part] for part in reaching},
+            }
+        )
+        folder = output / "stages" / f"{number}-{before[:20]}"
+        runs.append(StageRun(stage, schedule, before, folder, first))
+    asked = cell.score.asked()
+    making = {modality_of(scene) for one in asked for scene in one.wanted}
+    key = _hash(
+        {
+            "model": before,
+            "score": plain(cell.score),
+            "asked": [repr((one.messages, one.wanted)) for one in asked],
+            "frozen": {part: frozen[part] for part in ("encoder", *sorted(making))},
+        }
+    )
+    return Plan(cell, config, frozen, tuple(runs), key, output)
+
+
+def run_cell(plan: Plan) -> None:
+    """Trains what is not trained yet, scores, and writes the result, whole or not at all.
+
+    Raises:
+        Timeout: another worker is at one of its stages.
+    """
+    started = time.monotonic()
+    for index, run in enumerate(plan.stages):
+        with locked(plan.output, run.folder.name):
+            if not run.done:
+                _train(plan, index)
+    model = _load(plan, len(plan.stages))
+    answers = list(score(model, plan.cell.score, plan.cell.name, plan.cell.seed))
+    last = json.loads((plan.stages[-1].folder / RUN_FILE).read_text())
+    result = {
+        "cell": plan.cell.name,
+        "seed": plan.cell.seed,
+        "key": plan.key,
+        "profile": plan.cell.profile,
+        "settings": plain(plan.cell.settings),
+        "config": plan.config.to_dict(),
+        "score": plain(plan.cell.score),
+        "stages": [_summary(run) for run in plan.stages],
+        "frozen": plan.frozen,
+        **{name: last[name] for name in ("base", "versions", "commit")},
+        "seconds": round(time.monotonic() - started, 1),
+        "answers": answers,
+    }
+    with beside(plan.result) as draft:
+        draft.write_text(json.dumps(result) + "\n")
+
+
+@contextmanager
+def locked(output: Path, name: str, wait: bool = False) -> Iterator[None]:
+    """Nobody else on this machine is at `name`; a worker that dies leaves no lock behind.
+
+    Raises:
+        Timeout: somebody is, and `wait` is False.
+    """
+    folder = output / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{name}.lock", timeout=-1 if wait else 0):
+        yield
+
+
+def fingerprints(config: NextGPTConfig, output: Path) -> dict[str, str]:
+    """sha256 of each frozen part's files; of a decoder's text encoder also as "image text"."""
+
+    def digest(name: str, part: str = "encoder") -> str:  # all files, as the encoder's results need
+        return hash_files(component_files(locate(name), part), output / "cache")
+
+    found = {"encoder": digest(config.encoder), "llm": digest(config.llm)}
+    for modality, name in config.decoders.items():
+        found[modality] = digest(name)
+        found[f"{modality} text"] = digest(name, modality)
+    return found
+
+
+def _train(plan: Plan, index: int) -> None:
+    """Takes the model through one stage, from its newest checkpoint if there is one."""
+    run = plan.stages[index]
+    trainer = Trainer(
+        _load(plan, index),
+        run.stage,
+        WorldMixture(run.stage, run.schedule.seed),
+        run.folder,
+        run.schedule,
+        cache=plan.output / "cache",
+    )
+    trainer.run(resume=True)
+    shutil.rmtree(run.folder / CHECKPOINTS)  # its last one has become the folder's model
+
+
+def _load(plan: Plan, index: int) -> NextGPT:
+    """The model as stage `index` finds it, always from files, as after an interruption."""
+    seed = plan.stages[index].schedule.seed if index < len(plan.stages) else plan.cell.seed
+    model = NextGPT.from_config(plan.config, seed)
+    if not index:
+        return model
+    before = plan.stages[index - 1]
+    if before.input_only:
+        state = load_file(before.folder / PROJECTIONS_FILE)
+        prefix = "input_projection."
+        mine = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        model.input_projection.load_state_dict(mine)
+    else:
+        model.load_trained(before.folder)
+    return model
+
+
+def _summary(run: StageRun) -> dict[str, Any]:
+    told = json.loads((run.folder / RUN_FILE).read_text())
+    return {
+        "stage": run.stage.number,
+        "key": run.key,
+        "mixture": run.stage.mixture,
+        **{name: told[name] for name in ("schedule", "batch", "loss", "seconds", "data")},
+    }
+
+
+def _counts(name: str) -> bool:
+    """Whether a number of a schedule changes what is learned."""
+    return name in ("steps", "batch_size") or name not in FREE
+
+
+def _hash(values: Any) -> str:
+    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

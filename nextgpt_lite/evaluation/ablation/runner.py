@@ -1,0 +1,105 @@
+"""Does what a grid still lacks, alone or beside other workers, and gathers the table.
+
+Any number of workers, started together or apart, may be at one output folder: each takes a cell
+that nobody is at, and leaves one whose stage another worker is training for later. A worker that
+dies leaves checkpoints; the next to come goes on from them.
+
+Knows: which cells are left and who is at them. Leaves to others: a cell's work (`cells`), the
+table (`table`).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+from filelock import Timeout
+from tqdm.auto import tqdm
+
+from nextgpt_lite.evaluation.ablation.cells import Plan, locked, plan_of, run_cell
+from nextgpt_lite.evaluation.ablation.grid import Grid, read_grid
+from nextgpt_lite.evaluation.ablation.table import write_table
+
+POLL = 1.0  # seconds between looks at cells that others are at
+
+
+def ablate(path: str | Path, output: str | Path, workers: int = 1) -> Path:
+    """Runs the grid of a file and returns the path of its table.
+
+    Args:
+        path: the grid file.
+        output: gets stages, cells and the table; what is done there is not done again.
+        workers: processes on this machine.
+
+    Raises:
+        ValueError: the grid file has a mistake; nothing was trained.
+        FloatingPointError: some cells' losses were not finite; all others are done.
+        RuntimeError: a worker ended early; start again and it goes on.
+    """
+    grid, output = read_grid(path), Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    plans = [plan_of(cell, output) for cell in grid.cells]
+    if workers == 1:
+        _work(plans)
+    else:
+        context = multiprocessing.get_context("spawn")
+        processes = [
+            context.Process(target=_worker, args=(grid.path, output, workers), daemon=False)
+            for _ in range(workers)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        if any(process.exitcode for process in processes) and not _all_done(plans):
+            raise RuntimeError(
+                f"A worker ended early: see its words above, then start again with the same "
+                f"--output {output}; what is done stays done."
+            )
+    with locked(output, grid.path.stem, wait=True):
+        found = [(p.cell.name, p.result) for p in plans]
+        return write_table(found, output / f"{grid.path.stem}.csv")
+
+
+def _worker(path: Path, output: Path, workers: int) -> None:
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    grid: Grid = read_grid(path)
+    _work([plan_of(cell, output) for cell in grid.cells])
+
+
+def _work(plans: list[Plan]) -> None:
+    """Takes cells until none is left that nobody has done."""
+    failed: dict[str, FloatingPointError] = {}
+    with tqdm(total=len(plans), desc="cells") as bar:
+        left = plans
+        while left:
+            busy = []
+            for current in left:
+                name = f"{current.cell.name}, seed {current.cell.seed}"
+                bar.set_postfix_str(name)
+                try:
+                    with locked(current.output, current.result.stem):
+                        if not current.result.is_file():
+                            run_cell(current)
+                except Timeout:
+                    busy.append(current)
+                    continue
+                except FloatingPointError as error:
+                    failed[name] = error
+                bar.update()
+            if len(busy) == len(left):
+                time.sleep(POLL)
+            left = busy
+    if failed:
+        first = next(iter(failed))
+        raise FloatingPointError(
+            f"{len(failed)} cells failed, the first {first!r}: {failed[first]}"
+        )
+
+
+def _all_done(plans: list[Plan]) -> bool:
+    return all(p.result.is_file() for p in plans)

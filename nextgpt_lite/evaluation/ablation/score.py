@@ -1,0 +1,59 @@
+"""What a trained cell is asked, and what its answers are worth.
+
+Knows: which instructions are drawn. Leaves to others: the instructions (`instructions`), their
+answers and what they are worth (`evaluation.comparison`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tqdm.auto import tqdm
+
+from nextgpt_lite.evaluation.baselines import Chat
+from nextgpt_lite.evaluation.comparison.rows import Row, judged
+from nextgpt_lite.evaluation.metrics.features import Features
+from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.world.comparison.aspects import Judge
+from nextgpt_lite.world.comparison.instructions import Instruction, instructions
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """How a cell is scored.
+
+    Attributes:
+        groups: of `instructions.GROUPS`.
+        prompts: instructions of each group and level.
+        num_inference_steps: of the decoders.
+        batch_size: media a decoder makes at once; fixed, for rounding depends on it.
+    """
+
+    groups: tuple[str, ...] = ("image",)
+    prompts: int = 100
+    num_inference_steps: int = 20
+    batch_size: int = 16
+
+    def asked(self) -> list[Instruction]:
+        """The instructions, the same for every cell and seed."""
+        return instructions(self.prompts, groups=self.groups)
+
+
+def score(model: NextGPT, settings: ScoreSettings, name: str, seed: int) -> Iterator[Row]:
+    """Asks everything; yields one row an answer.
+
+    Args:
+        name: of the system, in the rows.
+        seed: of its training.
+    """
+    asked = settings.asked()
+    rows = judged(
+        Chat(model, name),
+        asked,
+        Judge(Features.of(model)),
+        seed=seed,
+        num_inference_steps=settings.num_inference_steps,
+        batch_size=settings.batch_size,
+    )
+    yield from tqdm(rows, total=len(asked), desc="score", mininterval=1.0)

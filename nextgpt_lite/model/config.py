@@ -1,0 +1,267 @@
+"""Configuration: small dataclasses, three presets of one system, and the dial between them.
+
+Knows: names, numbers and where a component's weights are. Leaves to others: building anything.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nextgpt_lite.model.modality import MODALITIES
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+PROJECTION_KINDS = ("transformer", "qformer", "mlp", "linear")
+DISTANCES = ("l2", "cosine", "norm-matched")
+SETTINGS_FILE = "nextgpt_lite.json"  # in a decoder's folder: what its pipeline does not say
+MESSENGERS = ("signal", "caption")
+CHECKPOINTS = "NEXTGPT_LITE_CHECKPOINTS"  # environment variable: the folder `download` has filled
+
+
+@dataclass
+class OutputProjectionConfig:
+    """The output projection; the defaults are the paper's transformer (section 4, appendix).
+
+    Attributes:
+        kind: one of `PROJECTION_KINDS`, see `projections`; "mlp" reads `hidden` alone, "linear"
+            none of the numbers.
+    """
+
+    hidden: int = 512
+    heads: int = 4
+    layers: int = 4
+    feed_forward: int = 2048
+    dropout: float = 0.1
+    kind: str = "transformer"
+
+    def __post_init__(self) -> None:
+        _check_choice("output_projection.kind", self.kind, PROJECTION_KINDS)
+
+
+@dataclass
+class LoraSettings:
+    """LoRA on the LLM's attention; rank 32 on q, k, v, o is the paper's 33 M (Table 1)."""
+
+    rank: int = 32
+    alpha: int = 32
+    dropout: float = 0.1
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+@dataclass
+class NextGPTConfig:
+    """What a NExT-GPT is made of.
+
+    `encoder`, `llm` and each of `decoders` name frozen weights: "lite/<part>" for what ships with
+    the package, else a folder, else a hub id. `signal_tokens` gives the number per modality;
+    `input_tokens` how many LLM positions an input item takes (the paper's is 1). `conditions`
+    gives the (L, C) each decoder reads, so that a model can be built before a decoder is loaded;
+    a new model takes them from the decoders' folders, a trained one refuses any other decoder.
+
+    Attributes:
+        messenger: what the LLM hands to the decoders. "signal": signal tokens, which an output
+            projection turns into a condition (the paper's). "caption": words between marks, which
+            the decoder's own text encoder reads (the paper's NExT-GPT-caption, appendix G); such a
+            model has no output projections, and `signal_tokens` does not count.
+        decoder_settings: what is not in a decoder's folder or should differ from it, by modality:
+            `guidance_scale`, `num_inference_steps`, `width`, `height`, `frames`, `fps`,
+            `audio_length_in_s`, `base` (the Stable Diffusion below AnimateDiff's modules), ...
+        chat_format: "vicuna-v1" or "vicuna-v0" instead of the tokenizer's own chat template; a
+            tokenizer without one gets "vicuna-v1".
+        precision: of the frozen parts: "float32", "bfloat16", "float16", or "auto", which on an
+            accelerator is bfloat16 where it has that and else float16, and float32 on a CPU.
+        quantization: "nf4" keeps the LLM's matrices in 4 bits (bitsandbytes).
+        official_encoder: run the `imagebind` package instead of the code here.
+        offload: keep one decoder at a time beside the LLM, the others in main memory.
+        text_encoders: False drops the decoders' text encoders, which only training needs.
+        distance: between projected signal tokens and conditions, see `losses.condition_distance`.
+        denoising: weight of the frozen denoiser's error under the projected condition, beside the
+            distance; it reaches blocks whose medium is known and costs a pass of the denoiser.
+        hidden_layer: whose states of the signal tokens are projected, counted as transformers
+            counts `hidden_states`: 0 are the embeddings, -1 the last.
+    """
+
+    profile: str = "lite"
+    encoder: str = "lite/encoder"
+    llm: str = "lite/llm"
+    decoders: dict[str, str] = field(default_factory=dict)
+    conditions: dict[str, list[int]] = field(default_factory=dict)
+    signal_tokens: dict[str, int] = field(
+        default_factory=lambda: {name: row.paper_signals for name, row in MODALITIES.items()}
+    )
+    messenger: str = "signal"
+    input_tokens: int = 1
+    decoder_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    chat_format: str | None = None
+    precision: str = "float32"
+    quantization: str | None = None
+    official_encoder: bool = False
+    offload: bool = False
+    text_encoders: bool = True
+    distance: str = "l2"
+    denoising: float = 0.0
+    hidden_layer: int = -1
+    output_projection: OutputProjectionConfig = field(default_factory=OutputProjectionConfig)
+    lora: LoraSettings = field(default_factory=LoraSettings)
+
+    def __post_init__(self) -> None:
+        _check_choice("messenger", self.messenger, MESSENGERS)
+        _check_choice("distance", self.distance, DISTANCES)
+
+    @classmethod
+    def from_profile(cls, profile: str, **changes: Any) -> NextGPTConfig:
+        """The preset of that name, "lite", "colab" or "paper", with some fields changed.
+
+        `llm` may be a short name in `LANGUAGE_MODELS`; `decoders` changes what it names only.
+        """
+        if profile not in PROFILES:
+            names = ", ".join(PROFILES)
+            raise ValueError(f"Unknown profile {profile!r}: choose one of {names}.")
+        preset = PROFILES[profile]
+        values = {"profile": profile, **preset, **changes}
+        values = {**values, **LANGUAGE_MODELS.get(values["llm"], {})}
+        values["decoders"] = {**preset["decoders"], **values["decoders"]}
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NextGPTConfig:
+        """Builds from plain values; an unknown field is refused by name."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"Unknown configuration field {unknown[0]!r}: remove it or fix it.")
+        values = copy.deepcopy(values)  # a change of one configuration must not reach a preset
+        if isinstance(values.get("output_projection"), dict):
+            values["output_projection"] = OutputProjectionConfig(**values["output_projection"])
+        if isinstance(values.get("lora"), dict):
+            lora = dict(values["lora"])
+            lora["targets"] = tuple(lora.get("targets", LoraSettings.targets))
+            values["lora"] = LoraSettings(**lora)
+        return cls(**values)
+
+    def settings_of(self, modality: str) -> dict[str, Any]:
+        """What a decoder is told: the hub id's defaults, below its folder's, below ours."""
+        name = self.decoders[modality]
+        defaults = DECODER_SETTINGS.get(name, {})
+        if defaults:
+            path = locate(name) / SETTINGS_FILE
+            own = json.loads(path.read_text()) if path.is_file() else {}
+            defaults = {key: value for key, value in defaults.items() if key not in own}
+        return {**defaults, **self.decoder_settings.get(modality, {})}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that `from_dict` reads back."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+# Short names of language models, with the prompt they were tuned on where their tokenizer cannot
+# say it. Vicuna v0 was released as a difference to LLaMA: its user merges both into that folder.
+LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
+    "vicuna-7b-v1.5": {"llm": "lmsys/vicuna-7b-v1.5", "chat_format": "vicuna-v1"},
+    "vicuna-7b-v0": {"llm": "vicuna-7b-v0", "chat_format": "vicuna-v0"},
+    "tinyllama-1.1b-chat": {"llm": "TinyLlama/TinyLlama-1.1B-Chat-v1.0"},
+    "qwen3-0.6b": {"llm": "Qwen/Qwen3-0.6B"},
+    "smollm2-360m": {"llm": "HuggingFaceTB/SmolLM2-360M-Instruct"},
+}
+
+STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+
+# What public decoders want and their folders do not say, by hub id. Distilled ones take few steps
+# and no guidance; Zeroscope's UNet states another size than the one it was tuned for.
+DECODER_SETTINGS: dict[str, dict[str, Any]] = {
+    "stabilityai/sd-turbo": {"num_inference_steps": 2, "guidance_scale": 1.0},
+    "cerspense/zeroscope_v2_576w": {"width": 576, "height": 320, "frames": 24, "fps": 8},
+    "ByteDance/AnimateDiff-Lightning": {
+        "base": STABLE_DIFFUSION,
+        "num_inference_steps": 4,
+        "guidance_scale": 1.0,
+        "frames": 16,
+        "fps": 8,
+    },
+    **{
+        f"cvssp/audioldm-{size}": {"audio_length_in_s": 10.0}
+        for size in ("s-full-v2", "m-full", "l-full")
+    },
+}
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "lite": {
+        "encoder": "lite/encoder",
+        "llm": "lite/llm",
+        "decoders": {name: f"lite/{name}" for name in MODALITIES},
+        "conditions": {"image": [24, 128], "audio": [1, 128], "video": [24, 128]},
+        "input_tokens": 8,
+        "output_projection": {"hidden": 160, "layers": 2, "feed_forward": 320, "dropout": 0.0},
+        "lora": {"rank": 16, "alpha": 32, "dropout": 0.0},
+    },
+    "colab": {
+        "encoder": "nielsr/imagebind-huge",
+        "llm": "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+        "decoders": {
+            "image": STABLE_DIFFUSION,
+            "audio": "cvssp/audioldm-s-full-v2",
+            "video": "ByteDance/AnimateDiff-Lightning",
+        },
+        "conditions": {"image": [77, 768], "audio": [1, 512], "video": [77, 768]},
+        "precision": "auto",
+        "offload": True,
+    },
+    "paper": {
+        "encoder": "nielsr/imagebind-huge",
+        "llm": "lmsys/vicuna-7b-v1.5",
+        "precision": "auto",
+        "decoders": {
+            "image": STABLE_DIFFUSION,
+            "audio": "cvssp/audioldm-l-full",
+            "video": "cerspense/zeroscope_v2_576w",
+        },
+        "conditions": {"image": [77, 768], "audio": [1, 512], "video": [77, 1024]},
+    },
+}
+
+
+def _check_choice(field_name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuses a value that a field of a configuration cannot have, naming both."""
+    if value not in choices:
+        raise ValueError(
+            f"Configuration field {field_name!r} is {value!r}: use one of {', '.join(choices)}."
+        )
+
+
+def folder_name(name: str) -> str:
+    """The folder of a hub id inside a folder of checkpoints."""
+    return name.replace("/", "--")
+
+
+def locate(name: str) -> Path:
+    """The folder (of an encoder perhaps the file) that a component name stands for.
+
+    A hub id is looked for in the folder that the environment variable NEXTGPT_LITE_CHECKPOINTS
+    names, where `nextgpt-lite download` has put it; nothing is fetched behind the user's back.
+
+    Raises:
+        FileNotFoundError: naming the component and what to do, when it is not on this machine.
+    """
+    if name.startswith("lite/"):
+        folder = WEIGHTS / name
+        if not folder.is_dir():
+            part = name.removeprefix("lite/")
+            raise FileNotFoundError(
+                f"The lite part {part!r} is missing from {WEIGHTS}: reinstall the package or "
+                f"train it with `nextgpt-lite pretrain --part {part}`."
+            )
+        return folder
+    places = [Path(name).expanduser()]
+    if checkpoints := os.environ.get(CHECKPOINTS):
+        places.append(Path(checkpoints).expanduser() / folder_name(name))
+    for place in places:
+        if place.exists():
+            return place
+    raise FileNotFoundError(
+        f"No folder {name!r} on this machine: run `nextgpt-lite download` and set {CHECKPOINTS} "
+        f"to its output, or give a folder (nothing is fetched behind your back)."
+    )

@@ -1,0 +1,243 @@
+"""Messages to token ids and back: chat templates, gaps for media, signal blocks.
+
+Knows: where each media item and each signal block sits in a token sequence, and which tokens are
+trained on. Leaves to others: what media look like, embeddings, generation.
+
+A media item in a user turn becomes its open marker, a gap of K positions, and its close marker; a
+media part in an assistant turn becomes its modality's signal block, whatever was painted from it.
+Any chat template of transformers works: replies are found by rendering them once more, marked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase as Tokenizer
+
+from nextgpt_lite.model.losses import IGNORE
+from nextgpt_lite.model.modality import MODALITIES
+
+Message = dict[str, Any]
+Spans = list[tuple[int, int]]  # from and to in a text
+_SLOT = re.compile("\ue000(\\d+)\ue001")  # private-use characters: no tokenizer gives them meaning
+
+
+@dataclass
+class MediaSlot:
+    """A gap of K positions from `start`, to be filled with the projection of `part`'s media."""
+
+    start: int
+    part: dict[str, Any]
+
+
+@dataclass
+class SignalSlot:
+    """A signal block from `start`; `caption` is the text whose condition it should produce.
+
+    `part` is the message part it stands for, with the medium where there is one.
+    """
+
+    start: int
+    modality: str
+    caption: str | None
+    part: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Encoded:
+    """One conversation as ids. `labels` equal `ids` where a token is trained on, else -100."""
+
+    ids: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    media: list[MediaSlot] = field(default_factory=list)
+    signals: list[SignalSlot] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def content_parts(message: Message) -> list[dict[str, Any]]:
+    """The parts of a message; a plain string is one text part.
+
+    Raises:
+        ValueError: naming the field that is wrong.
+    """
+    if message.get("role") not in ("user", "assistant"):
+        raise ValueError(f"Message role is {message.get('role')!r}: use 'user' or 'assistant'.")
+    content = message.get("content")
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if not isinstance(content, list):
+        raise ValueError("Message field 'content' must be a string or a list of parts.")
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind != "text" and kind not in MODALITIES:
+            names = ", ".join(("text", *MODALITIES))
+            raise ValueError(f"Message part type is {kind!r}: use one of {names}.")
+        if kind == "text" and not isinstance(part.get("text"), str):
+            raise ValueError("Message part of type 'text' lacks the field 'text'.")
+    return content
+
+
+class Conversation:
+    """Encodes messages for one tokenizer.
+
+    Args:
+        tokenizer: with a chat template, the new tokens already added.
+        signal_ids: ids of each modality's block.
+        input_tokens: K, the positions one media item takes.
+        messenger: "caption" writes a part's caption between two marks instead of signal tokens.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        signal_ids: dict[str, list[int]],
+        input_tokens: int,
+        messenger: str = "signal",
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.signal_ids = signal_ids
+        self.input_tokens = input_tokens
+        self.messenger = messenger
+        special = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, special)) or "(?!)")
+
+    def encode(self, messages: Sequence[Message], *, reply_follows: bool = False) -> Encoded:
+        """Ids, labels and slots of a conversation.
+
+        Args:
+            messages: user and assistant turns in order.
+            reply_follows: ends with the template's prompt for a reply; nothing is trained on.
+        """
+        slots: list[dict[str, Any]] = []
+        flat = [
+            {"role": message["role"], "content": self._flatten(message, slots)}
+            for message in messages
+            if content_parts(message) is not None
+        ]
+        text = self.render(flat, reply_follows)
+        replies = [] if reply_follows else self._reply_spans(flat, text)
+        encoded, at = Encoded(), 0
+        for slot in _SLOT.finditer(text):
+            self._encode_words(text[at : slot.start()], at, replies, encoded)
+            self._encode_slot(slots[int(slot[1])], _within(slot.start(), replies), encoded)
+            at = slot.end()
+        self._encode_words(text[at:], at, replies, encoded)
+        return encoded
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids that hold no signal tokens; markers and end tokens are left out."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+    def _flatten(self, message: Message, slots: list[dict[str, Any]]) -> str:
+        """One string with a numbered slot for each media part."""
+        text = ""
+        for part in content_parts(message):
+            if part["type"] == "text":
+                piece = self.harmless(part["text"].strip())
+                text += (" " if text and piece else "") + piece
+                continue
+            slot = f"\ue000{len(slots)}\ue001"
+            slots.append({**part, "role": message["role"]})
+            if message["role"] == "user":
+                row = MODALITIES[part["type"]]
+                text += (" " if text else "") + row.open + slot + row.close
+            else:
+                text += slot  # glued to the words: no space has to be predicted before a block
+        return text
+
+    def harmless(self, text: str) -> str:
+        """Special tokens typed by a person are words, not commands."""
+        text = text.replace("\ue000", "").replace("\ue001", "")
+        return self._special.sub(lambda found: " ".join(found.group()), text)
+
+    def render(self, messages: list[Message], reply_follows: bool) -> str:
+        """Messages whose content is a string, laid out by the chat template."""
+        return str(
+            self.tokenizer.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=reply_follows,
+                enable_thinking=False,  # Qwen3's: replies begin at once, in training as in use
+            )
+        )
+
+    def _reply_spans(self, messages: list[Message], text: str) -> Spans:
+        """Where replies stand in the rendered text: their words, and what ends them.
+
+        Each reply is marked and the text rendered once more, so that a template may treat its last
+        turn in a way of its own, as Qwen3's does.
+        """
+        replies = [message for message in messages if message["role"] == "assistant"]
+        if not replies:
+            return []
+        marked = [
+            {**m, "content": f"\ue002{m['content']}\ue003"} if m["role"] == "assistant" else m
+            for m in messages
+        ]
+        pieces = re.split("\ue002|\ue003", self.render(marked, False))
+        if "".join(pieces) != text or len(pieces) != 2 * len(replies) + 1:
+            raise ValueError(
+                "The tokenizer's chat template leaves out or rewrites replies, so they cannot be "
+                "found in it: give the tokenizer a template that keeps them."
+            )
+        prompt, end = self._prompt_and_end()
+        spans, at = [], 0
+        for before, reply, after in zip(pieces[::2], pieces[1::2], pieces[2::2], strict=False):
+            start, stop = at + len(before), at + len(before) + len(reply)
+            room = len(before) - len(before.rstrip(" "))  # a space between prompt and reply is its
+            start -= next((n for n in range(room + 1) if text[: start - n].endswith(prompt)), 0)
+            spans.append((start, stop + (len(end) if after.startswith(end) else 0)))
+            at = stop
+        return spans
+
+    def _prompt_and_end(self) -> tuple[str, str]:
+        """What the template writes to ask for a reply, and what it writes behind one."""
+        asked = [{"role": "user", "content": "\ue002"}]
+        said = [*asked, {"role": "assistant", "content": "\ue003"}]
+        without = self.render(asked, False)
+        return (
+            self.render(asked, True).removeprefix(without),
+            self.render(said, False).rpartition("\ue003")[2],
+        )
+
+    def _encode_words(self, text: str, start: int, replies: Spans, encoded: Encoded) -> None:
+        """Text without slots, cut into tokens as a whole, so that no reply is cut out of it."""
+        words = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        for token, (at, _) in zip(words["input_ids"], words["offset_mapping"], strict=True):
+            self._append(encoded, [token], _within(start + at, replies))
+
+    def _encode_slot(self, part: dict[str, Any], is_reply: bool, encoded: Encoded) -> None:
+        if part["role"] == "user":
+            encoded.media.append(MediaSlot(len(encoded), part))
+            self._append(encoded, [self.tokenizer.pad_token_id or 0] * self.input_tokens, False)
+            return
+        modality = part["type"]
+        if self.messenger == "caption":
+            self._append(encoded, self._caption(part), is_reply)
+            return
+        encoded.signals.append(SignalSlot(len(encoded), modality, part.get("caption"), part))
+        self._append(encoded, self.signal_ids[modality], is_reply)
+
+    def _caption(self, part: dict[str, Any]) -> list[int]:
+        if not part.get("caption"):
+            raise ValueError(
+                f"Message part of type {part['type']!r} in a reply lacks 'caption': this model's "
+                "messenger is the caption."
+            )
+        opening, closing = self.signal_ids[part["type"]]
+        words = self.harmless(part["caption"].strip())
+        return [opening, *self.tokenizer.encode(f" {words}", add_special_tokens=False), closing]
+
+    @staticmethod
+    def _append(encoded: Encoded, ids: list[int], trained: bool) -> None:
+        encoded.ids += ids
+        encoded.labels += ids if trained else [IGNORE] * len(ids)
+
+
+def _within(position: int, spans: Spans) -> bool:
+    return any(start <= position < end for start, end in spans)

@@ -1,0 +1,533 @@
+"""NExT-GPT: encoder, input projection, LLM, output projections, decoders (paper section 3).
+
+Knows: how the parts join in training (`loss`) and in a checkpoint. Leaves to others: the token
+loop (`generation`), conversations (`chat`), what learns when (`training.stages`).
+
+Letters: B batch, S sequence, D LLM width, M media items, E encoder width, K input tokens per item,
+X signal blocks, N signal tokens, L condition length, C condition width.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from nextgpt_lite.checkpoints.catalogue import warn_of_licences
+from nextgpt_lite.decoders import condition_shape, load_decoder
+from nextgpt_lite.decoders.base import Decoder
+from nextgpt_lite.encoders import Encoder, encoder_width
+from nextgpt_lite.media import load
+from nextgpt_lite.model.batch import Batch, SignalTargets
+from nextgpt_lite.model.config import PROFILES, NextGPTConfig, locate
+from nextgpt_lite.model.conversation import Conversation
+from nextgpt_lite.model.generation import SignalBlock
+from nextgpt_lite.model.llm import LanguageModel
+from nextgpt_lite.model.losses import (
+    IGNORE,
+    TINY,
+    Divisors,
+    Losses,
+    condition_distance,
+    token_losses,
+)
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.prefix import read_after_prefix
+from nextgpt_lite.model.projections import InputProjection, output_projection
+from nextgpt_lite.model.sharding import cut_like, gathered
+from nextgpt_lite.reply import Event, Reply
+
+CONFIG_FILE = "config.json"
+PROJECTIONS_FILE = "projections.safetensors"
+ADAPTER_FILE = "adapter.safetensors"
+BASE_ROWS_FILE = "base_rows.safetensors"  # only in checkpoints that were converted
+
+
+class NextGPT(nn.Module):
+    """The whole model. Build it with `from_pretrained` or `from_config`.
+
+    Encoder and decoders are loaded when first needed: a text reply needs neither, and no more does
+    a run whose features were kept by an earlier one.
+
+    Args:
+        encoder: None loads that of the configuration at first use.
+    """
+
+    def __init__(self, config: NextGPTConfig, encoder: Encoder | None, llm: LanguageModel) -> None:
+        super().__init__()
+        self.config = config
+        self._given_encoder = encoder is not None
+        if encoder is None:
+            self.encoder_width = encoder_width(locate(config.encoder))
+        else:
+            self.encoder_width = encoder.width
+            self._modules["encoder"] = encoder.requires_grad_(False).eval()
+        self.llm = llm
+        self.input_projection = InputProjection(self.encoder_width, llm.width, config.input_tokens)
+        self.output_projections = nn.ModuleDict(
+            {
+                modality: output_projection(
+                    llm.width,
+                    config.signal_tokens[modality],
+                    length,
+                    width,
+                    config.output_projection,
+                )
+                for modality, (length, width) in config.conditions.items()
+                if config.messenger == "signal"
+            }
+        )
+        llm.signal_layer = check_layer(config.hidden_layer, llm.causal_lm.config.num_hidden_layers)
+        self.decoders = nn.ModuleDict()
+        self._loaded_decoders: set[str] = set()
+        self.conversation = Conversation(
+            llm.tokenizer, llm.signal_ids, config.input_tokens, config.messenger
+        )
+
+    @classmethod
+    def from_config(cls, config: NextGPTConfig, seed: int = 0, new: bool = True) -> NextGPT:
+        """Pretrained frozen parts with projections, LoRA and token rows still untrained.
+
+        Args:
+            config: what it is made of; `conditions` are read off those decoders that are here.
+            seed: of what is untrained.
+            new: False keeps `conditions` as they are, for weights that were trained for them.
+
+        Raises:
+            FileNotFoundError: naming a component that is not on this machine.
+        """
+        warn_of_licences(config)
+        config = with_found_conditions(config) if new else config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            llm = LanguageModel.from_pretrained(
+                locate(config.llm),
+                config.signal_tokens,
+                config.lora,
+                config.llm,
+                config.messenger,
+                dtype=resolve_precision(config.precision),
+                quantization=config.quantization,
+                chat_format=config.chat_format,
+            )
+            return cls(config, None, llm).eval()
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **changes: Any) -> NextGPT:
+        """Loads a trained model, or the frozen parts of a preset that nobody has trained yet.
+
+        Args:
+            name: "lite" (ships trained), the folder of a training run, "colab" or "paper".
+            changes: to fields of the preset: `llm="qwen3-0.6b"`, `precision="float16"`, ...
+
+        Raises:
+            FileNotFoundError: the folder or a component is missing.
+            ValueError: the checkpoint was trained on another base model or vocabulary, or it is
+                no preset that could be changed.
+        """
+        if name in PROFILES and name != "lite":
+            return cls.from_config(NextGPTConfig.from_profile(str(name), **changes))
+        if changes:
+            raise ValueError(
+                f"{name} is trained, so its {min(changes)} cannot be changed: change a preset "
+                "('colab' or 'paper') and train it."
+            )
+        folder = locate("lite/nextgpt" if name == "lite" else str(name))
+        path = folder / CONFIG_FILE
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: give a folder that a training run wrote.")
+        saved = json.loads(path.read_text())
+        model = cls.from_config(NextGPTConfig.from_dict(saved["config"]), new=False)
+        model.load_trained(folder)
+        return model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.input_projection.linear.weight.device
+
+    @property
+    def encoder(self) -> Encoder:
+        """The frozen encoder, loaded once and kept."""
+        if "encoder" not in self._modules:
+            encoder = Encoder.from_pretrained(
+                locate(self.config.encoder),
+                dtype=resolve_precision(self.config.precision),
+                official=self.config.official_encoder,
+            )
+            self._modules["encoder"] = encoder.to(self.device)
+        return self._modules["encoder"]  # type: ignore[return-value]
+
+    def frozen_folders(self, part: str) -> list[Path]:
+        """What the encoder, or the decoder of a modality, is loaded from; empty if it was given."""
+        if part == "encoder":
+            return [] if self._given_encoder else [locate(self.config.encoder)]
+        if part in self.decoders and part not in self._loaded_decoders:
+            return []
+        settings = self.config.settings_of(part)
+        base = [locate(settings["base"])] if "base" in settings else []
+        return [locate(self.config.decoders[part]), *base]
+
+    def decoder(self, modality: str) -> Decoder:
+        """The frozen decoder of a modality, loaded once and kept.
+
+        Raises:
+            ValueError: its condition has another shape than the output projection gives.
+        """
+        if modality not in self.decoders:
+            name = self.config.decoders[modality]
+            decoder = load_decoder(
+                modality,
+                locate(name),
+                self.config.settings_of(modality),
+                dtype=resolve_precision(self.config.precision),
+            )
+            shape = [decoder.condition_length, decoder.condition_width]
+            if shape != list(self.config.conditions[modality]):
+                raise ValueError(
+                    f"The {modality} decoder {name!r} reads a condition of {shape}, but the output "
+                    f"projection gives {list(self.config.conditions[modality])}: set "
+                    f"conditions[{modality!r}] in the configuration and train stage 2 again."
+                )
+            if not self.config.text_encoders:
+                decoder.drop_text_encoder()
+            self.decoders[modality] = decoder if self.config.offload else decoder.to(self.device)
+            self._loaded_decoders.add(modality)
+        if self.config.offload:
+            for other, part in self.decoders.items():
+                part.to(self.device if other == modality else "cpu")
+        return self.decoders[modality]  # type: ignore[return-value]
+
+    def splice(self, embeddings: Tensor, rows: Tensor, starts: Tensor, features: Tensor) -> Tensor:
+        """Puts projected media into their gaps.
+
+        Args:
+            embeddings: (B, S, D) of the token ids.
+            rows, starts: (M,) conversation and first position of each gap.
+            features: (M, E) encoder embeddings.
+        """
+        projected = self.input_projection(features)  # (M, K, D)
+        columns = starts[:, None] + torch.arange(projected.shape[1], device=starts.device)  # (M, K)
+        where = (rows[:, None].expand_as(columns), columns)
+        return embeddings.index_put(where, projected.to(embeddings.dtype))
+
+    def project(self, modality: str, hidden: Tensor, embedding: Tensor) -> Tensor:
+        """Signal tokens (X, N, D), twice, to a decoder's condition (X, L, C)."""
+        projection = self.output_projections[modality]
+        dtype = next(projection.parameters()).dtype  # float32, whatever the frozen LLM has
+        condition: Tensor = projection(hidden.to(dtype), embedding.to(dtype))
+        return condition
+
+    def condition(self, block: SignalBlock) -> Tensor:
+        """(1, L, C) what the decoder reads of a block, or of a caption that is the messenger."""
+        if self.config.messenger == "caption":
+            caption = self.conversation.decode(block.ids).strip()
+            return self.decoder(block.modality).encode_text([caption])
+        return self.project(block.modality, block.hidden[None], block.embedding[None])
+
+    def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Puts a batch through the LLM: (token embeddings, last hidden states), (B, S, D) each."""
+        token_embeddings = self.llm.embed(batch.ids)  # (B, S, D)
+        embeddings = self.splice(
+            token_embeddings, batch.media_rows, batch.media_starts, batch.media_features
+        )
+        if batch.positions is None and self.prefixes_frozen and torch.is_grad_enabled():
+            return token_embeddings, self._read_after_prefix(batch, embeddings)
+        mask = batch.attention_mask if batch.positions is None else None
+        return token_embeddings, self.llm.hidden(embeddings, mask, positions=batch.positions)
+
+    @property
+    def prefixes_frozen(self) -> bool:
+        """Whether nothing learns that reaches a position before the first signal token."""
+        lm = self.llm.causal_lm
+        if self.llm.signal_layer != -1:
+            return False  # another layer's states are not put together again
+        if lm.config._attn_implementation not in ("sdpa", "eager") or any(
+            getattr(module, "gradient_checkpointing", False) for module in lm.modules()
+        ):
+            return False  # reading in two parts needs a mask of its own and a cache
+        learning = (name for name, p in self.named_parameters() if p.requires_grad)
+        return not any("lora_" in name or name.startswith("input_") for name in learning)
+
+    def _read_after_prefix(self, batch: Batch, embeddings: Tensor) -> Tensor:
+        """(B, S, D) as `read`, the frozen beginnings of rows apart (see `prefix`)."""
+        lengths = batch.attention_mask.sum(1).tolist()
+        learns = torch.isin(batch.ids, torch.tensor(self.llm.new_ids, device=batch.ids.device))
+        firsts, keys, with_media = [], [], set(batch.media_rows.tolist())
+        for row, length in enumerate(lengths):
+            at = learns[row, :length].nonzero()[:1, 0].tolist()
+            firsts.append(max(1, *at) if at else length)
+            beginning = tuple(batch.ids[row, : firsts[-1]].tolist())
+            keys.append((beginning, row if row in with_media else None))
+        return read_after_prefix(self.llm, embeddings, lengths, firsts, keys)
+
+    def loss(self, batch: Batch, divisors: Divisors | None = None) -> Losses:
+        """Cross-entropy on words and signal tokens, distance of projected blocks to conditions.
+
+        Args:
+            batch: conversations, or one process's share of them.
+            divisors: of the whole batch when this is a share (see `Divisors`).
+        """
+        divisors = divisors or batch.divisors()
+        with self.llm.tapped() as tapped:
+            token_embeddings, hidden = self.read(batch)  # (B, S, D) each
+        states = tapped[0] if tapped else hidden  # (B, S, D) of the layer that is projected
+        targets = batch.labels[:, 1:]  # (B, S-1), position p predicts the token at p + 1
+        trained = targets != IGNORE
+        signal_ids = torch.tensor(list(self.llm.all_signal_ids), device=targets.device)
+        wanted = targets[trained]  # (P,)
+        errors = self.llm.errors(hidden[:, :-1][trained], wanted)  # none for untrained positions
+        text, signal = token_losses(errors, wanted, signal_ids, divisors.positions)
+        condition = hidden.new_zeros((), dtype=torch.float32)
+        every = divisors.blocks.sum().clamp_min(TINY)
+        sizes = dict(zip(MODALITIES, divisors.sizes(), strict=True))
+        for modality in self.output_projections:
+            target = batch.signals.get(modality) or self._no_blocks(modality)
+            if target is None:
+                continue
+            offsets = torch.arange(len(self.llm.signal_ids[modality]), device=hidden.device)
+            where = (target.rows[:, None], target.starts[:, None] + offsets)  # (X, N)
+            projected = self.project(modality, states[where], token_embeddings[where]).float()
+            condition = condition + condition_distance(
+                projected, target.conditions.float(), sizes[modality], every, self.config.distance
+            )
+            if target.latents is not None:
+                errors = self.decoder(modality).denoising_errors(projected, target.latents)  # (X,)
+                condition = condition + self.config.denoising * errors.sum() / every
+        return Losses(text + signal + condition, text, signal, condition)
+
+    def _no_blocks(self, modality: str) -> SignalTargets | None:
+        """Targets of a learning projection that a batch has no block for.
+
+        It runs all the same, on nothing, and gets a zero gradient: processes that wait for each
+        other's gradients must all wait for the same ones.
+        """
+        projection = self.output_projections[modality]
+        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        if alone or not any(parameter.requires_grad for parameter in projection.parameters()):
+            return None
+        nowhere = torch.zeros(0, dtype=torch.long, device=self.device)
+        shape = self.config.conditions[modality]
+        return SignalTargets(nowhere, nowhere, torch.zeros(0, *shape, device=self.device))
+
+    def forward(self, batch: Batch, divisors: Divisors | None = None) -> Losses:
+        """`loss`, under the name that accelerate and DDP call."""
+        return self.loss(batch, divisors)
+
+    def chat(
+        self,
+        message: str | Sequence[dict[str, Any]],
+        *,
+        stream: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Messages in, a `Reply` out; with `stream=True` an iterator of `Event`s.
+
+        See `nextgpt_lite.chat.events` for the options (`images`, `audios`, `videos`, `seed`,
+        `output_modalities`, `num_inference_steps`, `guidance_scale`, sampling); its `progress` is
+        `stream` here.
+        """
+        from nextgpt_lite.chat import events  # `chat` needs this class, for its types
+
+        happenings: Iterator[Event] = events(self, message, progress=stream, **options)
+        if stream:
+            return happenings
+        reply: Reply | None = None
+        for event in happenings:
+            reply = event.reply
+        return reply
+
+    def edit(
+        self,
+        modality: str,
+        medium: Any,
+        words: str,
+        *,
+        messenger: str = "signals",
+        mask: Any = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> Any:
+        """A medium changed as words say, from its own latents (the paper's Tables 8 to 10).
+
+        Args:
+            medium: a file, PIL image, `Audio` or `Video`.
+            words: for "signals" an instruction ("Make it blue."), read together with the medium by
+                the LLM, whose signal tokens condition the decoder; for "caption" a description of
+                the result, read by the decoder's own text encoder.
+            messenger: "signals" or "caption".
+            mask: where it may change, as `Decoder.edit` says.
+            options: `strength`, `num_inference_steps`, `guidance_scale`, `callback` of it.
+
+        Raises:
+            MediaError: the file cannot be read.
+            ValueError: there is no such messenger, or an option does not fit.
+        """
+        from nextgpt_lite.chat import signal_condition  # `chat` needs this class, for its types
+
+        if isinstance(medium, str | Path):
+            medium = load(modality, medium)
+        if messenger == "signals":
+            condition = signal_condition(self, words, modality, [medium])[None]  # (1, L, C)
+        elif messenger == "caption":
+            condition = self.decoder(modality).encode_text([words])
+        else:
+            raise ValueError(f"messenger is {messenger!r}: use 'signals' or 'caption'.")
+        return self.decoder(modality).edit(
+            [medium],
+            condition,
+            masks=None if mask is None else [mask],
+            generator=torch.Generator().manual_seed(seed),
+            **options,
+        )[0]
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        dtype: torch.dtype | None = None,
+        *,
+        is_main_process: bool = True,
+    ) -> None:
+        """Writes what was trained: configuration, projections, LoRA and token rows.
+
+        Frozen parts are named, with the base LLM's fingerprint, not copied. Of several processes
+        every one must call, for a sharded model is gathered, and only the main one writes.
+        """
+        adapter, projections = (_plain(state, dtype) for state in self._trained_state())
+        if not is_main_process:
+            return
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        values = {
+            "config": self.config.to_dict(),
+            "base": self.llm.base,
+            "signal_ids": self.llm.signal_ids,
+            "new_ids": self.llm.new_ids,
+        }
+        (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
+        save_file(projections, folder / PROJECTIONS_FILE)
+        save_file(adapter, folder / ADAPTER_FILE)
+        if rows := _plain(self.llm.base_rows(), dtype):
+            save_file(rows, folder / BASE_ROWS_FILE)
+
+    def load_trained(self, folder: str | Path) -> None:
+        """Loads what `save_pretrained` wrote into this model.
+
+        Raises:
+            ValueError: naming what differs, when it was trained on another base model.
+        """
+        folder = Path(folder)
+        saved = json.loads((folder / CONFIG_FILE).read_text())
+        ours = {"base": self.llm.base, "signal_ids": self.llm.signal_ids}
+        for name, mine in ours.items():
+            theirs = saved.get(name)
+            if name == "base":  # the same base may lie in another folder
+                mine, theirs = ({k: v for k, v in d.items() if k != "name"} for d in (mine, theirs))
+            if "absent" in saved:  # converted: some fields could not be known
+                theirs = mine if theirs is None else {**mine, **_known(theirs)}
+            if mine != theirs:
+                raise ValueError(
+                    f"{folder / CONFIG_FILE}: field {name!r} is {theirs}, this model has {mine}; "
+                    f"load it with the base model {saved['base']['name']!r} it was trained on."
+                )
+        absent = tuple(saved.get("absent", ()))
+        adapter, projections = (
+            {k: v for k, v in state.items() if not any(part in k for part in absent)}
+            for state in self._trained_state()
+        )
+        given = {
+            **_check(folder / PROJECTIONS_FILE, projections),
+            **_check(folder / ADAPTER_FILE, adapter),
+        }
+        self.load_state_dict(_cut(given, projections), strict=False)
+        set_peft_model_state_dict(self.llm.peft, _cut(given, adapter))
+        if (folder / BASE_ROWS_FILE).is_file():
+            self.llm.lay_over(load_file(folder / BASE_ROWS_FILE))
+
+    def _trained_state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(LoRA and token rows, both projections), by name."""
+        adapter = get_peft_model_state_dict(self.llm.peft, save_embedding_layers=False)
+        projections = {
+            name: value
+            for name, value in self.state_dict().items()
+            if name.startswith(("input_projection.", "output_projections."))
+        }
+        return adapter, projections
+
+
+def resolve_precision(name: str) -> torch.dtype:
+    """The number format of frozen parts on this machine; "auto" as `NextGPTConfig` says.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    if name == "auto":
+        if not torch.cuda.is_available():
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in formats:
+        raise ValueError(f"precision is {name!r}: use 'auto' or one of {', '.join(formats)}.")
+    return formats[name]
+
+
+def with_found_conditions(config: NextGPTConfig) -> NextGPTConfig:
+    """The configuration with the condition shapes of those decoders that are on this machine."""
+    found = dict(config.conditions)
+    for modality, name in config.decoders.items():
+        try:
+            folder = locate(name)
+        except FileNotFoundError:  # it will be asked for when it is needed, and no sooner
+            continue
+        found[modality] = condition_shape(modality, folder, config.settings_of(modality))
+    return replace(config, conditions=found)
+
+
+def check_layer(layer: int, count: int) -> int:
+    """`hidden_layer` from 0 on, or -1 for the last of an LLM with `count` blocks.
+
+    Raises:
+        ValueError: the LLM has no such layer.
+    """
+    if not -count - 1 <= layer <= count:
+        raise ValueError(
+            f"Configuration field 'hidden_layer' is {layer}: this language model has "
+            f"{count} blocks, so use 0 to {count}, or -1 for the last."
+        )
+    return -1 if layer in (-1, count) else layer % (count + 1)
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _plain(state: dict[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
+    return {
+        name: gathered(value).detach().cpu().to(dtype).contiguous() for name, value in state.items()
+    }
+
+
+def _cut(given: dict[str, Tensor], ours: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: cut_like(given[name], value) for name, value in ours.items()}
+
+
+def _check(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file, refused in one sentence unless names and shapes fit."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: give a folder that a training run wrote.")
+    given = {name: value.float() for name, value in load_file(path).items()}
+    for name in sorted(set(expected) | set(given)):
+        shapes = [list(d[name].shape) if name in d else None for d in (given, expected)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{path}: tensor {name!r} has shape {shapes[0]}, expected {shapes[1]}; "
+                "the checkpoint and its config.json do not belong together."
+            )
+    return given

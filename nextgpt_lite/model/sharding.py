@@ -1,0 +1,45 @@
+"""One model cut over several processes (FSDP2), and its tensors made whole again.
+
+Knows: which modules are cut, and both ways between a cut tensor and a whole one. Leaves to others:
+what is saved (`model`, `training.checkpoint`) and every step (`training.loop`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+if TYPE_CHECKING:
+    from nextgpt_lite.model.nextgpt import NextGPT
+
+
+def shard(model: NextGPT) -> None:
+    """Cuts the LLM, layer by layer, and the projections over all processes, in place.
+
+    Encoder and decoders stay whole: they are frozen and work outside of the wrapped call.
+    """
+    processes = torch.distributed.get_world_size()
+    mesh = init_device_mesh(model.device.type, (processes,))
+    whole = {
+        p for name, p in model.named_parameters() if name.startswith(("encoder.", "decoders."))
+    }
+    for layer in model.llm.causal_lm.get_decoder().layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh, ignored_params=whole)
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    """The whole of a tensor; every process must ask when it is cut."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def cut_like(tensor: Tensor, model: Tensor) -> Tensor:
+    """A whole tensor cut in the way `model` is."""
+    if not isinstance(model, DTensor):
+        return tensor
+    return distribute_tensor(tensor.to(model.device), model.device_mesh, model.placements)

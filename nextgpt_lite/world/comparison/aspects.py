@@ -1,0 +1,146 @@
+"""What an answer is worth, in the three aspects of the paper's Table 14, 0 to 100 each.
+
+Knows: the definitions below. Leaves to others: what is in a medium (`world.verify`), features
+(`metrics.features`), means and intervals (`evaluation.statistics`).
+
+The paper asked five people whether "text + image accurately responded to the input instructions",
+whether "the images adhered to the input instructions", and which "exhibited the highest quality".
+Here verifiers of the lite world answer, and so can be computed again by anyone:
+
+- **instruction following**: the share of what was asked that came. Each wanted medium counts the
+  share of its scene's attributes (kind, colour, size, count, relation, place; times and pitch;
+  motion) that the verifier finds in it, and whether the reply's words tell no other scene; 0 if it
+  is missing. Media that nobody asked for count as 0. Where words alone are wanted: 100 if no
+  medium came.
+- **rationality**: all or nothing. 100 if exactly the wanted media came and each shows its scene
+  with every attribute right and nothing else in it. Where words alone are wanted: 100 if they are
+  the true answer.
+- **quality**: how well the media are made, whatever was asked for. 0 where the verifier cannot read
+  a medium (nothing in it, or something that is no thing of the world); else its feature distance
+  (1 minus cosine, frozen encoder) from a true render of what it was read to show, on a scale where
+  two renders of one scene are 100 and renders of two scenes are 0. A wanted medium that is missing
+  counts as 0; where words alone are wanted there is none (NaN).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nextgpt_lite.evaluation.baselines.answer import Answer
+from nextgpt_lite.evaluation.metrics.features import Features
+from nextgpt_lite.world.comparison.instructions import Instruction
+from nextgpt_lite.world.describe import parse
+from nextgpt_lite.world.dialogue.parts import modality_of
+from nextgpt_lite.world.hear import Heard
+from nextgpt_lite.world.judge import sample_scene
+from nextgpt_lite.world.render import render
+from nextgpt_lite.world.scene import MAX_TIMES, Clip, Group, Picture, Scene, Sound, Split
+from nextgpt_lite.world.see import ClipReading, PictureReading
+from nextgpt_lite.world.verdict import Verdict
+from nextgpt_lite.world.verify import verify
+
+ASPECTS = ("following", "rationality", "quality")
+SCALE = 24  # true renders of a modality that set the scale of quality, half of them held out
+MOST_THINGS = 9  # that a picture can be rendered with
+_LEADS = re.compile(r"^(Here (is|are)|Listen:|Watch:) ")
+
+
+class Worth(NamedTuple):
+    """The three aspects of one answer, 0 to 100; NaN where an aspect does not apply."""
+
+    following: float
+    rationality: float
+    quality: float
+
+
+class Judge:
+    """Judges answers by the world's verifiers and one frozen encoder.
+
+    Args:
+        features: of the encoder in whose space quality is measured.
+        seed: of the renders that set the scale.
+    """
+
+    def __init__(self, features: Features, seed: int = 0) -> None:
+        self.features, self.seed = features, seed
+        self._scales: dict[str, tuple[float, float]] = {}
+
+    def worth(self, instruction: Instruction, answer: Answer) -> Worth:
+        """What an answer is worth."""
+        given = list(answer.media)
+        if not instruction.wanted:
+            right = answer.reply.text.strip() == instruction.words.strip()
+            return Worth(100.0 * (not given), 100.0 * (right and not given), math.nan)
+        told = all(scene in instruction.wanted for scene in scenes_told(answer.reply.text))
+        shares, exact, made = [], [], []
+        for scene in instruction.wanted:
+            part = next((p for p in given if p["type"] == modality_of(scene)), None)
+            if part is None:
+                shares.append(0.0)
+                made.append(0.0)
+                continue
+            given.remove(part)
+            verdict = verify(scene, part["data"])
+            held = [*verdict.attributes.values(), told]
+            shares.append(sum(held) / len(held))
+            exact.append(verdict.correct)
+            made.append(self.quality(part["type"], part["data"], verdict))
+        shares += [0.0] * len(given)
+        whole = len(exact) == len(instruction.wanted) and all(exact) and not given
+        return Worth(100 * float(np.mean(shares)), 100.0 * whole, float(np.mean(made)))
+
+    def quality(self, modality: str, medium: Any, verdict: Verdict) -> float:
+        """How well a medium is made, 0 to 100."""
+        shown = scene_read(verdict.found)
+        if shown is None:
+            return 0.0
+        near, far = self._scale(modality)
+        distance = self._distances(modality, [medium], [render(shown, self.seed)])[0]
+        return 100 * min(1.0, max(0.0, (far - distance) / (far - near)))
+
+    def _distances(self, modality: str, first: list[Any], second: list[Any]) -> list[float]:
+        """1 minus the cosine of each pair, all encoded at once."""
+        vectors = self.features.media(modality, [*first, *second])  # (2 N, E)
+        return (1 - (vectors[: len(first)] * vectors[len(first) :]).sum(1)).tolist()
+
+    def _scale(self, modality: str) -> tuple[float, float]:
+        """Mean distances of two renders of one scene, and of renders of two scenes."""
+        if modality not in self._scales:
+            rng = Random(f"{self.seed}/{modality}")
+            splits: tuple[Split, ...] = ("train", "held_out")
+            scenes = [sample_scene(modality, rng, splits[i % 2]) for i in range(SCALE)]
+            media = [render(scene, self.seed + 1 + i) for i, scene in enumerate(scenes)]
+            read = [scene_read(verify(s, m).found) for s, m in zip(scenes, media, strict=True)]
+            again = [render(shown or s, self.seed) for shown, s in zip(read, scenes, strict=True)]
+            near = self._distances(modality, media, again)
+            far = self._distances(modality, media, [*again[1:], again[0]])
+            self._scales[modality] = float(np.mean(near)), float(np.mean(far))
+        return self._scales[modality]
+
+
+def scenes_told(text: str) -> list[Scene]:
+    """The scenes that sentences of a reply tell ("Here is a large red car."), as far as any do."""
+    sentences = re.split(r"(?<=[.?!])\s+", text)
+    found = (parse(_LEADS.sub("", words)) for words in sentences if _LEADS.match(words))
+    return [scene for scene in found if scene is not None]
+
+
+def scene_read(found: Any) -> Scene | None:
+    """The scene that a medium shows, as far as a reading tells; None if it cannot be rendered."""
+    match found:
+        case Heard(str(kind), times, str(pitch)) if times <= MAX_TIMES:
+            return Sound(kind, times, pitch)
+        case ClipReading(str(kind), str(colour), str(size), str(motion), str(place), True):
+            return Clip(kind, colour, motion, size, place)
+        case PictureReading(str(place), things, True) if 0 < len(things) <= MOST_THINGS:
+            counted = Counter((thing.kind, thing.colour, thing.size) for thing in things)
+            return Picture(
+                tuple(Group(*look, count) for look, count in counted.items()), None, place
+            )
+    return None

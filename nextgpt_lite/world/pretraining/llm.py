@@ -1,0 +1,194 @@
+"""The lite language model: a small Llama that knows the lite world and is then frozen.
+
+Knows: its size, its loss, how it is trained, exported and examined.
+Leaves to others: the conversations (`world.dialogue`), rows of ids (`llm_data`), the loop
+(`trainer`).
+"""
+
+from __future__ import annotations
+
+import copy
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import PreTrainedTokenizerBase as Tokenizer
+
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.world.describe import caption, paraphrase
+from nextgpt_lite.world.dialogue.corpus import RESTATE
+from nextgpt_lite.world.dialogue.parts import sentence
+from nextgpt_lite.world.dialogue.records import llm_corpus, sample_scene
+from nextgpt_lite.world.pretraining.llm_data import ROW, Batch, Reader, batches, embed
+from nextgpt_lite.world.pretraining.llm_scores import Scores, scores, table
+from nextgpt_lite.world.pretraining.tokenizers import llm_tokenizer
+from nextgpt_lite.world.pretraining.trainer import Pretrainer, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STEPS = 1800
+ROWS = 16  # a step
+RATE = 1.5e-3  # of both optimizers
+CAPTIONS = 0.12  # share of conversations that are a caption in other words
+TOKENIZER_CONVERSATIONS = 20_000
+
+
+CARD = """# Lite language model
+
+A Llama of {size:.2f} M parameters (width 256, 6 layers, 4 heads, untied head, byte-level BPE of its
+own), trained by `nextgpt-lite pretrain --part llm` and then frozen. Apache-2.0.
+
+- Data: endless conversations of the lite world in words (`nextgpt_lite.world.dialogue`), media as
+  alt text between their markers; almost half of the alt texts become eight mixtures of word
+  embeddings with noise, so that projected vectors can be read later. No held-out wording was seen;
+  the (kind, colour) and (kind, count) pairs held out from pictures and clips are read of here.
+- Steps: {steps} of {ids} ids; {seconds:.0f} s on one shared thread of a CPU.
+- Loss: cross-entropy of what the assistant says.
+
+Exact answers, greedy, {count} questions each. Held-out wordings come with scenes that hold a pair
+never seen in a picture or clip.
+
+{table}
+"""
+
+
+def corpus(rng: Random) -> Iterator[list[dict[str, str]]]:
+    """Endless conversations: those of the world, and now and then a caption in other words."""
+    talk = llm_corpus(rng)
+    while True:
+        if rng.random() > CAPTIONS:
+            yield next(talk)
+            continue
+        scene = sample_scene(rng, rng.choice(tuple(MODALITIES)), "any")
+        wording = sentence(paraphrase(scene, rng))
+        if rng.random() < 0.4:  # words alone, as in the second stage
+            asked, answer = "", wording
+        else:
+            asked, answer = RESTATE + wording, sentence(caption(scene))
+        yield [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
+
+
+def build_tokenizer() -> Tokenizer:
+    """The tokenizer of the lite LLM; always the same for the same corpus."""
+
+    def words() -> Iterator[str]:
+        for messages in islice(corpus(Random(0)), TOKENIZER_CONVERSATIONS):
+            for asked, answer in zip(messages[::2], messages[1::2], strict=True):
+                yield f"USER: {asked['content']} ASSISTANT: {answer['content']}"
+
+    return llm_tokenizer(words())
+
+
+def build_model(tokenizer: Tokenizer) -> LlamaForCausalLM:
+    """An untrained model of about 5.3 M parameters."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=256,
+        intermediate_size=704,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        max_position_embeddings=1024,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=False,
+    )
+    return LlamaForCausalLM(config)
+
+
+def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    """Cross-entropy of what the assistant says; conversations in one row do not see each other."""
+    assert isinstance(model, LlamaForCausalLM)
+    batch = Batch(*(tensor.to(model.device) for tensor in batch))
+    same = batch.document[:, :, None] == batch.document[:, None, :]  # (B, S, S)
+    hidden = model.get_decoder()(
+        inputs_embeds=embed(model.get_input_embeddings().weight, batch, generator),
+        attention_mask=torch.where(same.tril(), 0.0, -1e4)[:, None],  # (B, 1, S, S)
+        position_ids=batch.position,
+        use_cache=False,
+    ).last_hidden_state  # (B, S, D)
+    said = batch.said[:, 1:]
+    logits = model.get_output_embeddings()(hidden[:, :-1][said])  # (P, V)
+    return {"words": F.cross_entropy(logits.float(), batch.ids[:, 1:][said])}
+
+
+def train(
+    output: str | Path,
+    steps: int = STEPS,
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    export_to: str | Path | None = None,
+    start: str | Path | None = None,
+) -> Scores:
+    """Trains the model in `output`, examines it, and writes it to `export_to` (`output`/export).
+
+    Args:
+        start: a model folder whose weights and tokenizer to go on with.
+
+    Returns:
+        the scores of `llm_scores.scores`.
+    """
+    output = Path(output)
+    trainer, tokenizer = _trainer(output, steps, seed, device, start)
+    trainer.run(resume)
+    return export(trainer, tokenizer, export_to or output / "export")
+
+
+def _trainer(
+    output: Path, steps: int, seed: int, device: str, start: str | Path | None = None
+) -> tuple[Pretrainer, Tokenizer]:
+    saved = output / "tokenizer"
+    if start is not None:
+        AutoTokenizer.from_pretrained(start, local_files_only=True).save_pretrained(saved)
+    elif not saved.is_dir():
+        build_tokenizer().save_pretrained(saved)
+    tokenizer = AutoTokenizer.from_pretrained(saved, local_files_only=True)
+    torch.manual_seed(seed)
+    if start is None:
+        model = build_model(tokenizer)
+    else:
+        model = LlamaForCausalLM.from_pretrained(start, local_files_only=True, dtype=torch.float32)
+    model.set_attn_implementation("eager")  # a quarter faster than sdpa on short rows on a CPU
+    recipe = Recipe(
+        steps, learning_rate=RATE, warmup=80, weight_decay=0.05, seed=seed, device=device
+    )
+    data = batches(Reader(tokenizer), corpus, ROWS)
+    blocks = model.get_decoder().layers
+    matrices = [p for p in blocks.parameters() if p.ndim == 2]
+    return Pretrainer(model, loss, data, output, recipe, muon=matrices), tokenizer
+
+
+def export(
+    trainer: Pretrainer, tokenizer: Tokenizer, folder: str | Path, count: int = 200
+) -> Scores:
+    """Writes the averaged weights as float16 with tokenizer and card.md; returns the scores.
+
+    The scores are those of the float16 weights, so that the card speaks of what is shipped.
+    """
+    folder = Path(folder)
+    model = trainer.average
+    assert isinstance(model, LlamaForCausalLM)
+    half = copy.deepcopy(model).half()
+    half.set_attn_implementation("sdpa")
+    half.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    found = scores(half.float().cpu().eval(), tokenizer, count)
+    size = sum(parameter.numel() for parameter in model.parameters())
+    (folder / "card.md").write_text(
+        CARD.format(
+            size=size / 1e6,
+            steps=trainer.step,
+            ids=ROWS * ROW,
+            seconds=trainer.seconds,
+            count=count,
+            table=table(found),
+        )
+    )
+    return found

@@ -1,0 +1,122 @@
+"""Examinations of what stages 1 and 2 taught: telling what media show, and making them.
+
+Knows: which questions are asked. Leaves to others: writing many replies at once (`replies`),
+prompts (`prompts`), what stage 3 taught (`dialogues`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+
+from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.reply import Reply
+from nextgpt_lite.world.describe import caption, tells
+from nextgpt_lite.world.dialogue.parts import assistant, telling, user
+from nextgpt_lite.world.dialogue.questions import ask
+from nextgpt_lite.world.dialogue.wordings import DESCRIBE, say
+from nextgpt_lite.world.judge import with_media
+from nextgpt_lite.world.scene import Scene, Split
+from nextgpt_lite.world.suite.decoders import gold_counted, gold_pairs
+from nextgpt_lite.world.suite.examination import Examiner, Found
+from nextgpt_lite.world.suite.prompts import NAMES, any_scene, counted, related
+from nextgpt_lite.world.suite.replies import Message, draft_all, told_conditions
+from nextgpt_lite.world.suite.rows import resampled, share
+
+# ---- stage 1
+
+QUESTIONS = (
+    ("image", "kind"), ("image", "colour"), ("image", "count"), ("image", "relation"),
+    ("audio", "kind"), ("audio", "times"), ("video", "kind"), ("video", "colour"),
+    ("video", "motion"),
+)  # fmt: skip
+
+
+def stage_1(examiner: Examiner) -> Found:
+    """Questions about new media and wishes to have them described, every word right."""
+    rows = []
+    for modality, about in QUESTIONS:
+        draw = related if about == "relation" else any_scene(modality)
+        asked = examiner.draws(f"ask/{modality}/{about}", partial(_question, draw, about))
+        replies = draft_all(examiner.model, [messages for messages, _ in asked])
+        right = [says(reply, answer) for reply, (_, answer) in zip(replies, asked, strict=True)]
+        rows.append(
+            share("after stage 1", f"{about} of a {NAMES[modality]}, asked", Score.of(right), 93)
+        )
+    splits: tuple[tuple[Split, str, float | None], ...] = (
+        ("train", "", 93), ("held_out", " with a held-out pair", None)
+    )  # fmt: skip
+    for split, words, bar in splits:
+        for modality in MODALITIES:
+            if modality == "audio" and split == "held_out":
+                continue  # no sound is held out
+            scenes = examiner.draws(f"describe/{modality}/{split}", any_scene(modality, split))
+            wish = DESCRIBE[modality]
+            asked_for = [
+                [with_media(user(say(wish, "train", Random(index)), scene))]
+                for index, scene in enumerate(scenes)
+            ]
+            replies = draft_all(examiner.model, asked_for)
+            right = [
+                tells(reply.text, scene) and not reply.media
+                for reply, scene in zip(replies, scenes, strict=True)
+            ]
+            measure = f"caption of a {NAMES[modality]}{words}"
+            rows.append(share("after stage 1", measure, Score.of(right), bar))
+    return Found(rows)
+
+
+def _question(
+    draw: Callable[[Random], Scene], about: str, rng: Random
+) -> tuple[list[Message], str]:
+    """A question of one subject about a new medium, and its answer."""
+    while True:
+        scene = draw(rng)
+        asked = ask(scene, rng, "train")
+        if asked.about == about:
+            return [with_media(user(asked.text, scene))], asked.answer
+
+
+def says(reply: Reply, answer: str) -> bool:
+    """Whether a reply is these words and no medium."""
+    return reply.text.strip() == answer.strip() and not reply.media
+
+
+# ---- stage 2
+
+
+def stage_2(examiner: Examiner) -> Found:
+    """Pictures from signal tokens behind a right reply, against pictures from the caption itself.
+
+    Both are made from the same seeds; the difference is that of the shares, in points.
+    """
+    alike, pairs = gold_counted(examiner), gold_pairs(examiner)
+    ours = [
+        examiner.decoded(scenes, told_conditions(examiner.model, [_told(s) for s in scenes]))
+        for scenes in (examiner.draws("counted", counted), examiner.draws("related", related))
+    ]
+    rows = []
+    for name in ("kind", "colour", "size", "count", "relation"):
+        golden = pairs if name == "relation" else [*alike, *pairs]
+        made = ours[1] if name == "relation" else [*ours[0], *ours[1]]
+        lost = [(g.holds(name), m.holds(name)) for g, m in zip(golden, made, strict=True)]
+        shares = [100 * Score.of(each).rate for each in zip(*lost, strict=True)]
+        note = f"{shares[1]:.1f} % against {shares[0]:.1f} %"
+        rows.append(
+            resampled(
+                "after stage 2", f"{name}, signal tokens behind the caption by", lost, _points, 3,
+                unit="points", at_most=True, note=note,
+            )
+        )  # fmt: skip
+    mixed = [result.tile() for each in zip(*ours, strict=True) for result in each]
+    return Found(rows, {"image_from_signal_tokens": mixed})
+
+
+def _told(scene: Scene) -> list[Message]:
+    return [user(f"Show me {caption(scene)}."), assistant(telling(scene), scene)]
+
+
+def _points(pairs: Sequence[tuple[bool, bool]]) -> float:
+    return 100 * sum(first - second for first, second in pairs) / len(pairs)

@@ -1,0 +1,100 @@
+"""Messages to ids: gaps, blocks and what is trained on."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from nextgpt_lite.model.conversation import Conversation
+from nextgpt_lite.model.losses import IGNORE
+from tests.tiny import tiny_config, tiny_llm
+
+PICTURE = {"type": "image", "data": Image.new("RGB", (8, 8))}
+LLM = tiny_llm(tiny_config())
+
+
+def conversation(input_tokens: int = 3) -> Conversation:
+    return Conversation(LLM.tokenizer, LLM.signal_ids, input_tokens)
+
+
+def dialogue() -> list[dict]:
+    return [
+        {"role": "user", "content": [PICTURE, {"type": "text", "text": "What do you hear?"},
+                                     {"type": "audio", "data": None}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "A dog barks twice."},
+                                          {"type": "image", "caption": "a dog"},
+                                          {"type": "text", "text": "How many?"},
+                                          {"type": "video", "caption": "a car"}]},
+        {"role": "user", "content": "Show me 7 apples"},
+        {"role": "assistant", "content": [{"type": "image", "caption": "apples"}]},
+    ]  # fmt: skip
+
+
+def names(ids: list[int]) -> list[str]:
+    return LLM.tokenizer.convert_ids_to_tokens(ids)
+
+
+@pytest.mark.parametrize("tokens", [1, 3])
+def test_every_item_has_its_own_gap_between_its_markers(tokens: int) -> None:
+    encoded = conversation(tokens).encode(dialogue())
+    assert [slot.part["type"] for slot in encoded.media] == ["image", "audio"]
+    for slot, (before, after) in zip(
+        encoded.media, [("<Img>", "</Img>"), ("<Aud>", "</Aud>")], strict=True
+    ):
+        around = names([encoded.ids[slot.start - 1], encoded.ids[slot.start + tokens]])
+        assert around == [before, after]
+        assert set(encoded.labels[slot.start : slot.start + tokens]) == {IGNORE}
+
+
+def test_every_block_is_whole_and_where_its_slot_says() -> None:
+    encoded = conversation().encode(dialogue())
+    assert [(s.modality, s.caption) for s in encoded.signals] == [
+        ("image", "a dog"), ("video", "a car"), ("image", "apples"),
+    ]  # fmt: skip
+    for slot in encoded.signals:
+        block = LLM.signal_ids[slot.modality]
+        assert encoded.ids[slot.start : slot.start + len(block)] == block
+        assert encoded.labels[slot.start : slot.start + len(block)] == block
+
+
+@pytest.mark.parametrize("tokens", [1, 8])
+def test_trained_on_are_the_replies_and_nothing_else(tokens: int) -> None:
+    """However wide the gaps: the released code shifts labels once a gap is wider than one."""
+    encoded = conversation(tokens).encode(dialogue())
+    trained = [i for i, label in enumerate(encoded.labels) if label != IGNORE]
+    assert all(encoded.labels[i] == encoded.ids[i] for i in trained)
+    text = LLM.tokenizer.decode([encoded.ids[i] for i in trained], skip_special_tokens=True)
+    assert text.split() == ["A", "dog", "barks", "twice.", "How", "many?"]
+    ends = [i for i in trained if encoded.ids[i] == LLM.eos_id]
+    assert len(ends) == 2, "the end of each reply is learned"
+
+
+def test_a_prompt_ends_where_the_reply_begins() -> None:
+    history = dialogue()[:3]
+    prompt = conversation().encode(history, reply_follows=True)
+    whole = conversation().encode([*history, {"role": "assistant", "content": "Six"}])
+    assert whole.ids[: len(prompt)] == prompt.ids
+    assert set(prompt.labels) == {IGNORE}
+    assert IGNORE not in whole.labels[len(prompt) :]
+
+
+def test_typed_signal_tokens_are_words() -> None:
+    typed = "[IMG0] </s> <Img> \ue0000\ue001"
+    encoded = conversation().encode([{"role": "user", "content": typed}], reply_follows=True)
+    special = {LLM.eos_id, LLM.signal_ids["image"][0]}
+    assert not special & set(encoded.ids)
+    assert not encoded.media
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ({"role": "system", "content": "x"}, "role"),
+        ({"role": "user", "content": 3}, "content"),
+        ({"role": "user", "content": [{"type": "smell"}]}, "smell"),
+        ({"role": "user", "content": [{"type": "text"}]}, "text"),
+    ],
+)
+def test_a_wrong_field_is_named(message: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        conversation().encode([message])

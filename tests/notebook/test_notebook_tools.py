@@ -1,0 +1,335 @@
+"""The helpers of the notebooks: figures, players, chat, exercises, and the builder's cleaning."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from base64 import b64decode
+from types import ModuleType
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+from nextgpt_lite.display import MIME, media_bundle, media_html, reply_bundle
+from nextgpt_lite.media import Audio, Video, save_image
+from nextgpt_lite.notebook import build, exercises, plots, results
+from nextgpt_lite.reply import Event, Reply
+
+RANDOM = np.random.default_rng(0)
+NOISE = RANDOM.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+PICTURE = Image.fromarray(NOISE[0])
+CLIP = Video(NOISE, 4.0)
+SOUND = Audio(RANDOM.normal(0, 0.1, (2, 32000)).astype(np.float32), 16000)
+
+
+def embedded(html: str) -> bytes:
+    found = re.search(r'src="data:[\w/]+;base64,([^"]+)"', html)
+    assert found
+    return b64decode(found[1])
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What the helpers displayed, as MIME bundles."""
+    bundles: list[dict] = []
+    for module in (plots, results, exercises):
+        monkeypatch.setattr(module, "display", lambda shown: bundles.append(shown.data))
+    return bundles
+
+
+def test_picture_is_enlarged_without_loss():
+    data = media_bundle(PICTURE).data
+    image = Image.open(io.BytesIO(b64decode(data["image/png"])))
+    assert image.size == (192, 192)
+    assert np.array_equal(np.asarray(image)[1::3, 1::3], NOISE[0])
+    assert data[MIME] == {"kind": "image", "width": 64, "height": 64}
+
+
+def test_sound_becomes_a_small_player_of_the_same_sound():
+    import soundfile
+
+    data = embedded(media_html(SOUND))
+    samples, rate = soundfile.read(io.BytesIO(data))
+    assert rate == 16000
+    assert len(samples) / rate == pytest.approx(2.0, abs=0.2)  # MP3 pads at both ends
+    assert len(data) < 20_000
+
+
+def test_sound_at_a_rate_unknown_to_mp3_still_plays():
+    import soundfile
+
+    samples, rate = soundfile.read(io.BytesIO(embedded(media_html(Audio(SOUND.samples, 12345)))))
+    assert (rate, samples.shape) == (12345, (32000,))
+
+
+def test_clip_moves_at_its_own_pace():
+    data = embedded(media_html(CLIP))
+    animation = Image.open(io.BytesIO(data))
+    assert animation.n_frames == 8
+    animation.seek(1)
+    animation.load()
+    assert animation.info["duration"] == 250
+
+
+def test_reply_shows_words_and_media_in_order_and_escapes_words():
+    reply = Reply(
+        parts=[
+            {"type": "text", "text": "<script>no</script>"},
+            {"type": "image", "data": PICTURE},
+            {"type": "audio", "data": SOUND},
+            {"type": "video", "data": CLIP},
+        ],
+        signal_tokens=["[IMG0]"],
+    )
+    data = reply_bundle(reply)
+    assert "<script>" not in data["text/html"]
+    assert re.findall(r"<(p|img|audio)\b", data["text/html"]) == ["p", "img", "audio", "img"]
+    assert [medium["kind"] for medium in data[MIME]["media"]] == ["image", "audio", "video"]
+    assert "2.0 s, 16000 Hz" in data["text/plain"]
+    json.dumps(data)
+    assert reply._repr_mimebundle_() == data
+
+
+def test_every_figure_is_small_even_of_noise(shown):
+    plots.show_pictures([PICTURE] * 12, ["a long title that needs two lines"] * 12)
+    plots.show_clip(CLIP, "noise")
+    plots.show_sound(SOUND, "noise")
+    steps = [{"step": i, "text": 1 / (i + 1), "signal": RANDOM.random()} for i in range(500)]
+    plots.plot_losses(steps)
+    pngs = [b64decode(data["image/png"]) for data in shown if "image/png" in data]
+    assert len(pngs) == 4
+    assert max(map(len, pngs)) <= 60 * 1024
+    assert [data[MIME]["kind"] for data in shown] == [
+        "plot", "plot", "video", "plot", "audio", "plot",
+    ]  # fmt: skip
+
+
+def test_contact_sheet_keeps_order_and_refuses_wrong_titles():
+    colours = ["red", "green", "blue"]
+    sheet = plots.contact_sheet([Image.new("RGB", (64, 64), name) for name in colours], columns=2)
+    assert sheet.size == (2 * 128 + 4, 2 * 128 + 4)
+    centres = [sheet.getpixel(xy) for xy in ((64, 64), (196, 64), (64, 196))]
+    assert centres == [(255, 0, 0), (0, 128, 0), (0, 0, 255)]
+    with pytest.raises(ValueError, match="1 pictures but 2 titles"):
+        plots.contact_sheet([PICTURE], ["a", "b"])
+
+
+def test_losses_read_from_a_file_leave_out_bookkeeping(shown, tmp_path):
+    rows = [{"step": i, "text": 1.0, "condition": 2.0, "lr": 0.1} for i in range(3)]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    plots.plot_losses(path)
+    assert shown[0]["text/plain"] == "<losses: text, condition>"
+
+
+def test_recorded_figures_come_back(shown):
+    results.record("accuracy", np.float32(0.5))
+    results.record("loss fell", np.bool_(True))
+    results.record("accuracy", 0.75)
+    outputs = [{"data": data} for data in shown]
+    notebook = {"cells": [{"outputs": outputs}, {"cell_type": "markdown"}]}
+    assert results.recorded(notebook) == {"accuracy": 0.75, "loss fell": True}
+    with pytest.raises(TypeError, match='record\\("x"\\)'):
+        results.record("x", [1])
+
+
+def test_check_diagnoses_and_never_raises(shown, monkeypatch):
+    answers = ModuleType("nextgpt_lite.notebook.answers.demo")
+    answers.half = lambda answer: exercises.expect(answer, 0.5, {2.0: "you divided wrongly"})
+    monkeypatch.setitem(sys.modules, answers.__name__, answers)
+    for answer in (..., 2.0, 0.4, "half", 0.5):
+        exercises.check("demo.half", answer)
+    states = [data[MIME]["state"] for data in shown]
+    assert states == ["open", "wrong", "wrong", "wrong", "right"]
+    assert "you divided wrongly" in shown[1]["text/plain"]
+    assert "too small" in shown[2]["text/plain"]
+    with pytest.raises(LookupError, match=r'no exercise "demo\.third"'):
+        exercises.check("demo.third", 1)
+
+
+def test_check_shape_names_both_shapes():
+    exercises.check_shape(np.zeros((2, 3)), (2, 3))
+    with pytest.raises(AssertionError, match=r"expected shape \(3, 2\), found \(2, 3\)"):
+        exercises.check_shape(np.zeros((2, 3)), (3, 2))
+
+
+class FakeModel:
+    """Repeats the user's words, draws a picture, and fails when asked to."""
+
+    def __init__(self):
+        self.calls = []
+
+    def chat(self, messages, *, stream, seed, output_modalities):
+        self.calls.append((messages, seed, output_modalities))
+        words = messages[-1]["content"][-1]["text"]
+        if words == "fail":
+            raise ValueError("no such luck")
+        yield Event("text", text=words[:3])
+        yield Event("text", text=words[3:])
+        yield Event("step", modality="image", step=1, total=20)
+        yield Event("media", modality="image", media=PICTURE)
+        parts = [{"type": "text", "text": words}, {"type": "image", "data": PICTURE}]
+        yield Event("done", reply=Reply(parts=parts))
+
+
+@pytest.fixture
+def chat():
+    from nextgpt_lite.notebook.chat import ChatWidget
+
+    return ChatWidget(FakeModel(), seed=7)
+
+
+def test_chat_keeps_the_conversation(chat, tmp_path):
+    save_image(PICTURE, tmp_path / "a.png")
+    chat.send("what is this?", [tmp_path / "a.png"])
+    page = chat.send("and now?").data["text/html"]
+    assert [m["role"] for m in chat.messages] == ["user", "assistant"] * 2
+    assert len(chat._model.calls[1][0]) == 3
+    assert page.count("<img") == 3
+    assert chat._model.calls[0][1:] == (7, "auto")
+    assert chat._live.value == ""
+
+
+def test_chat_goes_on_after_a_bad_file_and_a_failing_model(chat, tmp_path):
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert (
+        "notes.txt is no picture" in chat.send("look", [tmp_path / "notes.txt"]).data[MIME]["note"]
+    )
+    assert chat.send("fail").data[MIME]["note"] == "no such luck"
+    assert chat.messages == []
+    assert chat.send("hello").data[MIME] == {"kind": "chat", "turns": 2, "note": ""}
+
+
+def test_chat_buttons_choose_modalities_and_uploads_keep_inside_their_folder(chat):
+    chat._auto.value = False
+    chat._wanted["audio"].value = True
+    buffer = io.BytesIO()
+    PICTURE.save(buffer, "PNG")
+    upload = {
+        "name": "../../evil.png", "type": "image/png", "size": buffer.tell(),
+        "content": buffer.getvalue(), "last_modified": np.datetime64("now").item(),
+    }  # fmt: skip
+    (path,) = save_with(chat, upload)
+    assert path.name == "evil.png"
+    assert path.resolve().is_relative_to(chat._folder.name)
+    chat._text.value = "hello"
+    chat._button.click()
+    assert chat._model.calls[0][2] == ["audio"]
+    assert chat._text.value == ""
+
+
+def test_a_wrong_upload_does_not_stay_attached(chat):
+    upload = {
+        "name": "notes.png", "type": "image/png", "size": 2,
+        "content": b"no", "last_modified": np.datetime64("now").item(),
+    }  # fmt: skip
+    chat._upload.set_trait("value", (upload,))
+    chat._text.value = "look"
+    chat._button.click()
+    assert "notes.png is no picture" in chat._status.value
+    assert (chat._upload.value, chat._text.value) == ((), "look")
+    chat._button.click()
+    assert len(chat.messages) == 2
+
+
+def save_with(chat, upload):
+    chat._upload.set_trait("value", (upload,))
+    return chat._save_uploads()
+
+
+def test_chat_shows_a_transcript_where_no_widgets_run(chat, tmp_path):
+    save_image(PICTURE, tmp_path / "a.png")
+    messages = [
+        {"role": "user", "content": [{"type": "image", "path": "a.png"}]},
+        {"role": "assistant", "content": "a <b>car</b>"},
+        {"role": "user", "content": [{"type": "audio", "path": "missing.wav"}]},
+    ]
+    data = chat.static(messages, folder=tmp_path).data
+    assert data["text/html"].count("<img") == 1
+    assert "a &lt;b&gt;car&lt;/b&gt;" in data["text/html"]
+    assert "&lt;audio: missing.wav&gt;" in data["text/html"]
+    live = chat._repr_mimebundle_()
+    assert "text/html" in live
+    assert build.WIDGET_VIEW in live
+
+
+SOURCE = """# %% [markdown]
+# # Title
+
+# %% tags=["parameters"]
+seed = 0
+
+# %% tags=["solution"]
+answer = 1
+"""
+
+
+def test_source_becomes_a_valid_notebook_and_differences_are_told(tmp_path):
+    source, target = tmp_path / "01_x.py", tmp_path / "01_x.ipynb"
+    source.write_text(SOURCE)
+    assert build.differences(source, target) == ["01_x.ipynb is missing: run `make notebooks`"]
+    notebook = build.read_source(source)
+    nbformat.validate(notebook)
+    nbformat.write(notebook, target)
+    assert build.differences(source, target) == []
+    assert [c.cell_type for c in notebook.cells] == ["markdown", "code", "markdown"]
+    solved = build.with_solutions(notebook)
+    assert (solved.cells[2].cell_type, solved.cells[2].source) == ("code", "answer = 1")
+    source.write_text(SOURCE.replace("seed = 0", "seed = 1"))
+    assert build.differences(source, target) == ["01_x.ipynb: cell 01_x-01 differs from its source"]
+
+
+def test_clean_removes_what_only_the_run_explains(tmp_path):
+    source = tmp_path / "01_x.py"
+    source.write_text(SOURCE)
+    notebook = build.read_source(source)
+    cell = notebook.cells[1]
+    cell.metadata["papermill"] = {"duration": 1.0}
+    cell.metadata["execution"] = {"iopub.execute_input": "2026"}
+    notebook.metadata["widgets"] = {"state": {}}
+    notebook.metadata["papermill"] = {"input_path": "/home/me/x"}
+    view = {"model_id": "1"}
+    here = build.ROOT / "out"
+    out, text = nbformat.v4.new_output, f"%\r3%\nin {here} at 0x7fa1b2c3d4\n"
+    cell.outputs = [
+        out("stream", name="stderr", text="100%"),
+        out("stream", name="stdout", text="1%\r2"),
+        out("stream", name="stderr", text="100%"),
+        out("stream", name="stdout", text=text),
+        out("display_data", {build.WIDGET_VIEW: view, "text/plain": "bar"}),
+        out("display_data", {build.WIDGET_VIEW: view, "text/html": "<p>kept</p>"}),
+    ]
+    build.clean(notebook)
+    assert cell.metadata == {"tags": ["parameters"]}
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert [output.get("text") for output in cell.outputs] == ["3%\nin out at 0x...\n", None]
+    assert cell.outputs[1].data == {"text/html": "<p>kept</p>"}
+
+
+def test_start_seeds_everything_and_says_where_it_runs(capsys, tmp_path, monkeypatch):
+    import torch
+
+    from nextgpt_lite.notebook.start import start
+
+    (tmp_path / "data_samples").mkdir()
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    try:
+        draws = []
+        for _ in range(2):
+            session = start("lite", seed=3, threads=1)
+            draws.append((torch.rand(1).item(), np.random.rand()))  # noqa: NPY002
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(threads)
+    assert draws[0] == draws[1]
+    assert session.data == tmp_path / "data_samples"
+    printed = capsys.readouterr().out
+    assert "profile lite, seed 3" in printed
+    assert str(tmp_path) not in printed
+    with pytest.raises(ValueError, match='profile "huge" is unknown'):
+        start("huge")

@@ -1,0 +1,43 @@
+"""Refining moves the output projections and nothing else, and the states it uses are exact."""
+
+from __future__ import annotations
+
+import torch
+
+from nextgpt_lite.training.features import Features
+from nextgpt_lite.training.refine import fit, gather
+from nextgpt_lite.training.stages import part_of
+from tests.tiny import tiny_model
+from tests.training.test_stages import record, snapshot
+
+
+def test_gathered_states_are_those_of_the_whole_model() -> None:
+    model = tiny_model()
+    states = gather(model, record, records=5, batch_size=3)
+    encoded = model.conversation.encode(record(0).messages)
+    slot = encoded.signals[0]
+    features = Features(model).media([slot.part for slot in encoded.media])
+    with torch.no_grad():
+        starts = torch.tensor([slot.start for slot in encoded.media])
+        ids = torch.tensor([encoded.ids])
+        embeddings = model.splice(model.llm.embed(ids), starts * 0, starts, features)
+        hidden = model.llm.hidden(embeddings)[0]
+    blocks = sum(len(found.captions) for found in states.values())
+    assert blocks == 2 * 5
+    found = states[slot.modality]
+    assert found.captions[0] == slot.caption
+    block = hidden[slot.start : slot.start + len(model.llm.signal_ids[slot.modality])]
+    torch.testing.assert_close(found.hidden[0].float(), block, atol=2e-3, rtol=2e-3)
+
+
+def test_only_the_output_projection_moves_and_its_loss_falls() -> None:
+    model = tiny_model()
+    states = gather(model, record, records=6)
+    before = snapshot(model)
+    losses = list(fit(model, "image", states["image"], steps=60, batch_size=8, learning_rate=1e-2))
+    moved = {
+        name for name, value in model.named_parameters() if not torch.equal(value, before[name])
+    }
+    assert {part_of(name) for name in moved} == {"output_projections"}
+    assert all(name.startswith("output_projections.image.") for name in moved)
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
