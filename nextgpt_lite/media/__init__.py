@@ -1,9 +1,9 @@
 """Pictures, sounds and clips: their types, reading, checking and saving."""
 
+from nextgpt_lite.errors import MediaError
 from nextgpt_lite.media.files import (
     Audio,
     Media,
-    MediaError,
     Video,
     load,
     load_audio,

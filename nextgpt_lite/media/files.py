@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from nextgpt_lite.errors import MediaError
 from nextgpt_lite.media.formats import is_cut_off, sniff
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ MAX_SECONDS = 3600  # a longer sound is cut, with a warning
 MAX_VALUES = 2**28  # samples x channels, 1 GiB as float32; likewise cut
 MAX_SIDE = 768  # a clip's frames are scaled down to this longer side
 KEYFRAMES_ABOVE = 300  # seconds from which only a clip's key frames are decoded
-
-
-class MediaError(ValueError):
-    """One sentence about a file: its name, what is wrong with it, and what to do."""
 
 
 @dataclass(frozen=True)
