@@ -1,4 +1,4 @@
-"""Whole runs, killed, spread over two processes and cut in two; see `tests.trainings`."""
+"""Whole runs, killed, spread over two processes and cut in two; see `tests.training.trainings`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     """All runs, made by one process; it ends with an error when a killed run came out otherwise."""
     folder = tmp_path_factory.mktemp("trainings")
     made = subprocess.run(
-        [sys.executable, "-m", "tests.trainings", str(folder)],
+        [sys.executable, "-m", "tests.training.trainings", str(folder)],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

@@ -3,7 +3,7 @@
 A test process that has computed with threads must not fork, so the tests start this one; it loads
 torch once, and each training is a fork that begins in milliseconds. By hand, with more kills:
 
-    python -m tests.trainings FOLDER --kills 300 --pair-kills 60
+    python -m tests.training.trainings FOLDER --kills 300 --pair-kills 60
 """
 
 from __future__ import annotations
