@@ -28,18 +28,15 @@ def pytest_terminal_summary(terminalreporter):
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of reference vectors and official samples; it is not part of the repository."""
-    folder = Path(__file__).resolve().parents[2] / "shared"
-    if not (folder / "reference").is_dir():
-        pytest.skip(f"no reference vectors at {folder}")
+def official_samples() -> Path:
+    """Eighteen real images, audio clips and videos in the authors' formats.
+
+    They are not ours to give away, so they lie outside the repository, in `../shared`.
+    """
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data" / "official_samples"
+    if not folder.is_dir():
+        pytest.skip(f"the authors' sample media are not at {folder}")
     return folder
-
-
-@pytest.fixture(scope="session")
-def official_samples(shared: Path) -> Path:
-    """Eighteen real pictures, sounds and clips."""
-    return shared / "data" / "official_samples"
 
 
 @pytest.fixture(scope="session")

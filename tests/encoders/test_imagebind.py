@@ -18,6 +18,7 @@ from nextgpt_lite.encoders import (
     load_imagebind,
 )
 from nextgpt_lite.encoders.files import load_tokenizer
+from tests.reference import HERE, imagebind_state
 
 INPUTS = ("vision", "video", "audio", "depth", "thermal", "imu", "text")
 # Millions of parameters of imagebind_huge, trunk by trunk.
@@ -31,9 +32,12 @@ HUGE = {
 }
 
 
-def small_config(folder: Path) -> ImageBindConfig:
+SMALL = HERE / "imagebind_small"
+
+
+def small_config() -> ImageBindConfig:
     """The huge configuration at the widths of the reference."""
-    widths = json.loads((folder / "config.json").read_text())["config"]
+    widths = json.loads((SMALL / "config.json").read_text())["config"]
     huge = ImageBindConfig.huge()
     trunks = {
         name: replace(
@@ -48,11 +52,10 @@ def small_config(folder: Path) -> ImageBindConfig:
 
 
 @pytest.fixture(scope="module")
-def reference(shared: Path) -> tuple[ImageBind, dict[str, torch.Tensor]]:
-    folder = shared / "reference" / "imagebind_small"
-    model = ImageBind(small_config(folder)).eval()
-    model.load_state_dict(load_file(folder / "state_dict.safetensors"))  # strict: keys are the spec
-    return model, load_file(folder / "io.safetensors")
+def reference() -> tuple[ImageBind, dict[str, torch.Tensor]]:
+    model = ImageBind(small_config()).eval()
+    model.load_state_dict(imagebind_state())  # strict: keys are the spec
+    return model, load_file(SMALL / "io.safetensors")
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -85,13 +88,11 @@ def test_huge_has_the_released_sizes():
         assert number / 1e6 == pytest.approx(millions, abs=0.01)
 
 
-def test_some_trunks_load_from_a_file_with_all(shared, tmp_path):
-    source = shared / "reference" / "imagebind_small"
-    state = load_file(source / "state_dict.safetensors")
-    torch.save(state, tmp_path / "imagebind_huge.pth")
-    config = small_config(source).only(["vision", "audio"])
+def test_some_trunks_load_from_a_file_with_all(reference, tmp_path):
+    _, vectors = reference
+    torch.save(imagebind_state(), tmp_path / "imagebind_huge.pth")
+    config = small_config().only(["vision", "audio"])
     model = load_imagebind(tmp_path / "imagebind_huge.pth", config)
-    vectors = load_file(source / "io.safetensors")
     with torch.no_grad():
         out = model("audio", vectors["in.audio"].float())
     torch.testing.assert_close(out, vectors["out.audio"], atol=1e-4, rtol=0)
@@ -184,22 +185,21 @@ def test_a_saved_encoder_loads_equal(lite, tmp_path):
         vision.encode_text(text)
 
 
-def released_folder(shared: Path, folder: Path, name: str) -> Path:
+def released_folder(folder: Path, name: str) -> Path:
     """The reference's weights as they are released: a pickle or a port, and its arguments."""
-    source = shared / "reference" / "imagebind_small"
-    state = load_file(source / "state_dict.safetensors")
+    state = imagebind_state()
     folder.mkdir()
     save_file(state, folder / name) if name.endswith("tensors") else torch.save(
         state, folder / name
     )
-    numbers = json.loads((source / "config.json").read_text())["config"]
+    numbers = json.loads((SMALL / "config.json").read_text())["config"]
     (folder / "config.json").write_text(json.dumps(numbers))
     return folder
 
 
 @pytest.mark.parametrize("name", ["imagebind_huge.pth", "model.safetensors", "pytorch_model.bin"])
-def test_sizes_are_read_off_a_released_checkpoint(shared, reference, tmp_path, name):
-    folder = released_folder(shared, tmp_path / "released", name)
+def test_sizes_are_read_off_a_released_checkpoint(reference, tmp_path, name):
+    folder = released_folder(tmp_path / "released", name)
     _, vectors = reference
     encoder = Encoder.from_pretrained(folder)
     assert [*encoder.model.config.trunks()] == ["vision", "audio"], "the others stay on the disk"
@@ -234,7 +234,7 @@ def test_heads_that_do_not_fit_and_cut_off_files_are_refused(tmp_path):
         Encoder.from_pretrained(path, trunks=["text"])
 
 
-def test_the_official_package_is_called_as_it_wants(shared, reference, tmp_path, monkeypatch):
+def test_the_official_package_is_called_as_it_wants(reference, tmp_path, monkeypatch):
     """Through a double with its constructor and its dictionaries, for it is on no index."""
     import sys
     from types import ModuleType
@@ -249,7 +249,7 @@ def test_the_official_package_is_called_as_it_wants(shared, reference, tmp_path,
         def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             return {name: ImageBind.forward(self, name, x) for name, x in inputs.items()}
 
-    folder = released_folder(shared, tmp_path / "released", "imagebind_huge.pth")
+    folder = released_folder(tmp_path / "released", "imagebind_huge.pth")
     with pytest.raises(ModuleNotFoundError, match="package imagebind is not installed"):
         monkeypatch.setitem(sys.modules, "imagebind", None)
         Encoder.from_pretrained(folder, official=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +10,9 @@ from safetensors.torch import load_file
 
 from nextgpt_lite.model.config import NextGPTConfig, OutputProjectionConfig
 from nextgpt_lite.model.projections import InputProjection, OutputProjection
+from tests.reference import HERE
 
-REFERENCE = Path(__file__).resolve().parents[3] / "shared/reference/output_projection_small"
+REFERENCE = HERE / "output_projection_small"
 
 
 def count(module: torch.nn.Module) -> int:
@@ -37,7 +37,6 @@ def test_an_item_spreads_over_its_tokens() -> None:
     assert torch.equal(projection(embedding), expected)
 
 
-@pytest.mark.skipif(not REFERENCE.is_dir(), reason="reference vectors are not on this machine")
 @pytest.mark.parametrize("modality", ["image", "audio", "video"])
 def test_output_projection_equals_the_released_one(modality: str) -> None:
     config = json.loads((REFERENCE / "config.json").read_text())

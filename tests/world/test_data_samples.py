@@ -16,7 +16,6 @@ from nextgpt_lite.world.scene import Sound, is_held_out
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "data_samples"
-OFFICIAL = ROOT.parent / "shared" / "data" / "official_samples"
 NAMES = sorted(path.stem for path in SAMPLES.glob("*.json"))
 
 
@@ -87,9 +86,8 @@ def test_every_medium_opens() -> None:
         load(modality, SAMPLES / path)
 
 
-@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the authors' sample files are not here")
-def test_official_samples_are_read() -> None:
-    files = sorted(OFFICIAL.glob("*/*.json"))
+def test_official_samples_are_read(official_samples: Path) -> None:
+    files = sorted(official_samples.glob("*/*.json"))
     assert len(files) == 9
     kinds = {"comprehension": "pair", "generation": "caption"}
     for path in files:
