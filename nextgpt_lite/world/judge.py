@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.describe import tells

@@ -495,7 +495,7 @@ record("inline verdict equals verify, 72 claims", all(agree))
 # right answers of sixty do not prove 100 %.
 
 # %%
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 
 ATTRIBUTES = {
     "image": ("kind", "colour", "size", "count", "place"),

@@ -35,7 +35,7 @@ from PIL import Image
 
 from nextgpt_lite import NextGPTConfig
 from nextgpt_lite.encoders import Encoder
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.model.config import locate
 from nextgpt_lite.notebook.exercises import check, check_shape
 from nextgpt_lite.notebook.plots import show_pictures, show_sound

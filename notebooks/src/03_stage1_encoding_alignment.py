@@ -461,7 +461,7 @@ show_pictures(
 # learned first.
 
 # %%
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.world.describe import parse
 from nextgpt_lite.world.scene import Picture
 

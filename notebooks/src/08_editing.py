@@ -123,8 +123,7 @@ show_pictures([given, *row], ["given", *(f"{s}" for s in strengths)])
 # %% tags=["hide-input"]
 from matplotlib.figure import Figure
 
-from nextgpt_lite.evaluation.score import Score
-from nextgpt_lite.evaluation.statistics import interval
+from nextgpt_lite.evaluation.statistics import Score, interval
 from nextgpt_lite.notebook.plots import show_figure
 from nextgpt_lite.world.benchmarks.edits import edits
 from nextgpt_lite.world.verify import read_picture, verify

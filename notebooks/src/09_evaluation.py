@@ -278,7 +278,7 @@ record("MMBench, all questions", sheets[13].rows["NExT-GPT"][0])
 record("MMBench, instance level", sheets[13].rows["NExT-GPT"][4])
 
 # %%
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 
 _, _, _, relation, *look, _, _, _ = sheets[13].rows["NExT-GPT"]
 settled = Score(round(sum(look) * questions / 100), 3 * questions)

@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import ipywidgets as widgets
-import numpy as np
 import pytest
 from PIL import Image
 
 from nextgpt_lite.display import MIME
 from nextgpt_lite.evaluation.baselines.answer import Answer
-from nextgpt_lite.evaluation.ratings.agreement import agreement, alpha
 from nextgpt_lite.evaluation.ratings.items import Item, item_of, read_items, write_items
 from nextgpt_lite.evaluation.ratings.results import Results
 from nextgpt_lite.evaluation.ratings.session import QUESTIONS, Session, read_judgements
@@ -25,52 +23,7 @@ from nextgpt_lite.world.comparison.instructions import Instruction
 from nextgpt_lite.world.dialogue.parts import assistant, user
 from nextgpt_lite.world.scene import Group, Picture
 
-X = float("nan")
-# Krippendorff 2011, section C: four observers, twelve units.
-OBSERVERS = np.array(
-    [
-        [1, 2, 3, 3, 2, 1, 4, 1, 2, X, X, X],
-        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, X, 3],
-        [X, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, X],
-        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, X],
-    ]
-)
-# The example of the encyclopaedia's article on alpha: three coders, fifteen units.
-CODERS = np.array(
-    [
-        [X, X, X, X, X, 3, 4, 1, 2, 1, 1, 3, 3, X, 3],
-        [1, X, 2, 1, 3, 3, 4, 3, X, X, X, X, X, X, X],
-        [X, X, 2, 1, 3, 4, 4, X, 2, 1, 1, 3, 3, X, 4],
-    ]
-)
 SYSTEMS = ("ours", "captions", "tools")
-
-
-@pytest.mark.parametrize(
-    ("ratings", "level", "published"),
-    [
-        (OBSERVERS, "nominal", 0.743),
-        (OBSERVERS, "ordinal", 0.815),
-        (OBSERVERS, "interval", 0.849),
-        (CODERS, "nominal", 0.691),
-        (CODERS, "interval", 0.811),
-    ],
-)
-def test_alpha_has_its_published_values(ratings: np.ndarray, level: str, published: float) -> None:
-    assert alpha(ratings, level) == pytest.approx(published, abs=5e-4)
-
-
-def test_alpha_of_agreement_chance_and_nothing() -> None:
-    same = np.array([[1.0, 2, 3, 2], [1, 2, 3, 2]])
-    assert alpha(same, "nominal") == 1.0
-    random = np.random.default_rng(0).integers(1, 11, (5, 400)).astype(float)
-    assert abs(alpha(random, "ordinal")) < 0.05
-    assert alpha(-same * np.array([[1], [-1]]), "interval") < 0
-    for nothing in ([[1.0, X], [X, 2.0]], [[3.0, 3.0], [3.0, 3.0]]):
-        assert np.isnan(alpha(nothing, "interval"))
-    found = agreement(OBSERVERS, "interval")
-    assert found.mean == pytest.approx(0.849, abs=5e-4)
-    assert found.low < found.mean < found.high <= 1
 
 
 def items(count: int = 3) -> list[Item]:

@@ -1,18 +1,70 @@
-"""Intervals, tests and precision, against values worked out by hand."""
+"""Intervals, tests, precision and agreement, against values worked out by hand or published."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from nextgpt_lite.evaluation.statistics import (
+    Score,
+    agreement,
+    alpha,
     compare,
     decisions,
     interval,
     sign_flip_p,
     table,
 )
+
+RECORDED = json.loads(Path(__file__).with_name("recorded.json").read_text())
+X = float("nan")
+# Krippendorff 2011, section C: four observers, twelve units.
+OBSERVERS = np.array(
+    [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, X, X, X],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, X, 3],
+        [X, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, X],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, X],
+    ]
+)
+# The example of the encyclopaedia's article on alpha: three coders, fifteen units.
+CODERS = np.array(
+    [
+        [X, X, X, X, X, 3, 4, 1, 2, 1, 1, 3, 3, X, 3],
+        [1, X, 2, 1, 3, 3, 4, 3, X, X, X, X, X, X, X],
+        [X, X, 2, 1, 3, 4, 4, X, 2, 1, 1, 3, 3, X, 4],
+    ]
+)
+
+
+def numbers(values: list[list[float | None]]) -> np.ndarray:
+    """JSON's null as NaN."""
+    return np.array(values, float)
+
+
+def test_the_libraries_give_what_our_own_code_gave() -> None:
+    for right, total, low, high in RECORDED["wilson"]:
+        assert Score(right, total).interval == pytest.approx((low, high), abs=1e-8)
+    tables = {name: numbers(values) for name, values in RECORDED["tables"].items()}
+    for name, found in RECORDED["interval"].items():
+        assert interval(tables[name]) == pytest.approx(found, abs=1e-8)
+    for (first, second), found in RECORDED["compare"].items():
+        ours = compare(tables[first], tables[second])
+        assert [*ours.interval, ours.p] == pytest.approx(found, abs=1e-8)
+    decided = RECORDED["decisions"]
+    for ours, found in zip(
+        decisions(numbers(decided["wanted"]), numbers(decided["given"])), decided["found"],
+        strict=True,
+    ):  # fmt: skip
+        assert ours == pytest.approx(found, abs=1e-8)
+    ratings = numbers(RECORDED["alpha"]["ratings"])
+    for level in ("nominal", "ordinal", "interval"):
+        ours = [alpha(ratings, level), *agreement(ratings, level)]
+        assert ours == pytest.approx(RECORDED["alpha"][level], abs=1e-8)
 
 
 def test_a_table_has_a_row_a_seed_and_a_column_a_prompt() -> None:
@@ -90,3 +142,30 @@ def test_precision_and_recall_by_hand() -> None:
     assert found.f1.low < found.f1.mean < found.f1.high
     assert np.isnan(decisions(wanted, 0 * given).precision.mean)
     assert decisions(wanted, 0 * given).recall.mean == 0
+
+
+@pytest.mark.parametrize(
+    ("ratings", "level", "published"),
+    [
+        (OBSERVERS, "nominal", 0.743),
+        (OBSERVERS, "ordinal", 0.815),
+        (OBSERVERS, "interval", 0.849),
+        (CODERS, "nominal", 0.691),
+        (CODERS, "interval", 0.811),
+    ],
+)
+def test_alpha_has_its_published_values(ratings: np.ndarray, level: str, published: float) -> None:
+    assert alpha(ratings, level) == pytest.approx(published, abs=5e-4)
+
+
+def test_alpha_of_agreement_chance_and_nothing() -> None:
+    same = np.array([[1.0, 2, 3, 2], [1, 2, 3, 2]])
+    assert alpha(same, "nominal") == 1.0
+    random = np.random.default_rng(0).integers(1, 11, (5, 400)).astype(float)
+    assert abs(alpha(random, "ordinal")) < 0.05
+    assert alpha(-same * np.array([[1], [-1]]), "interval") < 0
+    for nothing in ([[1.0, X], [X, 2.0]], [[3.0, 3.0], [3.0, 3.0]]):
+        assert np.isnan(alpha(nothing, "interval"))
+    found = agreement(OBSERVERS, "interval")
+    assert found.mean == pytest.approx(0.849, abs=5e-4)
+    assert found.low < found.mean < found.high <= 1

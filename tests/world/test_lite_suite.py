@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.dialogue import records as dialogue

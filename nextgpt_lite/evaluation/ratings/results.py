@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from nextgpt_lite.evaluation.comparison.rows import mean, where
-from nextgpt_lite.evaluation.ratings.agreement import Level, agreement
 from nextgpt_lite.evaluation.ratings.session import (
     MOST,
     QUESTIONS,
@@ -23,7 +22,7 @@ from nextgpt_lite.evaluation.ratings.session import (
     Mode,
     read_judgements,
 )
-from nextgpt_lite.evaluation.statistics import Interval, table
+from nextgpt_lite.evaluation.statistics import Interval, Level, agreement, table
 
 COLUMNS = ("rater", "id", "group", "level", "system", *QUESTIONS)
 

@@ -28,7 +28,7 @@ from nextgpt_lite.evaluation.metrics.distances import (
     similarities,
 )
 from nextgpt_lite.evaluation.metrics.features import Features
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.evaluation.tables.generating import BATCH, clip_similarity, decode
 from nextgpt_lite.evaluation.tables.sheet import Sheet, Values
 from nextgpt_lite.model.nextgpt import NextGPT

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from nextgpt_lite.decoders.base import Decoder
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.scene import Scene
 from nextgpt_lite.world.scene import sample_clip as clip

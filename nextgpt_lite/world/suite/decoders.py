@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Clip, Picture, sample_clip, sample_sound
 from nextgpt_lite.world.suite.examination import Examiner, Found, Judged, judge_all

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.dialogue import records as dialogue

@@ -11,7 +11,7 @@ from random import Random
 
 import torch
 
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.pretraining.encoder_data import ATTRIBUTES, attributes
 from nextgpt_lite.world.pretraining.encoder_scores import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.world.scene import Split
 from nextgpt_lite.world.suite.examination import Examiner, Found
 from nextgpt_lite.world.suite.rows import share

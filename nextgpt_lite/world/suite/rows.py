@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nextgpt_lite.evaluation.score import Score
-from nextgpt_lite.evaluation.statistics import interval
+from nextgpt_lite.evaluation.statistics import Score, interval
 
 
 @dataclass(frozen=True)

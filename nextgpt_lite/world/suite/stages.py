@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
-from nextgpt_lite.evaluation.score import Score
+from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.describe import caption, tells
