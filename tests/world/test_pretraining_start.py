@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nextgpt_lite.cli import PARTS, main
+from nextgpt_lite.cli import main
 from nextgpt_lite.model.config import WEIGHTS
 
 LEARNS = {"encoder": ".", "llm": ".", "image": "unet", "audio": "unet", "video": "unet"}
@@ -44,7 +44,7 @@ def weights(folder: Path, half: str = "") -> torch.Tensor:
     return every[every.isfinite()]
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", LEARNS)
 def test_a_run_goes_on_from_the_shipped_weights(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

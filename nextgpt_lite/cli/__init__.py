@@ -1,0 +1,165 @@
+"""The command line: a command is a typed function, and its options are read off its signature.
+
+Parameters before the `*` are arguments, the others options; the docstring holds their help.
+
+Knows: how a function becomes a command, and an error one sentence on stderr with exit code 2.
+Leaves to others: what there is to ask for (`commands`; those of a world come from its plugin).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from typer import Argument, Option
+from typer.core import TyperCommand, TyperGroup
+
+from nextgpt_lite import __version__
+from nextgpt_lite.cli.commands import COMMANDS
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.plugins import plugin, plugins
+
+PROGRAM = "nextgpt-lite"
+REFUSALS = (OSError, ValueError, FloatingPointError, ModuleNotFoundError)
+HELP = {  # of parameters that mean the same in every command
+    "data": "folder of data; default: the lite world.",
+    "num_inference_steps": "diffusion steps; default: each decoder's own.",
+    "output": "folder to write into.",
+    "profile": "size of the system.",
+    "seed": "the same seed gives the same result.",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit code: 0 done, 2 the request cannot be met."""
+    try:
+        application()(argv, prog_name=PROGRAM)
+    except SystemExit as stopped:
+        return int(stopped.code or 0)
+    return 0
+
+
+def application() -> typer.Typer:
+    """The package's own commands, and those of every plugin that has some."""
+    app = typer.Typer(cls=_Commands, add_completion=False, rich_markup_mode="rich")
+    app.callback()(_before)
+    panels = dict(COMMANDS)
+    for guest in plugins():  # before `chat` is read: it may bring a modality
+        panels[f"Plugin {guest}"] = getattr(plugin(guest), "commands", dict)()
+    groups = {"": app}
+    for panel, commands in panels.items():
+        for name, function in commands.items():
+            group, _, last = name.rpartition(" ")  # "data samples": a command in a group
+            if group not in groups:
+                groups[group] = typer.Typer()
+                app.add_typer(groups[group], name=group, rich_help_panel=panel)
+            text, _, parameters = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
+            helps = HELP | dict(re.findall(r"^ {4}(\w+): ((?:.|\n {5,})+)", parameters, re.M))
+            add = groups[group].command(last, cls=_Command, help=text, rich_help_panel=panel)
+            add(_read(function, helps))
+    return app
+
+
+def _read(function: Callable[..., None], helps: dict[str, str]) -> Callable[..., None]:
+    """The function with the signature that typer reads: a help and a kind for each parameter."""
+
+    @wraps(function)
+    def command(**given: Any) -> None:
+        function(**given)
+
+    signature = inspect.signature(function, eval_str=True)
+    found = []
+    for parameter in _with_media(signature.parameters.values()):
+        option = parameter.kind is parameter.KEYWORD_ONLY
+        kind, info = parameter.annotation, Option() if option else Argument()
+        if hasattr(kind, "__metadata__"):
+            kind, info = get_args(kind)
+        info = copy(info)
+        info.help = info.help or helps.get(parameter.name, "")
+        if option and not info.param_decls and kind in (bool, bool | None):
+            info.param_decls = ("--" + parameter.name.replace("_", "-"),)  # without its --no-
+        found.append(parameter.replace(annotation=Annotated[kind, info]))
+    command.__signature__ = signature.replace(parameters=found)  # type: ignore[attr-defined]
+    return command
+
+
+def _with_media(parameters: Iterable[inspect.Parameter]) -> Iterator[inspect.Parameter]:
+    """`**media` becomes one option for each modality: `--image FILE` and so on."""
+    for parameter in parameters:
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            yield parameter
+            continue
+        for row in MODALITIES.values():
+            text = f"{row.name.capitalize()} shown with the text; may be repeated."
+            flag = Option(f"--{row.name}", metavar="FILE", help=text, show_default=False)
+            yield inspect.Parameter(
+                row.plural,
+                parameter.KEYWORD_ONLY,
+                default=[],
+                annotation=Annotated[list[Path], flag],
+            )
+
+
+class _Commands(TyperGroup):
+    """Says in a sentence what a file, an option or this machine has caused."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs one command; a bug is none of the refusals and still shows its traceback."""
+        try:
+            return super().invoke(ctx)
+        except REFUSALS as error:
+            if ctx.params["traceback"]:
+                raise
+            print(f"{PROGRAM} {ctx.invoked_subcommand}: {_sentence(error)}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            print(f"{PROGRAM}: stopped by the keyboard.", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+
+class _Command(TyperCommand):
+    """In a command without arguments an option may take several values: `--model A B`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeats the option before each of its values, which is what typer understands."""
+        if any(parameter.param_type_name == "argument" for parameter in self.params):
+            return super().parse_args(ctx, args)
+        lists = {flag for option in self.params if option.multiple for flag in option.opts}
+        repeated, flag = [], ""
+        for word in args:
+            flag = word if word.startswith("-") else flag
+            if flag not in lists:
+                repeated.append(word)
+            elif word != flag:
+                repeated += [flag, word]
+        return super().parse_args(ctx, repeated)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}; check the path."
+    return " ".join(str(error).split())
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+def _before(
+    version: Annotated[
+        bool, Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    traceback: Annotated[
+        bool, Option("--traceback", help="Show where an error came from.")
+    ] = False,
+) -> None:
+    """Any-to-any conversation, its three training stages and the parts beneath."""

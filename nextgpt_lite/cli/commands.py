@@ -1,0 +1,356 @@
+"""The package's own commands: each a typed function, and a short call into the package.
+
+Knows: what can be asked for, and the words in which help says it. Leaves to others: how typer
+reads a function (`cli`), and all work. Every heavy import sits inside the command that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from typer import BadParameter, Option
+
+from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.plugins import plugin
+
+TOUR = Path("notebooks/00_tour.ipynb")
+
+Count = Annotated[int, Option(min=1)]
+MaybeCount = Annotated[int | None, Option(min=1)]
+Profile = Literal["lite", "colab", "paper"]
+Layout = Literal["legacy", "current"]
+
+
+def _modalities(text: str) -> str | list[str]:
+    if text == "auto":
+        return text
+    names = [] if text == "none" else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in MODALITIES:
+            choices = ", ".join(MODALITIES)
+            raise BadParameter(
+                f"{name!r} is no modality; give some of {choices}, or 'none' or 'auto'"
+            )
+    return names
+
+
+def chat(
+    text: str,
+    *,
+    output: Path = Path("out"),
+    seed: int = 0,
+    model: str = "lite",
+    modalities: Annotated[Any, Option(parser=_modalities)] = "auto",
+    num_inference_steps: MaybeCount = None,
+    **media: Any,
+) -> None:
+    """Say something, with or without files; get any media back.
+
+    Example: nextgpt-lite chat "Show me a large red car in the garden." --output out --seed 0
+
+    Args:
+        text: what you say to the model.
+        model: 'lite' (shipped) or the folder of a trained model.
+        modalities: forces the reply's media: 'image,audio', 'none', or 'auto' (the model decides).
+    """
+    for path in (path for paths in media.values() for path in paths):
+        if not path.exists():  # said before the model is loaded, which takes seconds
+            raise ValueError(f"{path} does not exist: correct the path or choose another file.")
+    from nextgpt_lite import NextGPT
+
+    reply = NextGPT.from_pretrained(model).chat(
+        text,
+        seed=seed,
+        output_modalities=modalities,
+        num_inference_steps=num_inference_steps,
+        **media,
+    )
+    saved = reply.save(output)
+    print(reply.text)
+    for entry in json.loads(saved.read_text())["media"]:
+        print(saved.parent / entry["path"])
+
+
+def tour(*, output: Path = Path("out")) -> None:
+    """Execute the tour notebook and render it as a page."""
+    if not TOUR.is_file():
+        raise ValueError(f"{TOUR}: not found from here; run the tour in the repository's folder.")
+    import nbformat
+    import papermill
+    from nbconvert import HTMLExporter
+
+    output.mkdir(parents=True, exist_ok=True)
+    executed, page = output / TOUR.name, (output / TOUR.name).with_suffix(".html")
+    papermill.execute_notebook(str(TOUR), str(executed), cwd=str(TOUR.parent), progress_bar=True)
+    html, _ = HTMLExporter().from_notebook_node(nbformat.read(executed, as_version=4))
+    page.write_text(html, encoding="utf-8")
+    print(f"The executed notebook: {executed}\nThe same as a page:    {page}")
+
+
+# --- training -----------------------------------------------------------------------------------
+
+
+def train(
+    *,
+    stage: Annotated[int, Option(min=1, max=3)],
+    output: Path,
+    profile: Profile = "lite",
+    data: Path | None = None,
+    init: Path | None = None,
+    messenger: Literal["signal", "caption"] | None = None,
+    steps: MaybeCount = None,
+    seed: int = 0,
+    resume: bool = False,
+    batch_size: MaybeCount = None,
+    accumulate: MaybeCount = None,
+    mixed_precision: Annotated[
+        Literal["no", "bf16", "fp16", "auto"] | None, Option("--precision")
+    ] = None,
+    checkpointing: bool | None = None,
+    shard: bool | None = None,
+    report_to: Literal["tensorboard", "trackio", "wandb"] | None = None,
+    samples_every: Annotated[int, Option(min=0)] = 0,
+    cache: str | None = None,
+) -> None:
+    """Train one of the three stages.
+
+    Example: nextgpt-lite train --stage 2 --init runs/s1 --output runs/s2 --resume
+
+    Args:
+        stage: 1 encoding alignment, 2 decoding alignment, 3 instruction tuning.
+        init: folder of the model to start from, usually the stage before.
+        messenger: what the LLM hands to the decoders, in a run without --init; default: signal.
+        steps: default: the stage's own.
+        resume: continue from the last checkpoint.
+        batch_size: of one process; default: the stage's own.
+        accumulate: batches in one step.
+        mixed_precision: auto takes the fastest that the device has; default: no.
+        checkpointing: compute activations again instead of keeping them.
+        shard: under torchrun, split the model over the processes (FSDP2) instead of copying it.
+        report_to: besides metrics.jsonl.
+        samples_every: steps between sample replies in samples.html; 0 makes none.
+        cache: folder where encoder outputs and caption conditions are kept for the next run;
+            'none' keeps none; default: see `nextgpt-lite cache`.
+    """
+    options = locals()
+    del options["messenger"], options["cache"]
+    from nextgpt_lite.training.cache import default_folder
+    from nextgpt_lite.training.run import train
+
+    train(
+        **options,
+        config=None if messenger is None else {"messenger": messenger},
+        cache=None if cache == "none" else Path(cache or default_folder()),
+    )
+
+
+def refine(
+    *,
+    init: Path,
+    output: Path,
+    data: Path | None = None,
+    records: Count = 40_000,
+    steps: Count = 2000,
+    seed: int = 0,
+) -> None:
+    """Fit the output projections alone, after stage 3.
+
+    Args:
+        init: folder of a model of stage 3.
+        records: conversations to learn from.
+        steps: of each projection.
+    """
+    options = locals()
+    from nextgpt_lite.training.refine import refine
+
+    refine(**options)
+
+
+def cache(*, folder: Path | None = None, prune: float | None = None) -> None:
+    """Show or empty what training keeps of frozen work.
+
+    Args:
+        folder: default: NEXTGPT_LITE_CACHE, or a folder of the user's.
+        prune: delete what was used longest ago until so many GB are left; 0 empties the cache.
+    """
+    from nextgpt_lite.training import cache as kept
+
+    folder = folder or kept.default_folder()
+    if prune is not None:
+        print(f"{kept.prune(folder, int(prune * 1e9)) / 1e6:.1f} MB deleted")
+    found = kept.listing(folder)
+    for part in found:
+        print(f"{part.name:32}{part.rows:10,} rows{part.bytes / 1e6:12.1f} MB   {part.made_by}")
+    total = sum(part.bytes for part in found) / 1e6
+    print(f"{folder}: {total:.1f} MB; another place: --folder here, or NEXTGPT_LITE_CACHE")
+
+
+# --- evaluation ---------------------------------------------------------------------------------
+
+
+def evaluate(
+    *,
+    suite: str | None = None,
+    table: Annotated[int | None, Option(min=2, max=13)] = None,
+    model: str | None = None,
+    profile: Profile = "lite",
+    data: Path | None = None,
+    media: Path | None = None,
+    output: Path | None = None,
+    quick: bool = False,
+    workers: MaybeCount = None,
+    count: MaybeCount = None,
+    num_inference_steps: MaybeCount = None,
+) -> None:
+    """Score a model by the lite suite, or by a table of the paper.
+
+    Example: nextgpt-lite evaluate --table 9
+
+    Args:
+        suite: the world whose own examination is held; default: lite.
+        table: a table of the paper's section 6, ours beside theirs (table 14: compare).
+        model: folder of a trained model; default: the shipped one of the profile.
+        data: the table's own benchmark file or folder; default: items of the lite world.
+        media: folder of its media, if not beside it.
+        output: keeps what is printed; the suite needs it, and continues what is there.
+        quick: the suite with 40 prompts a row.
+        workers: processes of the suite, each with a model of its own; default: one a thread, up
+            to 4.
+        count: of each row (500) or task of a table (50).
+        num_inference_steps: diffusion steps; default: 20 for the suite, each decoder's own for a
+            table.
+    """
+    if suite and table:
+        raise BadParameter("give --suite or --table, not both")
+    name, steps = model or profile, num_inference_steps
+    if table is None:
+        if output is None:
+            raise ValueError("The suite writes its table and pictures: give --output DIR.")
+        run_suite = plugin(suite or "lite").run_suite
+        print(run_suite(name, output, count=count, steps=steps, quick=quick, workers=workers))
+        return
+    from nextgpt_lite import NextGPT
+    from nextgpt_lite.evaluation.tables.run import Setting, run_table
+
+    setting = Setting(count or 50, steps=steps, data=data, media=media)
+    sheet = run_table(table, NextGPT.from_pretrained(name), setting)
+    if output is not None:
+        sheet.write(output)
+    print(sheet.markdown())
+
+
+def compare(
+    *,
+    model: list[str] = ["lite"],  # noqa: B006
+    caption_model: list[str] = [],  # noqa: B006
+    output: Path,
+    prompts: Count = 200,
+    groups: list[str] | None = None,
+    num_inference_steps: MaybeCount = None,
+) -> None:
+    """Compare pipelines with end-to-end, as in the paper's Table 14.
+
+    Example: nextgpt-lite compare --model runs/a runs/b --groups image audio --output out/compare
+
+    Args:
+        model: end-to-end models, one for each seed; the first gives the pipeline its parts.
+        caption_model: models trained with captions as messenger, one for each seed.
+        prompts: of each group, half simple and half complex.
+        groups: default: all.
+    """
+    options = locals()
+    models, caption_models = options.pop("model"), options.pop("caption_model")
+    from nextgpt_lite.evaluation.comparison.run import compare_models
+
+    print(compare_models(models, caption_models, **options))
+
+
+def ablate(grid: Path, *, output: Path, workers: Count = 1) -> None:
+    """Train and score each cell of a grid of settings.
+
+    Example: nextgpt-lite ablate configs/ablation/messenger.yaml --output out/messenger
+
+    Args:
+        grid: file that names the settings to combine.
+        workers: processes.
+    """
+    from nextgpt_lite.evaluation.ablation.figures import draw, summary
+    from nextgpt_lite.evaluation.ablation.runner import ablate
+
+    table = ablate(grid, output, workers)
+    print(summary(table))
+    print(f"{table}\n{draw(table, table.with_suffix('.svg'))}")
+
+
+# --- checkpoints --------------------------------------------------------------------------------
+
+
+def params(*, profile: Profile = "lite") -> None:
+    """Print the paper's Table 1 beside ours, from configurations alone."""
+    from nextgpt_lite.checkpoints.parameters import table
+    from nextgpt_lite.model.config import NextGPTConfig
+
+    print(table(NextGPTConfig.from_profile(profile)))
+
+
+def doctor(*, profile: Profile | None = None) -> None:
+    """Say what this machine can run, and under which licences.
+
+    Args:
+        profile: judge this size only.
+    """
+    from nextgpt_lite.checkpoints.doctor import report
+
+    print(report(profiles=(profile,)) if profile else report())
+
+
+def download(*, profile: Profile, output: Path) -> None:
+    """Fetch the public checkpoints of a preset."""
+    from nextgpt_lite.checkpoints.download import download
+    from nextgpt_lite.model.config import CHECKPOINTS
+
+    download(profile, output)
+    print(f"Set {CHECKPOINTS}={output} so that the presets find them.")
+
+
+def convert(
+    path: Path,
+    *,
+    output: Path,
+    source: Annotated[Layout | None, Option("--from")] = None,
+    target: Annotated[Layout | None, Option("--to")] = None,
+    base: str | None = None,
+) -> None:
+    """Turn a released NExT-GPT checkpoint into a folder of ours, or back.
+
+    Example: nextgpt-lite convert --from legacy pytorch_model.pt --output DIR
+
+    Args:
+        path: their file or folder, or a folder of ours.
+        source: read this released layout.
+        target: write this released layout.
+        base: folder of the language model it was trained on, to be compared.
+    """
+    from nextgpt_lite.checkpoints.convert import from_released, to_released
+
+    if source and not target:
+        lines = from_released(source, path, output, base)
+    elif target and not source:
+        lines = to_released(target, path, output)
+    else:
+        raise BadParameter("give --from or --to, one of them")
+    print("\n".join(lines))
+
+
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    panel: {command.__name__: command for command in commands}
+    for panel, commands in (
+        ("Conversation", (chat, tour)),
+        ("Training", (train, refine, cache)),
+        ("Evaluation", (evaluate, compare, ablate)),
+        ("Checkpoints", (params, doctor, download, convert)),
+    )
+}

@@ -1,0 +1,60 @@
+"""The commands that know the lite world: training its frozen parts, writing its data set."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from typer import Option
+
+MaybeCount = Annotated[int | None, Option(min=1)]
+
+
+def pretrain(
+    *,
+    part: Literal["encoder", "llm", "image", "audio", "video"],
+    output: Path,
+    steps: MaybeCount = None,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "cpu",
+    start: str | None = None,
+) -> None:
+    """Train one of the frozen lite parts.
+
+    Args:
+        part: what to train.
+        steps: default: the part's own.
+        resume: continue from the last checkpoint.
+        device: cpu, cuda, cuda:1, ...
+        start: folder of weights to start from instead of random ones; 'shipped' takes the
+            package's own.
+    """
+    from nextgpt_lite.model.config import WEIGHTS
+
+    options: dict[str, Any] = {} if steps is None else {"steps": steps}
+    if start is not None:
+        options["start"] = WEIGHTS / "lite" / part if start == "shipped" else Path(start)
+        if not options["start"].is_dir():
+            raise ValueError(
+                f"{options['start']} is no folder: give 'shipped' or what a run has exported."
+            )
+    module = import_module(f"nextgpt_lite.world.pretraining.{part}")
+    module.train(output, seed=seed, device=device, resume=resume, **options)
+    exported = output / "export"
+    if part in ("image", "video"):  # the others export as the last step of training
+        module.export(output, exported)
+    print(f"{exported}: copy it to nextgpt_lite/weights/lite/{part} to ship it")
+
+
+def samples(*, output: Path, seed: int = 0, size: MaybeCount = None) -> None:
+    """Write the small shipped data set anew.
+
+    Args:
+        size: how many pictures; default: 24.
+    """
+    from nextgpt_lite.world.samples import PICTURES, write_samples
+
+    written = write_samples(output, seed, size or PICTURES)
+    print(f"{len(written)} files written to {output}")
