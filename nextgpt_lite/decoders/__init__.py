@@ -1,65 +1,107 @@
 """The frozen decoders: one small interface, one pipeline of diffusers behind each.
 
+Which class runs a folder is decided by the pipeline that its `model_index.json` names. A reader's
+own class joins with `register` (docs/add_a_decoder.md).
+
 Pipelines are imported only when a decoder of theirs is loaded: their import costs seconds.
 """
 
 from __future__ import annotations
 
-import logging
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.decoders.loading import INDEX_FILE, read_json, without_advice
+from nextgpt_lite.errors import ConfigError, MissingError
 
 if TYPE_CHECKING:
     from nextgpt_lite.decoders.base import Decoder
 
-# Advice that misleads here: no decoder wants torchvision, and AudioLDM's pipeline is what its
-# checkpoints are for.
-_BESIDE_THE_POINT = ("requires torchvision (not installed)", "AudioLDMPipeline has been deprecated")
+# `_class_name` of a pipeline: the class that runs it, imported when it is asked for.
+DECODERS: dict[str, str | type[Decoder]] = {
+    "StableDiffusionPipeline": "stable_diffusion:StableDiffusion",
+    "TextToVideoSDPipeline": "text_to_video:TextToVideo",
+    "AnimateDiffPipeline": "animatediff:AnimateDiff",
+    "AudioLDMPipeline": "audioldm:AudioLDM",
+}
+# Files by which a folder without `model_index.json` is known.
+UNNAMED = {"animatediff_lightning_*step_diffusers.safetensors": "AnimateDiffPipeline"}
+
+AnyDecoder = TypeVar("AnyDecoder", bound="type[Decoder]")
 
 
-def _to_the_point(record: logging.LogRecord) -> bool:
-    return not any(words in record.getMessage() for words in _BESIDE_THE_POINT)
+def register(decoder: AnyDecoder) -> AnyDecoder:
+    """Makes a class known as the one that runs its `pipelines`; can stand above it as `@register`.
 
-
-for _source in ("transformers.utils.import_utils", "diffusers.pipelines.pipeline_utils"):
-    logging.getLogger(_source).addFilter(_to_the_point)
+    Raises:
+        ConfigError: it names no pipeline.
+    """
+    if not decoder.pipelines:
+        raise ConfigError(f"{decoder.__name__}.pipelines is empty: name a pipeline's class.")
+    DECODERS.update(dict.fromkeys(decoder.pipelines, decoder))
+    return decoder
 
 
 def load_decoder(
-    modality: str, folder: str | Path, settings: dict[str, Any] | None = None, **options: Any
+    folder: str | Path,
+    settings: dict[str, Any] | None = None,
+    *,
+    modality: str | None = None,
+    **options: Any,
 ) -> Decoder:
-    """Loads the decoder of a modality from a folder in diffusers layout.
+    """Loads the decoder in a folder in diffusers layout, whatever it makes.
 
     Args:
         settings: go before the folder's own (see `Decoder`).
+        modality: what it should make; None takes any.
         options: of `Decoder.from_pretrained`: `dtype`.
 
     Raises:
-        ValueError: no decoder makes this modality.
-        FileNotFoundError: the folder holds no pipeline.
+        ConfigError: no class is known for its pipeline, or it makes another modality.
+        MissingError: the folder holds no pipeline.
     """
-    return _class(modality).from_pretrained(folder, settings, **options)
+    with without_advice():
+        return decoder_class(folder, modality).from_pretrained(folder, settings, **options)
 
 
 def condition_shape(
-    modality: str, folder: str | Path, settings: dict[str, Any] | None = None
+    folder: str | Path, settings: dict[str, Any] | None = None, *, modality: str | None = None
 ) -> list[int]:
     """[L, C] of the condition that a folder's decoder reads, from its configurations alone.
 
     Raises:
-        ValueError: no decoder makes this modality.
-        FileNotFoundError: a configuration is missing.
+        ConfigError: no class is known for its pipeline, or it makes another modality.
+        MissingError: a configuration is missing.
     """
-    return _class(modality).condition_shape(folder, settings or {})
+    kind, folder = decoder_class(folder, modality), Path(folder)
+    return kind.condition_shape(folder, kind.read_settings(folder, settings))
 
 
-def _class(modality: str) -> type[Decoder]:
-    if modality not in MODALITIES:
-        names = ", ".join(MODALITIES)
-        raise ValueError(f"No decoder makes modality {modality!r}: use one of {names}.")
-    module, name = MODALITIES[modality].decoder.split(":")
-    decoder: type[Decoder] = getattr(import_module(module), name)
+def decoder_class(folder: str | Path, modality: str | None = None) -> type[Decoder]:
+    """The class that runs the pipeline in a folder; raises as `load_decoder`."""
+    name = _pipeline_name(Path(folder))
+    decoder = DECODERS.get(name)
+    if decoder is None:
+        raise ConfigError(
+            f"{folder}/{INDEX_FILE}: no decoder is known for the pipeline {name!r}: use one of "
+            f"{', '.join(DECODERS)}, or register a class for it (docs/add_a_decoder.md)."
+        )
+    if isinstance(decoder, str):
+        module, _, attribute = decoder.partition(":")
+        decoder = getattr(import_module(f"{__name__}.{module}"), attribute)
+    if modality not in (None, decoder.modality):
+        raise ConfigError(
+            f"{folder} holds a {name}, which makes {decoder.modality} and not {modality}: give a "
+            f"decoder of {modality}."
+        )
     return decoder
+
+
+def _pipeline_name(folder: Path) -> str:
+    if (folder / INDEX_FILE).is_file():
+        return str(read_json(folder / INDEX_FILE).get("_class_name"))
+    for pattern, name in UNNAMED.items():
+        if any(folder.glob(pattern)):
+            return name
+    raise MissingError(f"{folder} has no {INDEX_FILE}: give a decoder folder in diffusers layout")

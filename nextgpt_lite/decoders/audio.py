@@ -1,137 +1,86 @@
-"""The audio decoder: AudioLDM, conditioned by one unit vector a sound.
+"""What decoders of sounds share: a length, a rate, channels, and spans of time as masks.
 
-Knows: `AudioLDMPipeline`, which takes its condition as class labels, and sounds.
-Leaves to others: everything `base` does, and the spectrogram (`mel`).
+Leaves to others: which pipeline sounds (`audioldm`, `stable_audio`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nextgpt_lite.decoders.base import Decoder, Generators, read_json, read_settings
-from nextgpt_lite.decoders.mel import LogMel
-from nextgpt_lite.media import Audio
+from nextgpt_lite.decoders.base import Decoder
+from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.media import Audio, resample
+
+RAMP_SECONDS = 0.01  # over which an edited sound fades into the one that is kept
 
 
 class AudioDecoder(Decoder):
-    """AudioLDM of any size: 2 seconds in the lite tier, 10 in the others; one channel, 16 kHz.
+    """Makes sounds of `settings["audio_length_in_s"]` seconds, or as many as there is room for.
 
-    `nextgpt_lite.json` may say `audio_length_in_s` and, under `mel`, arguments of `LogMel`.
+    Attributes:
+        rate: in Hz.
+        channels: 1 or 2.
+        room: samples that the latents stand for; what a user hears may be less.
     """
 
-    modality: ClassVar[str] = "audio"
-    default_guidance_scale: ClassVar[float] = 2.5
+    modality = "audio"
+    rate: int
+    channels: int = 1
+    room: int
 
-    def __init__(self, pipeline: Any, settings: dict[str, Any] | None = None) -> None:
-        super().__init__(pipeline, settings)
-        vocoder = pipeline.vocoder.config
-        self.condition_length = 1
-        self.condition_width = pipeline.unet.config.projection_class_embeddings_input_dim
-        self.rate = int(vocoder.sampling_rate)
-        hop = int(np.prod(vocoder.upsample_rates))
-        self.mel = LogMel(
-            self.rate, hop=hop, bands=vocoder.model_in_dim, **self.settings.get("mel", {})
-        )
-        frames = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-        self.room = frames * hop  # samples the latents stand for; what a user hears may be less
-        self.seconds = float(self.settings.get("audio_length_in_s", self.room / self.rate))
+    @property
+    def seconds(self) -> float:
+        """Length of what is made."""
+        return float(self.settings.get("audio_length_in_s", self.room / self.rate))
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        folder: str | Path,
-        settings: dict[str, Any] | None = None,
-        dtype: torch.dtype = torch.float32,
-    ) -> AudioDecoder:
-        from diffusers.pipelines.deprecated import AudioLDMPipeline
+    def media(self, output: Any) -> list[Audio]:
+        return self._sounds(output.audios)
 
-        settings = {**read_settings(folder), **(settings or {})}
-        pipeline = AudioLDMPipeline.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
-        return cls(pipeline, settings)
+    def _sounds(self, waves: Any) -> list[Audio]:
+        """(B, length) or (B, channels, length) as sounds."""
+        waves = np.asarray(waves, np.float32)
+        return [Audio(wave.reshape(self.channels, -1), self.rate) for wave in waves]
 
-    @classmethod
-    def condition_shape(cls, folder: str | Path, settings: dict[str, Any]) -> list[int]:
-        unet = read_json(Path(folder) / "unet" / "config.json")
-        return [1, unet["projection_class_embeddings_input_dim"]]
+    def _waves(self, media: Sequence[Audio]) -> Tensor:
+        """(B, channels, room) any sounds at the decoder's rate, cut or padded to its room."""
+        waves = np.zeros((len(media), self.channels, self.room), np.float32)
+        for wave, audio in zip(waves, media, strict=True):
+            samples = self._alike(audio)[:, : self.room]
+            wave[:, : samples.shape[1]] = samples
+        return torch.from_numpy(waves).to(self.device)
 
-    def drop_text_encoder(self) -> None:
-        super().drop_text_encoder()
-        # The pipeline asks its text encoder for the number format of the condition.
-        self.pipeline.text_encoder = NumberFormat(self.pipeline.unet.dtype)
+    def _alike(self, audio: Audio) -> np.ndarray:
+        """(channels or 1, length) of a sound at the decoder's rate."""
+        if len(audio.samples) == self.channels:
+            return resample(audio.samples, audio.rate, self.rate)
+        return audio.mono(self.rate)[None]
 
-    def _embed(self, captions: list[str]) -> Tensor:
-        tokenizer = self.pipeline.tokenizer
-        tokens = tokenizer(
-            captions,
-            padding="max_length",
-            max_length=min(tokenizer.model_max_length, 512),
-            truncation=True,
-            return_tensors="pt",
-        ).to(self.device)
-        embedded = self.pipeline.text_encoder(
-            tokens.input_ids, attention_mask=tokens.attention_mask
-        ).text_embeds  # (B, C)
-        return as_labels(embedded.float()[:, None])[:, None]  # (B, 1, C)
+    def latent_mask(self, medium: Audio, mask: Any, latents: Tensor) -> Tensor:
+        times = np.arange(self.room) / self.rate
+        inside = torch.from_numpy(_weights(times, mask) > 0).float()  # (samples,)
+        pooled = F.adaptive_max_pool1d(inside[None], latents.shape[2])  # (1, T)
+        return pooled.reshape(1, -1, *(1,) * (latents.ndim - 3)).expand(1, *latents.shape[2:])
 
-    def _sample(
-        self,
-        condition: Tensor,
-        negative: Tensor,
-        steps: int,
-        scale: float,
-        generator: Generators,
-        on_step: Callable[[int], None],
-    ) -> list[Audio]:
-        waves = self.pipeline(
-            prompt_embeds=as_labels(condition),
-            negative_prompt_embeds=as_labels(negative),
-            audio_length_in_s=self.seconds,
-            num_inference_steps=steps,
-            guidance_scale=scale,
-            generator=generator,
-            callback=lambda index, *_: on_step(index),
-        ).audios  # (B, length)
-        return [Audio(wave[None].astype(np.float32), self.rate) for wave in waves]
-
-    def _decode(self, latents: Tensor) -> list[Audio]:
-        waves = self.pipeline.vocoder(self.pipeline.decode_latents(latents)[:, 0])  # (B, room)
-        length = round(self.seconds * self.rate)
-        return [Audio(wave[None, :length].cpu().numpy(), self.rate) for wave in waves]
-
-    @torch.no_grad()
-    def _latents(self, media: Sequence[Audio]) -> Tensor:
-        vae = self.pipeline.vae
-        waves = torch.from_numpy(np.stack([self._fit(audio) for audio in media])).to(self.device)
-        mel = self.mel(waves)[:, None].to(vae.dtype)  # (B, 1, T, bands)
-        return vae.encode(mel).latent_dist.mode() * vae.config.scaling_factor
-
-    def _fit(self, audio: Audio) -> np.ndarray:
-        """Any sound as one channel at the decoder's rate, cut or padded to its room."""
-        samples = audio.mono(self.rate)[: self.room]
-        return np.pad(samples, (0, self.room - len(samples)))
-
-    def _denoise(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
-        labels = as_labels(condition)
-        return self.pipeline.unet(
-            noisy, timesteps, encoder_hidden_states=None, class_labels=labels
-        ).sample
+    def fitted(self, given: Audio, edited: Audio, mask: Any) -> Audio:
+        samples = edited.samples[:, : round(given.duration * edited.rate)]
+        if mask is not None:
+            length = samples.shape[1]
+            weights = _weights(np.arange(length) / edited.rate, mask)
+            kept = self._alike(given)[:, :length]
+            samples = (weights * samples + (1 - weights) * kept).astype(np.float32)
+        return Audio(samples, edited.rate)
 
 
-@dataclass(frozen=True)
-class NumberFormat:
-    """What is left of a text encoder that was dropped."""
-
-    dtype: torch.dtype
-
-
-def as_labels(condition: Tensor) -> Tensor:
-    """A condition (B, 1, C) as the unit class labels (B, C) that AudioLDM was trained with."""
-    return F.normalize(condition[:, 0], dim=-1)
+def _weights(times: np.ndarray, mask: Any) -> np.ndarray:
+    """For each second of `times` one between the mask's two, zero outside, with short ramps."""
+    try:
+        start, end = (float(time) for time in mask)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"A sound's mask is (from, to) in seconds, not {mask!r}.") from error
+    return np.clip(np.minimum(times - start, end - times) / RAMP_SECONDS + 1, 0, 1)

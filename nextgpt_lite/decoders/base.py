@@ -1,73 +1,124 @@
-"""What every decoder can do, whatever it paints, sounds or films.
+"""What every decoder can do, whatever pipeline it runs and whatever medium it makes.
 
-Knows: a frozen diffusion pipeline, its caption condition, classifier-free guidance by prompt
-embeddings, and the denoising loss that carries a gradient back to a condition.
-Leaves to others: which pipeline it is and what its media look like (`image`, `audio`, `video`),
-and where conditions come from (a decoder knows nothing of the LLM).
+Knows: a frozen diffusion pipeline, its caption condition, guidance, and the denoising error that
+carries a gradient back to a condition.
+Leaves to others: which pipeline it is (a file of this package for each family), what its media look
+like (`image`, `audio`, `video`), noise (`noise`), editing (`editing`), and where conditions come
+from (a decoder knows nothing of the LLM).
 """
 
 from __future__ import annotations
 
-import json
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-SETTINGS_FILE = "nextgpt_lite.json"
+from nextgpt_lite.decoders.editing import Editing, Generators, StepCallback, chosen
+from nextgpt_lite.decoders.loading import load_pipeline, read_json
+from nextgpt_lite.decoders.noise import ask
+from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.model.config import SETTINGS_FILE
 
-StepCallback = Callable[[int, int], None]
-Generators = torch.Generator | list[torch.Generator] | None
 
-
-class Decoder(nn.Module, ABC):
+class Decoder(Editing, nn.Module, ABC):
     """A frozen diffusion pipeline that turns a condition (B, L, C) into B media.
 
-    A subclass sets `modality`, calls `super().__init__` with its pipeline, and fills in the
-    abstract methods. The pipeline's modules become children of this module, so that `.to(device)`
-    moves them; they are frozen and stay in evaluation mode.
+    A subclass names its pipelines and fills in the methods of the first section. The pipeline's
+    modules become children of this module, so that `.to(device)` moves them; they are frozen and
+    stay in evaluation mode.
 
     Attributes:
+        modality: what it makes.
+        pipelines: the `_class_name`s in `model_index.json` that it is for.
+        defaults: settings of a pipeline whose folder has none, such as `guidance_scale`.
+        options: of the pipeline's own loader, such as parts that are not loaded.
         condition_length: L, the number of condition vectors the denoiser attends to.
         condition_width: C, the width of one.
         settings: what `nextgpt_lite.json` beside `model_index.json` says (`guidance_scale`,
             `num_inference_steps`, `width`, `height`, ...), and what the loader was told.
     """
 
-    modality: ClassVar[str]
-    default_guidance_scale: ClassVar[float] = 7.5
-    condition_length: int
-    condition_width: int
+    modality: str
+    pipelines: ClassVar[tuple[str, ...]] = ()
+    defaults: ClassVar[dict[str, Any]] = {}
+    options: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, pipeline: Any, settings: dict[str, Any] | None = None) -> None:
+    def __init__(self, pipeline: Any, settings: dict[str, Any], shape: Sequence[int]) -> None:
         super().__init__()
         pipeline.set_progress_bar_config(disable=True)
         self.pipeline = pipeline
-        self.settings = dict(settings or {})
-        self.parts = nn.ModuleDict(
-            {
-                name: part
-                for name, part in pipeline.components.items()
-                if isinstance(part, nn.Module)
-            }
-        )
+        self.settings = settings
+        self.condition_length, self.condition_width = shape
+        parts = pipeline.components.items()
+        self.parts = nn.ModuleDict({n: part for n, part in parts if isinstance(part, nn.Module)})
         self.requires_grad_(False)
         self.eval()
-        self._empty_condition: Tensor | None = None
+        self._empty: Tensor | None = None
 
     # -- what a subclass fills in ------------------------------------------------------------
 
     @classmethod
     @abstractmethod
+    def condition_shape(cls, folder: Path, settings: dict[str, Any]) -> list[int]:
+        """[L, C] of a folder's decoder, from its configurations alone."""
+
+    @abstractmethod
+    def embed(self, captions: list[str]) -> Tensor:
+        """The condition (B, L, C) of captions, from the pipeline's own text encoders."""
+
+    @abstractmethod
+    def arguments(self, condition: Tensor, negative: Tensor) -> dict[str, Any]:
+        """What the pipeline is called with for a condition (B, L, C) and the one to lead away from.
+
+        Steps, guidance, generator and callback are added to it.
+        """
+
+    @abstractmethod
+    def media(self, output: Any) -> list[Any]:
+        """The B media in what the pipeline returned."""
+
+    @abstractmethod
+    def encode(self, media: Sequence[Any]) -> Tensor:
+        """Latents (B, ...) of media, as the denoiser knows them: scaled, without noise."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> list[Any]:
+        """Media of latents (B, ...): what `encode` undoes, but for the autoencoder."""
+
+    @abstractmethod
+    def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
+        """The denoiser's answer, shaped like noisy (B, ...), at times (B,) under condition."""
+
+    # -- what a subclass may change ----------------------------------------------------------
+
+    @classmethod
+    def load(cls, folder: Path, settings: dict[str, Any], dtype: torch.dtype) -> Any:
+        """The pipeline of a folder."""
+        return load_pipeline(folder, settings, dtype, **cls.options)
+
+    def empty_condition(self) -> Tensor:
+        """(1, L, C) what guidance leads away from: the empty caption."""
+        return self.encode_text([""])
+
+    def arithmetic(self) -> AbstractContextManager[Any]:
+        """The context in which the pipeline runs."""
+        return nullcontext()
+
+    # -- what every decoder offers -----------------------------------------------------------
+
+    @classmethod
     def from_pretrained(
         cls,
         folder: str | Path,
         settings: dict[str, Any] | None = None,
         dtype: torch.dtype = torch.float32,
-    ) -> Decoder:
+    ) -> Self:
         """Loads a decoder from a folder in diffusers layout, without a network.
 
         Where the folder has both, safetensors are read and pickles left alone.
@@ -77,46 +128,23 @@ class Decoder(nn.Module, ABC):
             dtype: of the weights.
 
         Raises:
-            FileNotFoundError: the folder has no `model_index.json`.
+            MissingError: a file or a part is not there.
         """
-
-    @abstractmethod
-    def _embed(self, captions: list[str]) -> Tensor:
-        """Caption condition (B, L, C) of the pipeline's own text encoder."""
-
-    @abstractmethod
-    def _sample(
-        self,
-        condition: Tensor,
-        negative: Tensor,
-        steps: int,
-        scale: float,
-        generator: Generators,
-        on_step: Callable[[int], None],
-    ) -> list[Any]:
-        """Runs the pipeline: condition and negative (B, L, C) -> B media.
-
-        Calls `on_step(i)` after each denoising step i."""
-
-    @abstractmethod
-    def _latents(self, media: Sequence[Any]) -> Tensor:
-        """Scaled latents (B, ...) of media, without gradient."""
-
-    @abstractmethod
-    def _decode(self, latents: Tensor) -> list[Any]:
-        """Media of scaled latents (B, ...): what `_latents` undoes, but for the autoencoder."""
-
-    @abstractmethod
-    def _denoise(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
-        """The denoiser's raw output, shaped like noisy, under condition (B, L, C)."""
-
-    # -- what every decoder offers -----------------------------------------------------------
+        folder = Path(folder)
+        settings = cls.read_settings(folder, settings)
+        shape = cls.condition_shape(folder, settings)
+        return cls(cls.load(folder, settings, dtype), settings, shape)
 
     @classmethod
-    def condition_shape(cls, folder: str | Path, settings: dict[str, Any]) -> list[int]:
-        """[L, C] of a folder's decoder, from its configurations alone."""
-        length = read_json(Path(folder) / "tokenizer" / "tokenizer_config.json")["model_max_length"]
-        return [length, read_json(Path(folder) / "unet" / "config.json")["cross_attention_dim"]]
+    def read_settings(cls, folder: Path, settings: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The class's defaults, changed by the folder's `nextgpt_lite.json`, then by `settings`."""
+        path = folder / SETTINGS_FILE
+        return {**cls.defaults, **(read_json(path) if path.is_file() else {}), **(settings or {})}
+
+    @property
+    def denoiser(self) -> Any:
+        """The pipeline's UNet or transformer."""
+        return self.parts["unet" if "unet" in self.parts else "transformer"]
 
     @property
     def device(self) -> torch.device:
@@ -125,21 +153,14 @@ class Decoder(nn.Module, ABC):
     @property
     def guidance_scale(self) -> float:
         """The scale used when `generate` is not told one."""
-        return float(self.settings.get("guidance_scale", self.default_guidance_scale))
+        return float(self.settings.get("guidance_scale", 7.5))
 
     @property
     def num_inference_steps(self) -> int:
         """The steps taken when `generate` is not told how many."""
         return int(self.settings.get("num_inference_steps", 20))
 
-    @property
-    def size(self) -> dict[str, int]:
-        """`width` and `height` in pixels where the settings give them; else the denoiser's own."""
-        return {
-            name: int(self.settings[name]) for name in ("width", "height") if name in self.settings
-        }
-
-    def train(self, mode: bool = True) -> Decoder:
+    def train(self, mode: bool = True) -> Self:
         """Stays in evaluation mode: a decoder is frozen, also inside a model that trains."""
         return super().train(False)
 
@@ -154,27 +175,28 @@ class Decoder(nn.Module, ABC):
             condition of shape (B, L, C), float32, without gradient.
 
         Raises:
-            ValueError: the text encoder was dropped.
+            ConfigError: the text encoder was dropped.
         """
         if "text_encoder" not in self.parts:
-            raise ValueError(
+            raise ConfigError(
                 f"the {self.modality} decoder's text encoder was dropped: load the model with "
                 "text_encoders=True to compute caption conditions"
             )
-        return self._embed(list(captions)).float()
+        return self.embed(list(captions)).float()
 
     def drop_text_encoder(self) -> None:
-        """Frees the text encoder; media from signal tokens need none, captions do."""
-        self._empty()
-        self.pipeline.text_encoder = None
-        del self.parts["text_encoder"]
+        """Frees the text encoders; media from signal tokens need none, captions do."""
+        self.negative(1)
+        for name in [name for name in self.parts if name.startswith("text_encoder")]:
+            setattr(self.pipeline, name, None)
+            del self.parts[name]
 
-    def _empty(self) -> Tensor:
-        """(1, L, C) condition of the empty caption, computed once: guidance leads away from it."""
-        if self._empty_condition is None:
-            self._empty_condition = self.encode_text([""])
-        self._empty_condition = self._empty_condition.to(self.device)
-        return self._empty_condition
+    def negative(self, count: int) -> Tensor:
+        """(count, L, C) what guidance leads away from; computed once."""
+        if self._empty is None:
+            self._empty = self.empty_condition()
+        self._empty = self._empty.to(self.device)
+        return self._empty.expand(count, -1, -1)
 
     @torch.no_grad()
     def generate(
@@ -191,8 +213,8 @@ class Decoder(nn.Module, ABC):
         Args:
             condition: (B, L, C), from `encode_text` or from projected signal tokens.
             num_inference_steps: denoising steps; None takes the decoder's own.
-            guidance_scale: weight of the condition against the empty caption; 1 switches guidance
-                off, None takes the decoder's own.
+            guidance_scale: weight of the condition against the empty one; 1 switches guidance off,
+                None takes the decoder's own.
             generator: one generator for the batch, or a list of B, one an item; an item's own
                 generator makes it independent of what else is in the batch.
             callback: called as `callback(step, total)` after each step, counted from 1; some
@@ -202,19 +224,26 @@ class Decoder(nn.Module, ABC):
             B media: PIL images, `Audio` or `Video`.
 
         Raises:
-            ValueError: condition has another shape than (B, L, C).
+            ConfigError: condition has another shape than (B, L, C).
         """
-        self._check(condition)
-        negative = self._empty().expand(len(condition), -1, -1)  # (B, L, C)
-        scale = self.guidance_scale if guidance_scale is None else guidance_scale
-        steps = self.num_inference_steps if num_inference_steps is None else num_inference_steps
+        self.check(condition)
 
         def on_step(index: int) -> None:
             if callback is not None:
                 callback(index + 1, len(self.pipeline.scheduler.timesteps))
 
-        condition = condition.to(self.device, torch.float32)
-        return self._sample(condition, negative, steps, scale, generator, on_step)
+        arguments = self.arguments(
+            condition.to(self.device, torch.float32), self.negative(len(condition))
+        )
+        with self.arithmetic():
+            output = self.pipeline(
+                **arguments,
+                **_watched(self.pipeline, on_step),
+                num_inference_steps=chosen(num_inference_steps, self.num_inference_steps),
+                guidance_scale=chosen(guidance_scale, self.guidance_scale),
+                generator=generator,
+            )
+        return self.media(output)
 
     def generate_each(
         self,
@@ -241,56 +270,7 @@ class Decoder(nn.Module, ABC):
     @torch.no_grad()
     def reconstruct(self, media: Sequence[Any]) -> list[Any]:
         """What is left of media after the autoencoder (and vocoder): the best a denoiser can do."""
-        return self._decode(self._latents(media))
-
-    def edit(
-        self,
-        media: Sequence[Any],
-        condition: Tensor,
-        *,
-        strength: float = 0.7,
-        masks: Sequence[Any] | None = None,
-        num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
-        generator: Generators = None,
-        callback: StepCallback | None = None,
-    ) -> list[Any]:
-        """Turns media into what conditions say, as far as `strength` lets go of them.
-
-        Args:
-            media: B media; worked on at the decoder's size, given back at their own.
-            condition: (B, L, C), from `encode_text` or from projected signal tokens.
-            strength: share of the steps taken, in (0, 1]; small keeps the input, 1 hardly does.
-            masks: B masks, where the medium may change: (H, W) of a picture, (H, W) or (T, H, W)
-                of a clip, (from, to) seconds of a sound. Outside, the input is kept as it is.
-            num_inference_steps, guidance_scale, generator, callback: as for `generate`.
-
-        Raises:
-            ValueError: condition, strength or a mask does not fit.
-        """
-        self._check(condition)
-        if not 0 < strength <= 1:
-            raise ValueError(f"strength is {strength}: use a share of the steps above 0, up to 1.")
-        if len(condition) != len(media) or len(masks or media) != len(media):
-            raise ValueError(
-                f"{len(media)} media, {len(condition)} conditions and "
-                f"{len(masks or media)} masks: give one of each for a medium."
-            )
-        from nextgpt_lite.decoders.editing import edit  # it knows of all modalities
-
-        steps = self.num_inference_steps if num_inference_steps is None else num_inference_steps
-        return edit(
-            self,
-            media,
-            condition.to(self.device, torch.float32),
-            self._empty().expand(len(condition), -1, -1),
-            strength=strength,
-            masks=masks,
-            steps=steps,
-            scale=self.guidance_scale if guidance_scale is None else guidance_scale,
-            generator=generator,
-            callback=callback,
-        )
+        return self.decode(self.encode(media))
 
     def denoising_loss(
         self, condition: Tensor, media: Sequence[Any], generator: torch.Generator | None = None
@@ -310,101 +290,39 @@ class Decoder(nn.Module, ABC):
     @torch.no_grad()
     def latents(self, media: Sequence[Any]) -> Tensor:
         """B media -> what the denoiser works on, (B, ...), float32, without gradient."""
-        return self._latents(media).float()
+        return self.encode(media).float()
 
     def denoising_errors(
         self, condition: Tensor, latents: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
         """(B,) `denoising_loss` of each item, from `latents` that were computed before."""
-        self._check(condition)
-        scheduler = self.pipeline.scheduler
-        noise = torch.randn(latents.shape, generator=generator).to(latents)
-        timesteps = torch.randint(
-            scheduler.config.num_train_timesteps, (len(latents),), generator=generator
-        ).to(latents.device)
-        signal, spread = _amounts(scheduler, latents, timesteps)  # not add_noise: Euler's differs
-        dtype = self.pipeline.unet.dtype
-        noisy = (signal * latents + spread * noise).to(dtype)
-        target = denoising_target(scheduler, latents, noise, timesteps)
-        answer = self._denoise(noisy, timesteps, condition.to(dtype)).float()
+        self.check(condition)
+        noisy, times, target = ask(self.pipeline.scheduler, latents, generator)
+        dtype = self.denoiser.dtype
+        answer = self.denoise(noisy.to(dtype), times, condition.to(dtype)).float()
         return (answer - target).pow(2).flatten(1).mean(1)
 
-    def _check(self, condition: Tensor) -> None:
+    def check(self, condition: Tensor) -> None:
+        """Refuses a condition of another shape than (B, L, C)."""
         expected = (self.condition_length, self.condition_width)
         if condition.ndim != 3 or tuple(condition.shape[1:]) != expected:
-            raise ValueError(
+            raise ConfigError(
                 f"the {self.modality} decoder takes a condition of shape (B, {expected[0]}, "
                 f"{expected[1]}), not {tuple(condition.shape)}: use encode_text or the "
                 f"{self.modality} output projection"
             )
 
 
-def denoising_target(scheduler: Any, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-    """What the denoiser should answer: the noise, or v for a v-prediction scheduler."""
-    kind = scheduler.config.prediction_type
-    if kind == "epsilon":
-        return noise
-    if kind == "v_prediction":
-        signal, spread = _amounts(scheduler, latents, timesteps)
-        return signal * noise - spread * latents
-    raise ValueError(
-        f"scheduler config field prediction_type is {kind!r}: use 'epsilon' or 'v_prediction'"
-    )
+def _watched(pipeline: Any, on_step: Callable[[int], None]) -> dict[str, Any]:
+    """The argument of a pipeline that reports each step; diffusers has two kinds."""
 
-
-def _amounts(scheduler: Any, latents: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of the latents is left at each item's timestep, and how much is noise: (B, 1, ...).
-
-    Straight from the noise schedule. `add_noise` of some schedulers (Euler's) adds noise of another
-    size, which their denoiser expects to be scaled down again.
-    """
-    alpha_bar = scheduler.alphas_cumprod.to(latents)[timesteps]
-    alpha_bar = alpha_bar.reshape(-1, *(1,) * (latents.ndim - 1))  # (B, 1, ...)
-    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-
-
-def at_step_end(on_step: Callable[[int], None]) -> Callable[..., dict[str, Any]]:
-    """`on_step(index)` as a pipeline's `callback_on_step_end`, which changes no tensor."""
-
-    def callback(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    def at_step_end(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         on_step(index)
         return tensors
 
-    return callback
-
-
-def read_settings(folder: str | Path, marker: str = "model_index.json") -> dict[str, Any]:
-    """Reads `nextgpt_lite.json`; a folder without one (a public checkpoint) has no settings.
-
-    Args:
-        marker: the file by which a decoder's folder is known.
-
-    Raises:
-        FileNotFoundError: the folder has no such file.
-    """
-    folder = Path(folder)
-    if not (folder / marker).is_file():
-        raise FileNotFoundError(
-            f"{folder} has no {marker}: give a decoder folder in diffusers layout"
-        )
-    path = folder / SETTINGS_FILE
-    return read_json(path) if path.is_file() else {}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The values of a configuration file.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        ValueError: it is no JSON object.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: the decoder's folder is incomplete")
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error}): fetch the file again") from error
-    return dict(values)
+    if "callback_on_step_end" in inspect.signature(type(pipeline).__call__).parameters:
+        return {"callback_on_step_end": at_step_end}
+    return {"callback": lambda index, *_: on_step(index)}
 
 
 def bf16_is_fast(device: torch.device) -> bool:

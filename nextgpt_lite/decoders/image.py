@@ -1,104 +1,77 @@
-"""The image decoder: Stable Diffusion, conditioned by prompt embeddings only.
+"""What decoders of pictures share: pixels, latents of an autoencoder of pictures, masks.
 
-Knows: `StableDiffusionPipeline` and pictures. Leaves to others: everything `base` does.
+Leaves to others: which pipeline paints (`stable_diffusion`, `sdxl`, `pixart`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
-from nextgpt_lite.decoders.base import Decoder, Generators, at_step_end, read_settings
+from nextgpt_lite.decoders.base import Decoder
+from nextgpt_lite.errors import ConfigError
 
 
 class ImageDecoder(Decoder):
-    """Stable Diffusion of any size: 64x64 pictures in the lite tier, 512x512 in the others."""
+    """Makes PIL images of `settings["width"]` x `settings["height"]`, or the denoiser's own."""
 
-    modality: ClassVar[str] = "image"
+    modality = "image"
 
-    def __init__(self, pipeline: Any, settings: dict[str, Any] | None = None) -> None:
-        super().__init__(pipeline, settings)
-        self.condition_length = pipeline.tokenizer.model_max_length
-        self.condition_width = pipeline.unet.config.cross_attention_dim
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        side = self.denoiser.config.sample_size * self.pipeline.vae_scale_factor
+        return int(self.settings.get("width", side)), int(self.settings.get("height", side))
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        folder: str | Path,
-        settings: dict[str, Any] | None = None,
-        dtype: torch.dtype = torch.float32,
-    ) -> ImageDecoder:
-        from diffusers import StableDiffusionPipeline
+    def media(self, output: Any) -> list[Image.Image]:
+        return list(output.images)
 
-        settings = {**read_settings(folder), **(settings or {})}
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            str(folder),
-            dtype=dtype,
-            local_files_only=True,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
-        return cls(pipeline, settings)
-
-    def _embed(self, captions: list[str]) -> Tensor:
-        return embed_captions(self.pipeline, captions, self.device)
-
-    def _sample(
-        self,
-        condition: Tensor,
-        negative: Tensor,
-        steps: int,
-        scale: float,
-        generator: Generators,
-        on_step: Callable[[int], None],
-    ) -> list[Image.Image]:
-        return self.pipeline(
-            prompt_embeds=condition,
-            negative_prompt_embeds=negative,
-            num_inference_steps=steps,
-            guidance_scale=scale,
-            generator=generator,
-            callback_on_step_end=at_step_end(on_step),
-            **self.size,
-        ).images
-
-    @torch.no_grad()
-    def _latents(self, media: Sequence[Image.Image]) -> Tensor:
+    def encode(self, media: Sequence[Image.Image]) -> Tensor:
         vae = self.pipeline.vae
-        side = self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
-        pixels = pictures_to_tensor([m.convert("RGB").resize((side, side)) for m in media])
+        pixels = pictures_to_tensor([m.convert("RGB").resize(self.size) for m in media])
         pixels = pixels.to(self.device, vae.dtype)  # (B, 3, H, W)
         return vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
 
-    def _decode(self, latents: Tensor) -> list[Image.Image]:
+    def decode(self, latents: Tensor) -> list[Image.Image]:
         vae = self.pipeline.vae
-        pixels = vae.decode(latents / vae.config.scaling_factor).sample  # (B, 3, H, W)
-        return self.pipeline.image_processor.postprocess(pixels.float())
+        pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
+        images: list[Image.Image] = self.pipeline.image_processor.postprocess(pixels.float())
+        return images
 
-    def _denoise(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
-        return self.pipeline.unet(noisy, timesteps, encoder_hidden_states=condition).sample
+    def latent_mask(self, medium: Image.Image, mask: Any, latents: Tensor) -> Tensor:
+        pixels = torch.from_numpy(whole_mask(mask, medium.size[::-1])).float()
+        return F.adaptive_max_pool2d(pixels[None], list(latents.shape[2:]))  # (1, h, w)
 
-
-def embed_captions(pipeline: Any, captions: list[str], device: torch.device) -> Tensor:
-    """Last hidden states (B, L, C) of the text encoder of a Stable Diffusion like pipeline."""
-    ids = pipeline.tokenizer(
-        captions,
-        padding="max_length",
-        max_length=pipeline.tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    ).input_ids.to(device)  # (B, L)
-    return pipeline.text_encoder(ids).last_hidden_state  # (B, L, C)
+    def fitted(self, given: Image.Image, edited: Image.Image, mask: Any) -> Image.Image:
+        if edited.size != given.size:
+            edited = edited.resize(given.size)
+        if mask is None:
+            return edited
+        inside = Image.fromarray(whole_mask(mask, given.size[::-1]).astype(np.uint8) * 255)
+        return Image.composite(edited, given.convert("RGB"), inside)
 
 
 def pictures_to_tensor(pictures: Sequence[Image.Image | np.ndarray]) -> Tensor:
     """RGB pictures of one size -> (B, 3, H, W) float32 in [-1, 1]."""
     pixels = torch.from_numpy(np.stack([np.asarray(p) for p in pictures]))  # (B, H, W, 3)
     return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def whole_mask(mask: Any, size: tuple[int, ...]) -> np.ndarray:
+    """A mask (H, W) or of the whole `size`, as truth values of the whole size.
+
+    Raises:
+        ConfigError: it has another shape.
+    """
+    inside = np.asarray(mask) > 0
+    if inside.shape not in (size, size[-2:]):
+        raise ConfigError(
+            f"The mask has shape {inside.shape}, the medium {size}: give a value for each pixel."
+        )
+    return np.broadcast_to(inside, size).copy()

@@ -184,9 +184,9 @@ class NextGPT(nn.Module):
         if modality not in self.decoders:
             name = self.config.decoders[modality]
             decoder = load_decoder(
-                modality,
                 locate(name),
                 self.config.settings_of(modality),
+                modality=modality,
                 dtype=resolve_precision(self.config.precision),
             )
             shape = [decoder.condition_length, decoder.condition_width]
@@ -486,7 +486,7 @@ def with_found_conditions(config: NextGPTConfig) -> NextGPTConfig:
             folder = locate(name)
         except FileNotFoundError:  # it will be asked for when it is needed, and no sooner
             continue
-        found[modality] = condition_shape(modality, folder, config.settings_of(modality))
+        found[modality] = condition_shape(folder, config.settings_of(modality), modality=modality)
     return replace(config, conditions=found)
 
 

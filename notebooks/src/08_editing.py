@@ -57,15 +57,15 @@ def edit(picture, words, strength, steps, scale=2.0):
     scheduler = decoder.pipeline.scheduler
     scheduler.set_timesteps(steps)
     taken = scheduler.timesteps[steps - int(steps * strength) :]
-    original = decoder._latents([picture])  # (1, 4, h, w)
+    original = decoder.latents([picture])  # (1, 4, h, w)
     noise = torch.randn(original.shape, generator=torch.Generator().manual_seed(seed))
     latents = scheduler.add_noise(original, noise, taken[:1])
     for t in taken:
         both = torch.cat([latents, latents])
-        empty, told = decoder._denoise(both, t.expand(2), condition).chunk(2)
+        empty, told = decoder.denoise(both, t.expand(2), condition).chunk(2)
         answer = empty + scale * (told - empty)
         latents = scheduler.step(answer, t, latents).prev_sample
-    return decoder._decode(latents)[0]
+    return decoder.decode(latents)[0]
 
 
 green = Picture((Group("apple", "green", count=3),), None, "garden")

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 
 from nextgpt_lite.decoders import load_decoder
-from nextgpt_lite.decoders.audio import AudioDecoder
+from nextgpt_lite.decoders.audioldm import AudioLDM
 from nextgpt_lite.decoders.mel import LogMel
 from nextgpt_lite.media import Audio
 from nextgpt_lite.world.pretraining import audio as pretraining
@@ -36,9 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def decoder(folder: Path) -> AudioDecoder:
-    decoder = load_decoder("audio", folder)
-    assert isinstance(decoder, AudioDecoder)
+def decoder(folder: Path) -> AudioLDM:
+    decoder = load_decoder(folder)
+    assert isinstance(decoder, AudioLDM)
     return decoder
 
 
@@ -59,13 +59,13 @@ def test_a_finished_run_resumes_to_the_same_weights(folder: Path) -> None:
     assert (folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes() == before
 
 
-def test_condition_is_one_unit_vector(decoder: AudioDecoder) -> None:
+def test_condition_is_one_unit_vector(decoder: AudioLDM) -> None:
     condition = decoder.encode_text([*CAPTIONS, ""])
     assert condition.shape == (3, 1, 128)
     torch.testing.assert_close(condition.norm(dim=-1), torch.ones(3, 1))
 
 
-def test_length_rate_and_steps(decoder: AudioDecoder) -> None:
+def test_length_rate_and_steps(decoder: AudioLDM) -> None:
     seen: list[tuple[int, int]] = []
     made = decoder.generate(
         decoder.encode_text(CAPTIONS),
@@ -81,7 +81,7 @@ def test_length_rate_and_steps(decoder: AudioDecoder) -> None:
         assert np.abs(audio.samples).max() <= 1
 
 
-def test_seed_reproduces_a_sound_alone_or_in_a_batch(decoder: AudioDecoder) -> None:
+def test_seed_reproduces_a_sound_alone_or_in_a_batch(decoder: AudioLDM) -> None:
     condition = decoder.encode_text(CAPTIONS)
     both = decoder.generate(
         condition, num_inference_steps=2, generator=[generator(5), generator(6)]
@@ -94,7 +94,7 @@ def test_seed_reproduces_a_sound_alone_or_in_a_batch(decoder: AudioDecoder) -> N
     assert np.abs(other.samples - again.samples).max() > 1e-3
 
 
-def test_length_of_a_condition_does_not_matter(decoder: AudioDecoder) -> None:
+def test_length_of_a_condition_does_not_matter(decoder: AudioLDM) -> None:
     condition = decoder.encode_text(CAPTIONS[:1])
     one, ten = (
         decoder.generate(scale * condition, num_inference_steps=2, generator=generator(1))[0]
@@ -103,7 +103,7 @@ def test_length_of_a_condition_does_not_matter(decoder: AudioDecoder) -> None:
     np.testing.assert_allclose(one.samples, ten.samples, atol=1e-5)
 
 
-def test_denoising_loss_reaches_the_condition_only(decoder: AudioDecoder) -> None:
+def test_denoising_loss_reaches_the_condition_only(decoder: AudioLDM) -> None:
     stereo = Audio(np.random.default_rng(0).standard_normal((2, 44100)).astype(np.float32), 44100)
     media = [render_sound(Sound("dog")), stereo]
     condition = decoder.encode_text(CAPTIONS).requires_grad_()
@@ -116,11 +116,11 @@ def test_denoising_loss_reaches_the_condition_only(decoder: AudioDecoder) -> Non
     torch.testing.assert_close(again, loss)
 
 
-def test_wrong_condition_and_wrong_folder_are_named(decoder: AudioDecoder, tmp_path: Path) -> None:
+def test_wrong_condition_and_wrong_folder_are_named(decoder: AudioLDM, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="audio decoder takes a condition of shape"):
         decoder.generate(torch.zeros(1, 77, 128))
     with pytest.raises(FileNotFoundError, match="model_index"):
-        load_decoder("audio", tmp_path)
+        load_decoder(tmp_path)
 
 
 def test_mel_frames_lie_where_the_vocoder_puts_their_samples() -> None:
@@ -154,6 +154,6 @@ def test_wordings_put_the_caption_first_and_nothing_last() -> None:
 
 @pytest.mark.skipif(not SHIPPED.is_dir(), reason="the audio decoder does not ship yet")
 def test_shipped_decoder_is_heard_right() -> None:
-    decoder = AudioDecoder.from_pretrained(SHIPPED)
+    decoder = load_decoder(SHIPPED)
     assert pretraining.score_captions(decoder, 40, seed=3, num_inference_steps=10)["all"] >= 0.8
     assert pretraining.score_passed(decoder, 40, seed=3)["all"] >= 0.9

@@ -11,8 +11,8 @@ from PIL import Image
 
 from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
 from nextgpt_lite.decoders import load_decoder
+from nextgpt_lite.decoders.audio import RAMP_SECONDS
 from nextgpt_lite.decoders.base import Decoder
-from nextgpt_lite.decoders.editing import RAMP_SECONDS
 from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.model.config import CHECKPOINTS, DECODER_SETTINGS, STABLE_DIFFUSION, locate
 from nextgpt_lite.model.nextgpt import NextGPT
@@ -43,7 +43,7 @@ def _found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def public(name: str) -> Decoder:
     settings = {**DECODER_SETTINGS.get(name, {}), "frames": 2, "audio_length_in_s": 1.0}
     settings.pop("width", None), settings.pop("height", None)
-    return load_decoder(PUBLIC[name], locate(name), settings)
+    return load_decoder(locate(name), settings)
 
 
 def medium(modality: str, seconds: float = 0.75) -> Image.Image | Audio | Video:
@@ -118,7 +118,7 @@ def test_pictures_equal_those_of_diffusers(name: str) -> None:
     theirs = pipeline(
         prompt_embeds=condition,
         negative_prompt_embeds=decoder.encode_text([""]),
-        image=decoder._latents([given]),  # the mean of the latents, where it would draw one
+        image=decoder.latents([given]),  # the mean of the latents, where it would draw one
         strength=0.75,
         num_inference_steps=4,
         guidance_scale=3.0,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from nextgpt_lite.checkpoints.stand_ins import tokenizers
 from nextgpt_lite.checkpoints.stand_ins.models import write_json
-from nextgpt_lite.decoders.base import SETTINGS_FILE
+from nextgpt_lite.model.config import SETTINGS_FILE
 
 WIDTHS = [32, 32, 64, 64]  # of the four levels; norms have 32 groups, as the real ones
 SIDE = 8  # latents a side; 64 in SD 1.5

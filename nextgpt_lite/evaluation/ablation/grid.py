@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from nextgpt_lite.data.records import KINDS
-from nextgpt_lite.decoders.base import read_json
+from nextgpt_lite.decoders.loading import read_json
 from nextgpt_lite.evaluation.ablation.score import ScoreSettings
 from nextgpt_lite.model.config import NextGPTConfig, locate
 from nextgpt_lite.model.modality import MODALITIES

@@ -19,9 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nextgpt_lite.decoders.audio import AudioDecoder
-from nextgpt_lite.decoders.base import SETTINGS_FILE
+from nextgpt_lite.decoders import load_decoder
+from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.media import Audio
+from nextgpt_lite.model.config import SETTINGS_FILE
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.hear import verify_sound
 from nextgpt_lite.world.pretraining.audio_parts import (
@@ -102,7 +103,7 @@ def train(
             are, since conditions and latents were learnt on them; vocoder and denoiser learn on.
 
     Returns:
-        `output / "export"`, which `AudioDecoder.from_pretrained` loads.
+        `output / "export"`, which `load_decoder` loads.
     """
     output, budget = Path(output), budget or default_budget(steps)
     began = {name: None if start is None else Path(start) / name for name in MODULES}
@@ -240,14 +241,14 @@ def export(folder: str | Path, runs: dict[str, Pretrainer], scored: int = 240) -
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
     text = _card(runs)
     if scored:
-        decoder = AudioDecoder.from_pretrained(folder)
+        decoder = load_decoder(folder)
         text += _score_table(score_captions(decoder, scored), score_passed(decoder, scored), scored)
     (folder / "card.md").write_text(text)
     return folder
 
 
 def score_captions(
-    decoder: AudioDecoder, number: int, seed: int = 1, **options: Any
+    decoder: Decoder, number: int, seed: int = 1, **options: Any
 ) -> dict[str, float]:
     """Shares of sounds made from canonical captions that are heard as asked for.
 
@@ -262,7 +263,7 @@ def score_captions(
 
 
 @torch.no_grad()
-def score_passed(decoder: AudioDecoder, number: int, seed: int = 1) -> dict[str, float]:
+def score_passed(decoder: Decoder, number: int, seed: int = 1) -> dict[str, float]:
     """The same shares for new true sounds that pass through autoencoder and vocoder only."""
     asked = [SOUNDS[i % len(SOUNDS)] for i in range(number)]
     made: list[Audio] = []

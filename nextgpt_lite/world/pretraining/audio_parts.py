@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nextgpt_lite.decoders.base import denoising_target
 from nextgpt_lite.decoders.mel import LogMel
+from nextgpt_lite.decoders.noise import denoising_target
 from nextgpt_lite.world.pretraining.audio_text import EMPTY, SOUNDS, WIDTH, WORDINGS
 from nextgpt_lite.world.sounds import RATE, render_sound
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nextgpt_lite.decoders.base import denoising_target
+from nextgpt_lite.decoders.noise import denoising_target
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.pretraining.text import LENGTH, widen
 from nextgpt_lite.world.pretraining.text import train as train_text

@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nextgpt_lite.decoders.base import SETTINGS_FILE
 from nextgpt_lite.media import Video
+from nextgpt_lite.model.config import SETTINGS_FILE
 from nextgpt_lite.world.pretraining.autoencoder import train_autoencoder, tune_decoding
 from nextgpt_lite.world.pretraining.denoiser import (
     LATENT_CHANNELS,

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nextgpt_lite.decoders.base import SETTINGS_FILE
 from nextgpt_lite.media import Video
+from nextgpt_lite.model.config import SETTINGS_FILE
 from nextgpt_lite.world.pretraining.autoencoder import draw_clip
 from nextgpt_lite.world.pretraining.denoiser import (
     Denoiser,

@@ -1,0 +1,98 @@
+"""What a denoiser is asked in training: media with noise, and the answer it should give.
+
+Knows: the noise of diffusers' schedulers, each answer right for its scheduler: the noise itself
+(epsilon), v (Salimans and Ho, 2022), or the direction from media to noise (flow matching).
+Leaves to others: the denoiser, and sampling (`editing`, and the pipelines).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nextgpt_lite.errors import ConfigError
+
+
+class Question(NamedTuple):
+    """Latents with noise at random times.
+
+    Attributes:
+        noisy: (B, ...) what the denoiser reads.
+        times: (B,) in the unit that the denoiser counts in.
+        target: (B, ...) what it should answer.
+    """
+
+    noisy: Tensor
+    times: Tensor
+    target: Tensor
+
+
+def ask(scheduler: Any, latents: Tensor, generator: torch.Generator | None = None) -> Question:
+    """Noises latents (B, ...), each at a time of its own, drawn uniformly.
+
+    Args:
+        generator: source of noise and times (on the CPU).
+
+    Raises:
+        ConfigError: the scheduler's answers are of a kind that is not known here.
+    """
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    kind = prediction_type(scheduler)
+    steps = scheduler.config.num_train_timesteps
+    if kind != "flow_prediction" and hasattr(scheduler, "alphas_cumprod"):
+        times = torch.randint(steps, (len(latents),), generator=generator).to(latents.device)
+        signal, spread = _amounts(scheduler, latents, times)  # not add_noise: Euler's differs
+        target = denoising_target(scheduler, latents, noise, times)
+        return Question(signal * latents + spread * noise, times, target)
+    share = torch.rand(len(latents), generator=generator).to(latents)  # of the way to noise
+    way = share.reshape(-1, *(1,) * (latents.ndim - 1))  # (B, 1, ...)
+    if kind == "flow_prediction":
+        return Question((1 - way) * latents + way * noise, steps * share, noise - latents)
+    if hasattr(scheduler, "precondition_noise") and scheduler.config.sigma_data == 1:
+        # Karras et al. (2022) scale their input to unit size: a circle from media to noise.
+        signal, spread = (way * math.pi / 2).cos(), (way * math.pi / 2).sin()
+        times = scheduler.precondition_noise((share * math.pi / 2).tan())
+        target = noise if kind == "epsilon" else signal * noise - spread * latents
+        return Question(signal * latents + spread * noise, times, target)
+    raise ConfigError(
+        f"The noise of {type(scheduler).__name__} is not known here: use a scheduler with "
+        "alphas_cumprod, one for flow matching, or the EDM family with sigma_data 1."
+    )
+
+
+def prediction_type(scheduler: Any) -> str:
+    """What a scheduler takes the denoiser's answer for.
+
+    Raises:
+        ConfigError: none of epsilon, v and flow.
+    """
+    flow = type(scheduler).__name__.startswith("FlowMatch")
+    kind = "flow_prediction" if flow else scheduler.config.prediction_type
+    if kind not in ("epsilon", "v_prediction", "flow_prediction"):
+        raise ConfigError(
+            f"scheduler config field prediction_type is {kind!r}: use 'epsilon', 'v_prediction' or "
+            "'flow_prediction'"
+        )
+    return str(kind)
+
+
+def denoising_target(scheduler: Any, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    """What the denoiser should answer at steps (B,) of a discrete schedule: the noise, or v."""
+    if prediction_type(scheduler) == "epsilon":
+        return noise
+    signal, spread = _amounts(scheduler, latents, timesteps)
+    return signal * noise - spread * latents
+
+
+def _amounts(scheduler: Any, latents: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of the latents is left at each item's timestep, and how much is noise: (B, 1, ...).
+
+    Straight from the noise schedule. `add_noise` of some schedulers (Euler's) adds noise of another
+    size, which their denoiser expects to be scaled down again.
+    """
+    alpha_bar = scheduler.alphas_cumprod.to(latents)[timesteps]
+    alpha_bar = alpha_bar.reshape(-1, *(1,) * (latents.ndim - 1))  # (B, 1, ...)
+    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()

@@ -1,0 +1,79 @@
+"""Zeroscope and its like: a 3D UNet that attends to CLIP's last hidden states.
+
+The condition has L = 77 rows, one a token, of CLIP's width (1024). diffusers keeps the pipeline
+among its deprecated ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from nextgpt_lite.decoders.base import bf16_is_fast
+from nextgpt_lite.decoders.stable_diffusion import clip_shape, clip_states
+from nextgpt_lite.decoders.video import VideoDecoder
+from nextgpt_lite.media import Video
+
+
+class TextToVideo(VideoDecoder):
+    """`TextToVideoSDPipeline`; frames pass one by one through an autoencoder of pictures."""
+
+    pipelines = ("TextToVideoSDPipeline",)
+    defaults: ClassVar[dict[str, Any]] = {"guidance_scale": 9.0, "frames": 24, "fps": 8}
+
+    @classmethod
+    def condition_shape(cls, folder: Path, settings: dict[str, Any]) -> list[int]:
+        return clip_shape(folder)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels: what the settings say, or the denoiser's own."""
+        side = self.denoiser.config.sample_size * self.pipeline.vae_scale_factor
+        return int(self.settings.get("width", side)), int(self.settings.get("height", side))
+
+    def embed(self, captions: list[str]) -> Tensor:
+        return clip_states(self.pipeline, captions)
+
+    def arguments(self, condition: Tensor, negative: Tensor) -> dict[str, Any]:
+        return {
+            "prompt_embeds": condition,
+            "negative_prompt_embeds": negative,
+            "num_frames": self.frames,
+            "width": self.size[0],
+            "height": self.size[1],
+            "output_type": "np",
+        }
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """On a CPU plain attention, for the fused kernel is slow on a clip's many short rows, and
+        bf16 where the processor multiplies it; pictures and sounds are as fast in float32."""
+        from diffusers.models.attention_processor import AttnProcessor
+
+        before = self.denoiser.attn_processors
+        if self.device.type == "cpu":
+            self.denoiser.set_attn_processor(AttnProcessor())
+        try:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast(self.device)):
+                yield
+        finally:
+            self.denoiser.set_attn_processor(before)
+
+    def encode(self, media: Sequence[Video]) -> Tensor:
+        vae = self.pipeline.vae
+        pixels = self._pixels(media).transpose(1, 2).flatten(0, 1)  # (B * T, 3, H, W)
+        latents = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
+        return latents.unflatten(0, (len(media), self.frames)).transpose(1, 2)  # (B, c, T, h, w)
+
+    def decode(self, latents: Tensor) -> list[Video]:
+        pixels = self.pipeline.decode_latents(latents).float()  # (B, 3, T, H, W)
+        return self._clips(self.pipeline.video_processor.postprocess_video(pixels))
+
+    def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
+        answer: Tensor = self.denoiser(noisy, times, encoder_hidden_states=condition).sample
+        return answer
