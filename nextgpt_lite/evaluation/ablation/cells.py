@@ -25,7 +25,7 @@ from typing import Any
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from nextgpt_lite.evaluation.ablation.grid import Cell, plain
+from nextgpt_lite.evaluation.ablation.grid import Cell
 from nextgpt_lite.evaluation.ablation.score import score
 from nextgpt_lite.model.config import NextGPTConfig, locate
 from nextgpt_lite.model.nextgpt import PROJECTIONS_FILE, NextGPT, with_found_conditions
@@ -111,7 +111,7 @@ def plan_of(cell: Cell, output: Path) -> Plan:
     key = _hash(
         {
             "model": before,
-            "score": plain(cell.score),
+            "score": cell.score.model_dump(mode="json"),
             "asked": [repr((one.messages, one.wanted)) for one in asked],
             "frozen": {part: frozen[part] for part in ("encoder", *sorted(making))},
         }
@@ -138,9 +138,9 @@ def run_cell(plan: Plan) -> None:
         "seed": plan.cell.seed,
         "key": plan.key,
         "profile": plan.cell.profile,
-        "settings": plain(plan.cell.settings),
+        "settings": plan.cell.settings.model_dump(mode="json"),
         "config": plan.config.to_dict(),
-        "score": plain(plan.cell.score),
+        "score": plan.cell.score.model_dump(mode="json"),
         "stages": [_summary(run) for run in plan.stages],
         "frozen": plan.frozen,
         **{name: last[name] for name in ("base", "versions", "commit")},

@@ -15,25 +15,31 @@ and scoring.
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from nextgpt_lite.data.records import KINDS
+from nextgpt_lite.data.records import Kind
 from nextgpt_lite.decoders.loading import read_json
-from nextgpt_lite.evaluation.ablation.score import ScoreSettings
+from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.evaluation.ablation.score import Count, ScoreSettings
 from nextgpt_lite.model.config import NextGPTConfig, locate
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.model.nextgpt import check_layer
 from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES, Stage
-from nextgpt_lite.world.comparison.instructions import GROUPS
+
+STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+_NUMBERS: Any = {name: (kind | None, None) for name, kind in get_type_hints(Schedule).items()}
+Changes: Any = create_model("Changes", __config__=STRICT, **_NUMBERS)  # of a schedule
+Number = Annotated[int, Field(ge=1, le=3)]
+Weight = Annotated[float, Field(gt=0)]
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(BaseModel):
     """What a cell may vary. None takes the preset's value.
 
     Attributes:
@@ -48,17 +54,19 @@ class Settings:
         modalities: that pairs show and replies hold, by stage.
     """
 
+    model_config = STRICT
+
     messenger: str = "signal"
-    signal_tokens: int | dict[str, int] | None = None
+    signal_tokens: Count | dict[str, Count] | None = None
     projection: str = "transformer"
     distance: str = "l2"
     denoising: float = 0.0
     hidden_layer: int = -1
     lora_rank: int | None = None
-    stages: tuple[int, ...] = (1, 2, 3)
-    schedule: dict[int, dict[str, Any]] = field(default_factory=dict)
-    mixture: dict[int, dict[str, float]] = field(default_factory=dict)
-    modalities: dict[int, list[str]] = field(default_factory=dict)
+    stages: Annotated[list[Number], Field(min_length=1)] = [1, 2, 3]
+    schedule: dict[Number, Changes] = {}
+    mixture: dict[Number, dict[Kind, Weight]] = {}
+    modalities: dict[Number, list[str]] = {}
 
     def config(self, profile: str) -> NextGPTConfig:
         """The preset with these settings."""
@@ -69,32 +77,47 @@ class Settings:
             denoising=self.denoising,
             hidden_layer=self.hidden_layer,
         )
-        if isinstance(self.signal_tokens, int):
-            config.signal_tokens = dict.fromkeys(config.signal_tokens, self.signal_tokens)
-        elif self.signal_tokens is not None:
-            config.signal_tokens = {**config.signal_tokens, **self.signal_tokens}
+        tokens = self.signal_tokens
+        if isinstance(tokens, int):
+            tokens = dict.fromkeys(config.signal_tokens, tokens)
+        config.signal_tokens = {**config.signal_tokens, **(tokens or {})}
         config.output_projection = replace(config.output_projection, kind=self.projection)
         if self.lora_rank is not None:
             config.lora.rank = self.lora_rank
         return config
 
     def stage(self, number: int) -> Stage:
-        """A stage with the mixture and the modalities of this cell."""
+        """A stage with the mixture and the modalities of this cell.
+
+        Raises:
+            ConfigError: there is no such modality.
+        """
         stage = STAGES[number]
         modalities = tuple(self.modalities.get(number, stage.modalities))
-        return replace(
-            stage, mixture=self.mixture.get(number, stage.mixture), modalities=modalities
-        )
+        if wrong := [name for name in modalities if name not in MODALITIES]:
+            known = ", ".join(MODALITIES)
+            raise ConfigError(f"field 'modalities.{number}' has {wrong[0]!r}: use some of {known}.")
+        mixture: Any = self.mixture.get(number, stage.mixture)
+        return replace(stage, mixture=mixture, modalities=modalities)
 
     def numbers(self, number: int, seed: int) -> Schedule:
         """The schedule of a stage."""
-        return Schedule.of(STAGES[number], **{"seed": seed, **self.schedule.get(number, {})})
+        changes = self.schedule.get(number, Changes()).model_dump(exclude_unset=True)
+        return Schedule.of(STAGES[number], **{"seed": seed, **changes})
 
 
-_NAMES = {str: "a text", int: "a whole number", bool: "true or false",
-          float: "a number (YAML reads 1e-3 as a text, 1.0e-3 as a number)"}  # fmt: skip
-_SCALARS: dict[str, Any] = {"messenger": "", "projection": "", "distance": "", "denoising": 0.0,
-                            "hidden_layer": 0, "lora_rank": 1}  # fmt: skip
+class GridFile(BaseModel):
+    """What stands in the file, before its cells are made."""
+
+    model_config = STRICT
+
+    title: str = ""
+    profile: str = "lite"
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    fixed: dict[str, Any] = {}
+    product: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    cells: list[dict[str, Any]] = []
+    score: ScoreSettings = ScoreSettings()
 
 
 @dataclass(frozen=True)
@@ -122,144 +145,88 @@ def read_grid(path: str | Path) -> Grid:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: in one sentence, naming the file and the field.
+        ConfigError: in one sentence, naming the file and the field.
     """
     path = Path(path)
     try:
         given = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
-    known = ("title", "profile", "seeds", "fixed", "product", "cells", "score")
-    values = _mapping(path, "the file", given, known)
-    seeds = _list(path, "seeds", values.get("seeds", [0]))
-    if not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise ValueError(f"{path}: field 'seeds' is {seeds}: give whole numbers from 0 on.")
-    dials = tuple(f.name for f in fields(Settings))
-    fixed = _mapping(path, "fixed", values.get("fixed", {}), dials)
-    product = _mapping(path, "product", values.get("product", {}), dials)
-    choices = [
-        [(dial, choice) for choice in _list(path, f"product.{dial}", listed)]
-        for dial, listed in product.items()
-    ]
+        raise ConfigError(f"{path} is no YAML: {_one_line(error)}.") from error
+    file: GridFile = _checked(GridFile, given, f"{path}")
     named: dict[str, dict[str, Any]] = {}
+    choices = [[(dial, choice) for choice in some] for dial, some in file.product.items()]
     for combination in itertools.product(*choices) if choices else ():
-        named[", ".join(f"{dial} {_short(value)}" for dial, value in combination)] = dict(
-            combination
-        )
-    for number, cell in enumerate(_list(path, "cells", values.get("cells", []))):
-        own = dict(_mapping(path, f"cells[{number}]", cell, ("name", *dials)))
-        name = str(own.pop("name", ", ".join(f"{k} {_short(v)}" for k, v in own.items())))
+        named[_name(dict(combination))] = dict(combination)
+    for cell in file.cells:
+        own = dict(cell)
+        name = str(own.pop("name", _name(own)))
         if name in named:
-            raise ValueError(f"{path}: field 'cells' names {name!r} twice: give another name.")
+            raise ConfigError(f"{path}: field 'cells' names {name!r} twice: give another name.")
         named[name] = own
     if not named:
-        raise ValueError(f"{path}: no cell: give 'product' or 'cells'.")
-    score = _score(path, values.get("score", {}))
-    profile = values.get("profile", "lite")
-    cells = tuple(
-        Cell(name, profile, _settings(path, name, profile, {**fixed, **own}), score, seed)
-        for seed in seeds  # a grid that is cut short has whole seeds rather than whole cells
+        raise ConfigError(f"{path}: no cell: give 'product' or 'cells'.")
+    settings = {
+        name: _settings(f"{path}: cell {name!r}", file.profile, {**file.fixed, **own})
         for name, own in named.items()
-    )
-    return Grid(path, str(values.get("title", path.stem)), cells)
-
-
-def plain(settings: Settings | ScoreSettings) -> dict[str, Any]:
-    """Settings as JSON writes them."""
-    values = asdict(settings)
-    return {
-        name: {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
-        for name, value in values.items()
     }
-
-
-def _settings(path: Path, name: str, profile: str, values: dict[str, Any]) -> Settings:
-    """Settings that can be trained: everything in them is tried once, here."""
-    where = f"{path}: cell {name!r}"
-    stages = _list(path, "stages", values.get("stages", [1, 2, 3]))
-    if unknown := [number for number in stages if number not in STAGES]:
-        raise ValueError(f"{where}: field 'stages' has {unknown[0]!r}: use some of 1, 2 and 3.")
-    for dial in ("schedule", "mixture"):
-        for number, inner in _mapping(path, dial, values.get(dial, {}), tuple(STAGES)).items():
-            _mapping(path, f"{dial}.{number}", inner, KINDS if dial == "mixture" else None)
-    for number, weights in values.get("mixture", {}).items():
-        if not all(_positive(weight) for weight in weights.values()):
-            raise ValueError(f"{where}: field 'mixture.{number}' needs weights above 0.")
-    shown = _mapping(path, "modalities", values.get("modalities", {}), tuple(STAGES))
-    for number, names in shown.items():
-        listed = _list(path, f"modalities.{number}", names)
-        if wrong := [name for name in listed if name not in MODALITIES]:
-            known = ", ".join(MODALITIES)
-            raise ValueError(
-                f"{where}: field 'modalities.{number}' has {wrong[0]!r}: use some of {known}."
-            )
-    for dial, example in _SCALARS.items():
-        _typed(where, dial, values.get(dial, example), example)
-    for number, changes in values.get("schedule", {}).items():
-        for name, value in changes.items():
-            if (example := asdict(Schedule.of(STAGES[number])).get(name)) is not None:
-                _typed(where, f"schedule.{number}.{name}", value, example)
-    tokens = values.get("signal_tokens")
-    counts = [*tokens.values()] if isinstance(tokens, dict) else [1 if tokens is None else tokens]
-    if not all(type(count) is int and count > 0 for count in counts):
-        raise ValueError(f"{where}: field 'signal_tokens' is {tokens!r}: give numbers from 1 on.")
     try:
-        settings = Settings(**{**values, "stages": tuple(stages)})
+        file.score.asked()
+    except ValueError as error:
+        raise ConfigError(f"{path}: field 'score.groups': {_one_line(error)}") from error
+    cells = tuple(
+        Cell(name, file.profile, own, file.score, seed)
+        for seed in file.seeds  # a grid that is cut short has whole seeds rather than whole cells
+        for name, own in settings.items()
+    )
+    return Grid(path, file.title or path.stem, cells)
+
+
+def _settings(where: str, profile: str, values: dict[str, Any]) -> Settings:
+    """Settings that can be trained: everything in them is tried once, here."""
+    settings: Settings = _checked(Settings, values, where)
+    try:
         config = settings.config(profile)
         blocks = read_json(locate(config.llm) / "config.json")["num_hidden_layers"]
         check_layer(config.hidden_layer, blocks)
-        for number in stages:
+        for number in settings.stages:
             settings.numbers(number, 0)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: {' '.join(str(error).split())}") from error
+            settings.stage(number)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {_one_line(error)}") from error
     return settings
 
 
-def _score(path: Path, given: Any) -> ScoreSettings:
-    names = tuple(f.name for f in fields(ScoreSettings))
-    values = dict(_mapping(path, "score", given, names))
-    if "groups" in values:
-        values["groups"] = tuple(_list(path, "score.groups", values["groups"]))
-        if wrong := [name for name in values["groups"] if name not in GROUPS]:
-            raise ValueError(
-                f"{path}: field 'score.groups' has {wrong[0]!r}: use some of {', '.join(GROUPS)}."
-            )
-    for name in ("prompts", "num_inference_steps", "batch_size"):
-        if name in values and not (type(values[name]) is int and values[name] > 0):
-            raise ValueError(f"{path}: field 'score.{name}' is {values[name]!r}: give a number.")
-    return ScoreSettings(**values)
+def _checked(form: type[BaseModel], values: Any, where: str) -> Any:
+    """The values in their form; the first of pydantic's complaints becomes a sentence."""
+    try:
+        return form.model_validate(values)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+    *place, last = wrong["loc"] or ("the file",)
+    # Where several forms are possible pydantic names them too: "int", "dict[str,...]", "[key]".
+    field = ".".join(str(p) for p in (*place, last) if f"{p}".isidentifier() or isinstance(p, int))
+    if wrong["type"] == "extra_forbidden":
+        inside = f" in {'.'.join(map(str, place))}" if place else ""
+        known = Changes if "schedule" in place else form
+        names = ", ".join(ScoreSettings.model_fields if "score" in place else known.model_fields)
+        raise ConfigError(f"{where}: unknown field {last!r}{inside}: use some of {names}.")
+    hint = " (YAML reads 1e-3 as a text, 1.0e-3 as a number)" if "float" in wrong["type"] else ""
+    wish = wrong["msg"].replace("Input should", "it should")
+    raise ConfigError(f"{where}: field {field!r} is {wrong['input']!r}: {wish}{hint}.")
 
 
-def _mapping(path: Path, name: str, value: Any, known: tuple[Any, ...] | None) -> dict[Any, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{path}: {name} must be a mapping of names to values, not {value!r}.")
-    for key in value:
-        if known is not None and key not in known:
-            names = ", ".join(map(str, known))
-            raise ValueError(f"{path}: {name} has an unknown field {key!r}: use some of {names}.")
-    return value
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
-def _list(path: Path, name: str, value: Any) -> list[Any]:
-    if not isinstance(value, list) or (not value and name != "cells"):
-        raise ValueError(f"{path}: field {name!r} must be a list, not {value!r}.")
-    return value
-
-
-def _typed(where: str, name: str, value: Any, example: Any) -> None:
-    """Refuses a value of another type than the example's; a float may be whole."""
-    wanted = (int, float) if isinstance(example, float) else type(example)
-    if not isinstance(value, wanted) or isinstance(value, bool) != isinstance(example, bool):
-        raise ValueError(f"{where}: field {name!r} is {value!r}: give {_NAMES[type(example)]}.")
-
-
-def _positive(value: Any) -> bool:
-    return isinstance(value, int | float) and value > 0
+def _name(values: dict[str, Any]) -> str:
+    """What a cell is called by its settings: "messenger signal, stages 2-3"."""
+    return ", ".join(f"{dial} {_short(value)}" for dial, value in values.items())
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return "-".join(map(_short, value))
     if isinstance(value, dict):
-        return "/".join(f"{k}:{_short(v)}" for k, v in value.items())
+        return "/".join(f"{key}:{_short(each)}" for key, each in value.items())
     return str(value)

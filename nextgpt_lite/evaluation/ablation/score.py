@@ -7,8 +7,9 @@ answers and what they are worth (`evaluation.comparison`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import BaseModel, ConfigDict, Field
 from tqdm.auto import tqdm
 
 from nextgpt_lite.evaluation.baselines import Chat
@@ -18,9 +19,10 @@ from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.comparison.aspects import Judge
 from nextgpt_lite.world.comparison.instructions import Instruction, instructions
 
+Count = Annotated[int, Field(gt=0)]
 
-@dataclass(frozen=True)
-class ScoreSettings:
+
+class ScoreSettings(BaseModel):
     """How a cell is scored.
 
     Attributes:
@@ -30,14 +32,16 @@ class ScoreSettings:
         batch_size: media a decoder makes at once; fixed, for rounding depends on it.
     """
 
-    groups: tuple[str, ...] = ("image",)
-    prompts: int = 100
-    num_inference_steps: int = 20
-    batch_size: int = 16
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    groups: list[str] = ["image"]
+    prompts: Count = 100
+    num_inference_steps: Count = 20
+    batch_size: Count = 16
 
     def asked(self) -> list[Instruction]:
         """The instructions, the same for every cell and seed."""
-        return instructions(self.prompts, groups=self.groups)
+        return instructions(self.prompts, groups=tuple(self.groups))
 
 
 def score(model: NextGPT, settings: ScoreSettings, name: str, seed: int) -> Iterator[Row]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.world.dialogue import edits, requests, turns
 from nextgpt_lite.world.dialogue.parts import DEFAULTS, modality_of
 from nextgpt_lite.world.dialogue.records import as_messages, talk
@@ -76,7 +77,12 @@ def instructions(
     """`count` simple and `count` complex instructions of each group, half of them held out.
 
     The same arguments give the same set; a larger one begins with the smaller. Skills take turns.
+
+    Raises:
+        ConfigError: a group is none of `GROUPS`.
     """
+    if unknown := [name for name in groups if name not in GROUPS]:
+        raise ConfigError(f"Group {unknown[0]!r} is unknown: use some of {', '.join(GROUPS)}.")
     made = []
     for group in groups:
         for level in LEVELS:
