@@ -16,15 +16,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nextgpt_lite.media import Audio, MediaError, Video
     from nextgpt_lite.model.config import NextGPTConfig
+    from nextgpt_lite.model.modality import Modality, register, unregister
     from nextgpt_lite.model.nextgpt import NextGPT
     from nextgpt_lite.reply import Event, Reply
 
 __version__ = "0.1.0"
-__all__ = ["Audio", "Event", "MediaError", "NextGPT", "NextGPTConfig", "Reply", "Video"]
+__all__ = [
+    "Audio",
+    "Event",
+    "MediaError",
+    "Modality",
+    "NextGPT",
+    "NextGPTConfig",
+    "Reply",
+    "Video",
+    "register",
+    "unregister",
+]
 
 _HOMES = {
     "NextGPT": "model.nextgpt",
     "NextGPTConfig": "model.config",
+    "Modality": "model.modality",
+    "register": "model.modality",
+    "unregister": "model.modality",
     "Audio": "media",
     "MediaError": "media",
     "Video": "media",

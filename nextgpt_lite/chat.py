@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nextgpt_lite.media import load
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.conversation import Encoded, content_parts
 from nextgpt_lite.model.generation import Sampling, SignalBlock, generate
+from nextgpt_lite.model.modality import MODALITIES, get_modality
 from nextgpt_lite.reply import Event, Made, Reply
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ def events(
     temperature: float = 0.0,
     top_p: float = 1.0,
     progress: bool = True,
+    **media: Sequence[Any],
 ) -> Iterator[Event]:
     """Holds one turn. The same messages, options and seed give the same reply, bit for bit.
 
     Args:
         message: the user's words, or the whole conversation as messages ending with a user turn.
-        images, audios, videos: files or media objects, put before the words of the last turn.
+        images, audios, videos, media: files or media objects, put before the words of the last
+            turn; of an added modality under its plural.
         seed: of sampling and of every decoder.
         output_modalities: "auto" lets the model decide; a list forces each modality it names and
             forbids the others, so `[]` means words only.
@@ -65,7 +68,7 @@ def events(
         ValueError: naming the field of the messages or option that is wrong.
     """
     started = time.perf_counter()
-    given = {"image": images, "audio": audios, "video": videos}
+    given = by_modality(images=images, audios=audios, videos=videos, **media)
     messages = _open_media(_as_messages(message, given))
     allowed, required = _modalities(model, output_modalities)
     sampling = Sampling(max_new_tokens, temperature=temperature, top_p=top_p)
@@ -79,11 +82,25 @@ def events(
             guidance_scale=guidance_scale,
             generator=torch.Generator().manual_seed(seed + index),
         )
-        media = (yield from _watched(decode, part["type"])) if progress else decode()
-        part["data"] = made.media = media[0]
-        yield Event("media", modality=part["type"], media=media[0])
+        decoded = (yield from _watched(decode, part["type"])) if progress else decode()
+        part["data"] = made.media = decoded[0]
+        yield Event("media", modality=part["type"], media=decoded[0])
     reply.seconds = time.perf_counter() - started
     yield Event("done", reply=reply)
+
+
+def by_modality(**media: Sequence[Any]) -> dict[str, Sequence[Any]]:
+    """Media given under the plurals of the table's rows, by the rows' names.
+
+    Raises:
+        ConfigError: no row has such a plural.
+    """
+    names = {row.plural: name for name, row in MODALITIES.items()}
+    if unknown := [plural for plural in media if plural not in names]:
+        raise ConfigError(
+            f"chat has no option {unknown[0]!r}; media are given as {', '.join(names)}."
+        )
+    return {names[plural]: items for plural, items in media.items()}
 
 
 def draft(
@@ -200,7 +217,7 @@ def _opened(part: dict[str, Any], role: str) -> dict[str, Any]:
         return part
     if "path" not in part:
         raise ValueError(f"Message part of type {part['type']!r} lacks 'path' or 'data'.")
-    return {**part, "data": load(part["type"], part["path"])}
+    return {**part, "data": get_modality(part["type"]).load(part["path"])}
 
 
 def _modalities(model: NextGPT, wanted: str | Sequence[str]) -> tuple[list[str], list[str]]:

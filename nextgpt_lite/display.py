@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from nextgpt_lite.media import Audio, Media, Video
+from nextgpt_lite.model.modality import get_modality
 
 if TYPE_CHECKING:
     from nextgpt_lite.reply import Reply
@@ -73,15 +74,20 @@ def parts_html(parts: Iterable[Mapping[str, Any]]) -> str:
             if part["text"].strip():
                 pieces.append(f"<p>{html.escape(part['text'].strip())}</p>")
         elif part.get("data") is not None:
-            pieces.append(f"<div>{media_html(part['data'])}</div>")
+            shown = get_modality(part["type"]).html(part["data"])
+            pieces.append(f"<div>{shown}</div>")
         else:
             pieces.append(f"<p><em>{html.escape(part_text(part))}</em></p>")
     return "\n".join(pieces)
 
 
-def media_html(media: Media) -> str:
-    """One HTML element that shows or plays `media`, its bytes included."""
+def media_html(media: Media | np.ndarray) -> str:
+    """One HTML element that shows or plays `media`, its bytes included; of an array, a map."""
     label = html.escape(describe(media), quote=True)
+    if isinstance(media, np.ndarray):
+        if media.ndim != 2:
+            return f"<code>{label}</code>"
+        media = _as_grey(media)
     if isinstance(media, Audio):
         kind, data = _sound_file(media)
         style = "max-width:100%"  # of a narrow column: players have a width of their own
@@ -98,8 +104,10 @@ def media_html(media: Media) -> str:
     return f'<img alt="{label}" title="{label}" style="{style}" src="{uri}">'
 
 
-def describe(media: Media) -> str:
+def describe(media: Media | np.ndarray) -> str:
     """The text fallback, for instance `<sound, 2.0 s, 16000 Hz>`."""
+    if isinstance(media, np.ndarray):
+        return f"<array, {' x '.join(map(str, media.shape))}>"
     if isinstance(media, Audio):
         return f"<sound, {media.duration:.1f} s, {media.rate} Hz>"
     if isinstance(media, Video):
@@ -116,8 +124,10 @@ def part_text(part: Mapping[str, Any]) -> str:
     return f"<{part['type']}: {where}>"
 
 
-def facts(media: Media) -> dict[str, Any]:
+def facts(media: Media | np.ndarray) -> dict[str, Any]:
     """What a test may want to know of a shown medium, as plain JSON."""
+    if isinstance(media, np.ndarray):
+        return {"kind": "array", "shape": list(media.shape)}
     if isinstance(media, Audio):
         loudness = float(np.sqrt(np.mean(np.square(media.samples, dtype=np.float64))))
         return {
@@ -181,6 +191,13 @@ def register() -> None:
     formatter = cast("Any", shell.display_formatter).mimebundle_formatter
     for media_class in (Audio, Video):
         formatter.for_type(media_class, lambda media: media_bundle(media).data)
+
+
+def _as_grey(array: np.ndarray) -> Image.Image:
+    """Numbers (H, W) from black, the least, to white, the most."""
+    least, most = np.nanmin(array), np.nanmax(array)
+    grey = (array - least) / (most - least) if most > least else np.zeros_like(array, np.float32)
+    return Image.fromarray(np.uint8(255 * np.nan_to_num(grey)))
 
 
 def _sound_file(audio: Audio) -> tuple[str, bytes]:

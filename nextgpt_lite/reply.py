@@ -14,7 +14,7 @@ from typing import Any, Literal
 from PIL.Image import Image
 from torch import Tensor
 
-from nextgpt_lite.media import Audio, Video, save
+from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.model.generation import SignalBlock
 from nextgpt_lite.model.modality import MODALITIES
 
@@ -85,7 +85,7 @@ class Reply:
             row = MODALITIES[part["type"]]
             number = sum(entry["modality"] == row.name for entry in listed)
             name = f"{row.name}_{number}{row.suffix}"
-            save(row.name, part["data"], folder / name)
+            row.save(part["data"], folder / name)
             listed.append({"modality": row.name, "path": name})
         path = folder / "reply.json"
         values = {
@@ -96,6 +96,13 @@ class Reply:
         }
         path.write_text(json.dumps(values, indent=1) + "\n")
         return path
+
+    def __getattr__(self, name: str) -> list[Any]:
+        """The media of a modality that was added to the table, under its plural."""
+        for row in MODALITIES.values():
+            if row.plural == name:
+                return self._media(row.name)
+        raise AttributeError(f"A reply has no {name!r}.")
 
     def _media(self, modality: str) -> list[Any]:
         return [part["data"] for part in self.parts if part["type"] == modality]

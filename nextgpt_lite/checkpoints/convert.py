@@ -21,9 +21,14 @@ from torch.nn import functional as F
 from nextgpt_lite.checkpoints import legacy
 from nextgpt_lite.checkpoints.legacy import MATRICES, OUTPUT, SIGNAL_TOKENS, Checkpoint, new_tokens
 from nextgpt_lite.model.base_model import fingerprint, stored_matrices
+from nextgpt_lite.model.checkpoint import (
+    ADAPTER_FILE,
+    BASE_ROWS_FILE,
+    CONFIG_FILE,
+    PROJECTIONS_FILE,
+)
 from nextgpt_lite.model.config import LoraSettings, NextGPTConfig, OutputProjectionConfig, locate
-from nextgpt_lite.model.modality import MODALITIES, markers
-from nextgpt_lite.model.nextgpt import ADAPTER_FILE, BASE_ROWS_FILE, CONFIG_FILE, PROJECTIONS_FILE
+from nextgpt_lite.model.modality import BUILT_IN, get_modality, markers
 from nextgpt_lite.model.projections import OutputProjection
 
 NOTE_FILE = "converted_from.json"  # layout, files, names and order of what was converted
@@ -137,8 +142,11 @@ def _lora(name: str) -> bool:
 
 def _our_tokens() -> list[str]:
     """The new tokens in the order in which `LanguageModel` gives them ids."""
-    signals = [t for m, n in SIGNAL_TOKENS.items() for t in MODALITIES[m].signal_tokens(n)]
-    return markers() + signals
+    return [
+        token
+        for name, count in SIGNAL_TOKENS.items()
+        for token in [*markers([name]), *get_modality(name).signal_tokens(count)]
+    ]
 
 
 def _our_rows(layout: str, whole: Tensor, vocabulary: int | None) -> Tensor:
@@ -149,9 +157,7 @@ def _our_rows(layout: str, whole: Tensor, vocabulary: int | None) -> Tensor:
     """
     theirs = new_tokens(layout)
     start = len(whole) - len(theirs) if vocabulary is None else vocabulary
-    image = MODALITIES["image"]
-    alike = {row.open: image.open for row in MODALITIES.values()}
-    alike |= {row.close: image.close for row in MODALITIES.values()}
+    alike = dict(zip(markers(), markers(["image"]) * len(BUILT_IN), strict=True))
     rows = []
     for token in _our_tokens():
         token = alike.get(token, token)
@@ -255,7 +261,7 @@ def _check_exportable(layout: str, folder: Path, config: NextGPTConfig) -> None:
             f"{folder / CONFIG_FILE}: field 'output_projection.kind' is {kind!r}, which has no "
             f"place in the {layout} layout; it needs 'transformer'."
         )
-    counts = {m: config.signal_tokens.get(m) for m in SIGNAL_TOKENS}
+    counts = config.signal_tokens
     if counts != SIGNAL_TOKENS or config.input_tokens != 1:
         raise ValueError(
             f"{folder / CONFIG_FILE}: {config.input_tokens} input tokens and signal tokens "
@@ -274,7 +280,7 @@ def _configuration(
     config.llm = identity["name"]
     config.signal_tokens, config.input_tokens = dict(SIGNAL_TOKENS), 1
     config.lora = _lora_settings(source, checkpoint)
-    for modality in MODALITIES:
+    for modality in SIGNAL_TOKENS:
         prefix = f"{OUTPUT}{modality}."
         trained = checkpoint.trained.items()
         state = {k.removeprefix(prefix): v for k, v in trained if k.startswith(prefix)}
@@ -284,7 +290,7 @@ def _configuration(
     first = identity["vocabulary"]
     ids = {} if first is None else {token: first + i for i, token in enumerate(_our_tokens())}
     signals = {
-        m: [ids[t] for t in MODALITIES[m].signal_tokens(n)] for m, n in SIGNAL_TOKENS.items()
+        m: [ids[t] for t in get_modality(m).signal_tokens(n)] for m, n in SIGNAL_TOKENS.items()
     } if ids else None  # fmt: skip
     return {
         "config": config.to_dict(),
@@ -297,7 +303,7 @@ def _configuration(
 
 def _absent(checkpoint: Checkpoint) -> list[str]:
     """Parts that the files do not hold, such as LoRA before stage 3."""
-    parts = ["input_projection", *(f"{OUTPUT}{m}" for m in MODALITIES), "lora_"]
+    parts = ["input_projection", *(f"{OUTPUT}{m}" for m in SIGNAL_TOKENS), "lora_"]
     missing = [p for p in parts if not any(p in name for name in checkpoint.trained)]
     return missing + [matrix for matrix in MATRICES if matrix not in checkpoint.matrices]
 

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import get_modality, markers
 
 SIGNAL_TOKENS = {"image": 4, "audio": 8, "video": 24}  # of both released code bases
 MATRICES = ("embed_tokens", "lm_head")
@@ -73,9 +73,9 @@ class Checkpoint:
 
 def new_tokens(layout: str) -> list[str]:
     """The new tokens in the order in which the released code gives them ids."""
-    image = MODALITIES["image"]  # its markers stand around sounds and clips as well
-    opening = [image.open, image.close] if layout == "legacy" else []
-    signals = [t for m in _SIGNAL_ORDER for t in MODALITIES[m].signal_tokens(SIGNAL_TOKENS[m])]
+    # The image's markers stand around audio and video as well.
+    opening = markers(["image"]) if layout == "legacy" else []
+    signals = [t for m in _SIGNAL_ORDER for t in get_modality(m).signal_tokens(SIGNAL_TOKENS[m])]
     return opening + signals
 
 

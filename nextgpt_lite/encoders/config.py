@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar
 
 # Where the last layer of a head stands in its `nn.Sequential`, if not third.
+RELEASED_TRUNKS = ("vision", "audio")  # what NExT-GPT reads with, of the released six
 _LAST_OF_HEAD = {"text": "proj.1", "imu": "3"}
 
 

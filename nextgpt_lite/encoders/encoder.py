@@ -15,25 +15,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from nextgpt_lite.encoders.config import ImageBindConfig
+from nextgpt_lite.encoders.config import RELEASED_TRUNKS, ImageBindConfig
 from nextgpt_lite.encoders.files import build_imagebind, find_weights, load_tokenizer, read_tensors
 from nextgpt_lite.encoders.imagebind import ImageBind
-from nextgpt_lite.encoders.preprocess import (
-    PreprocessConfig,
-    preprocess_audio,
-    preprocess_image,
-    preprocess_video,
-)
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.encoders.preprocess import PreprocessConfig
+from nextgpt_lite.model.modality import get_modality
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_PREPROCESS: dict[str, Any] = {
-    "image": preprocess_image,
-    "audio": preprocess_audio,
-    "video": preprocess_video,
-}
 
 
 class Encoder(nn.Module):
@@ -64,8 +53,7 @@ class Encoder(nn.Module):
         """Encodes media of any mixture of modalities.
 
         Args:
-            items: pairs of a modality ("image", "audio", "video") and its PIL image, `Audio` or
-                `Video`.
+            items: pairs of a modality and its medium: "image" and a PIL image, ...
             batch_size: items that go through a trunk at once.
 
         Returns:
@@ -74,13 +62,12 @@ class Encoder(nn.Module):
         parameter = next(self.model.parameters())
         result = torch.zeros(len(items), self.width, device=parameter.device)
         for modality in dict.fromkeys(name for name, _ in items):
-            if modality not in _PREPROCESS:
-                raise ValueError(f"unknown modality {modality!r}: use one of {[*_PREPROCESS]}")
+            row = get_modality(modality)
             indices = [i for i, (name, _) in enumerate(items) if name == modality]
             for start in range(0, len(indices), batch_size):
                 batch = indices[start : start + batch_size]
-                inputs = [_PREPROCESS[modality](items[i][1], self.preprocess) for i in batch]
-                result[batch] = self._run(MODALITIES[modality].trunk, inputs, parameter)
+                inputs = [row.preprocess(items[i][1], self.preprocess) for i in batch]
+                result[batch] = self._run(row.trunk, inputs, parameter)
         return result
 
     def _run(self, trunk: str, inputs: list[Tensor], like: Tensor) -> Tensor:
@@ -127,13 +114,14 @@ class Encoder(nn.Module):
         trunks: Sequence[str] | None = None,
         dtype: torch.dtype | None = None,
         official: bool = False,
+        released: Sequence[str] = RELEASED_TRUNKS,
     ) -> Encoder:
         """Loads a folder written by `save_pretrained`, or the released weights.
 
         Args:
             source: a file (`imagebind_huge.pth`, a safetensors port), or a folder that holds one;
                 without a config.json of ours its tensors tell the sizes.
-            trunks: which to load; None means all of ours, vision and audio of the released ones.
+            trunks: which to load; None means all of ours, and `released` of the released ones.
             dtype: of the parameters; None means float32.
             official: run the installed `imagebind` package instead of the code here.
 
@@ -151,7 +139,7 @@ class Encoder(nn.Module):
             preprocess = PreprocessConfig(**values["preprocess"])
             state = read_tensors(path, config.trunks())
         else:
-            wanted = ImageBindConfig.TRUNKS if official else trunks or ("vision", "audio")
+            wanted = ImageBindConfig.TRUNKS if official else trunks or released
             state = read_tensors(path, wanted)
             shapes = {name: tensor.shape for name, tensor in state.items()}
             try:

@@ -1,4 +1,4 @@
-"""Pictures, sounds and clips as the tensors ImageBind reads.
+"""Pictures, sounds, clips, maps and motion records as the tensors ImageBind reads.
 
 Knows: sizes, crops, clips and the Kaldi filter bank of the released encoder, by configuration
 also the smaller ones of lite. Leaves to others: files (`media`), the network (`imagebind`).
@@ -41,6 +41,8 @@ class PreprocessConfig:
         rate: Hz that sounds are brought to.
         mel_bins, mel_frames: shape of a sound's filter bank.
         mel_mean, mel_std: by which it is normalised.
+        map_size: of the square that depth and thermal maps become.
+        imu_length: samples of a motion record.
     """
 
     image_size: int = 224
@@ -54,6 +56,8 @@ class PreprocessConfig:
     mel_frames: int = 204
     mel_mean: float = -4.268
     mel_std: float = 9.138
+    map_size: int = 224
+    imu_length: int = 2000
 
     @classmethod
     def lite(cls) -> PreprocessConfig:
@@ -103,6 +107,30 @@ def preprocess_audio(audio: Audio, config: PreprocessConfig) -> Tensor:
         clips.append(F.pad((clip - clip.mean())[0], (0, length - clip.shape[1])))
     shortest = min(length, samples.shape[1])
     return normalised_filter_bank(torch.stack(clips)[:, :shortest], config)
+
+
+def preprocess_map(values: np.ndarray, config: PreprocessConfig) -> Tensor:
+    """The middle square of a map (h, w) of depth or heat, bilinearly scaled: (1, H, W).
+
+    The values stay as they are: in which unit a trunk was trained is for the row to say.
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(values, np.float32))
+    side = min(pixels.shape)
+    top, left = ((length - side) // 2 for length in pixels.shape)
+    square = pixels[None, None, top : top + side, left : left + side]
+    size = (config.map_size, config.map_size)
+    return F.interpolate(square, size, mode="bilinear", antialias=side > config.map_size)[0]
+
+
+def preprocess_imu(record: np.ndarray, config: PreprocessConfig) -> Tensor:
+    """A motion record (6, T), accelerations and turning rates, resampled: (6, length)."""
+    values = torch.from_numpy(np.ascontiguousarray(record, np.float32))
+    return F.interpolate(values[None], config.imu_length, mode="linear")[0]
+
+
+def as_tensor(array: np.ndarray, _: PreprocessConfig) -> Tensor:
+    """Numbers that a trunk reads as they are, as float32."""
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
 
 
 def clip_starts(duration: float, clips: int, clip_seconds: float) -> list[float]:

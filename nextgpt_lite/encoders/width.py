@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from nextgpt_lite.encoders.config import ImageBindConfig
+from nextgpt_lite.encoders.config import RELEASED_TRUNKS, ImageBindConfig
 from nextgpt_lite.encoders.files import find_weights, read_shapes
 from nextgpt_lite.encoders.imagebind import ImageBind
 
 
 def encoder_width(folder: Path) -> int:
     """E of an encoder, given by its folder or file."""
-    return _config(folder).out
+    return _config(folder, RELEASED_TRUNKS).out
 
 
-def encoder_parameters(folder: Path) -> int:
-    """Of all its trunks; of a released encoder, vision and audio."""
+def encoder_parameters(folder: Path, released: Sequence[str] = RELEASED_TRUNKS) -> int:
+    """Of all its trunks; of a released encoder, of those."""
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in ImageBind(_config(folder)).parameters())
+        model = ImageBind(_config(folder, released))
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _config(folder: Path) -> ImageBindConfig:
+def _config(folder: Path, trunks: Sequence[str]) -> ImageBindConfig:
     weights = find_weights(folder)
     path = weights.parent / "config.json"
     values = json.loads(path.read_text()) if path.is_file() else {}
     if "imagebind" in values:
         return ImageBindConfig.from_dict(values["imagebind"])
-    trunks = ("vision", "audio")
-    return ImageBindConfig.from_shapes(read_shapes(weights, trunks), trunks, values)
+    shapes = read_shapes(weights, trunks)
+    return ImageBindConfig.from_shapes(shapes, trunks, values)

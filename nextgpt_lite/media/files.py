@@ -73,18 +73,6 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     return result.astype(np.float32)
 
 
-def load(modality: str, path: str | Path) -> Media:
-    """Reads the file as "image", "audio" or "video"; raises MediaError."""
-    match modality:
-        case "image":
-            return load_image(path)
-        case "audio":
-            return load_audio(path)
-        case "video":
-            return load_video(path)
-    raise ValueError(f'unknown modality "{modality}": use image, audio or video')
-
-
 def load_image(path: str | Path) -> Image.Image:
     """Reads a picture as RGB: upright as its EXIF says, first frame, transparency over white."""
     from PIL import Image, ImageOps
@@ -159,17 +147,16 @@ def load_video(path: str | Path, max_frames: int = 128) -> Video:
     return Video(np.stack(frames), fps)
 
 
-def save(modality: str, media: Any, path: str | Path) -> None:
-    """Writes an "image" (PNG), "audio" (WAV) or "video" (MP4) to a file."""
-    match modality:
-        case "image":
-            save_image(media, path)
-        case "audio":
-            save_audio(media, path)
-        case "video":
-            save_video(media, path)
-        case _:
-            raise ValueError(f'unknown modality "{modality}": use image, audio or video')
+def load_array(path: str | Path) -> np.ndarray:
+    """Reads numbers of any shape from an NPY file; pickles are refused."""
+    path = _present(path)
+    try:
+        array: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _error(path, "is damaged or no NPY file of numbers", "write it with numpy") from error
+    if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.number):
+        raise _error(path, "holds no numbers", "write it with numpy.save")
+    return array
 
 
 def save_image(image: Image.Image, path: str | Path) -> None:
@@ -207,6 +194,12 @@ def save_video(video: Video, path: str | Path) -> None:
         container.mux(stream.encode())
 
 
+def save_array(array: Any, path: str | Path) -> None:
+    """Writes an NPY file."""
+    with _made(path).open("wb") as file:  # numpy.save would add its own suffix to another
+        np.save(file, np.asarray(array), allow_pickle=False)
+
+
 def safe_path(folder: str | Path, name: str) -> Path:
     """Where the media file `name` of a data file lies: always inside `folder`, else MediaError.
 
@@ -233,29 +226,36 @@ def _error(path: Path, wrong: str, remedy: str) -> MediaError:
     return MediaError(f"{path} {wrong}: {remedy} or choose another file")
 
 
-def _checked(path: str | Path, *accepted: str) -> Path:
-    """The path, once it is known to be a whole file of an accepted modality or format."""
+def _present(path: str | Path) -> Path:
+    """The path of a file that can be read and is neither empty nor too large."""
     path = Path(path)
     if not path.exists():
         raise _error(path, "does not exist", "correct the path")
     if path.is_dir():
         raise _error(path, "is a folder", "name a file inside it")
     try:
-        size, form = path.stat().st_size, sniff(path)
-        cut_off = form is not None and is_cut_off(path, form)
+        with path.open("rb"):
+            size = path.stat().st_size
     except OSError as error:
         raise _error(path, f"cannot be read ({error.strerror})", "check it") from error
     if size == 0:
         raise _error(path, "is empty (0 bytes)", "save or download it again")
     if size > MAX_BYTES:
         raise _error(path, f"is larger than {MAX_BYTES // 2**30} GiB", "cut it into pieces")
+    return path
+
+
+def _checked(path: str | Path, *accepted: str) -> Path:
+    """The path, once it is known to be a whole file of an accepted modality or format."""
+    path = _present(path)
+    form = sniff(path)
     if form is None:
         raise _error(path, f"is no known {accepted[0]} format", "convert it to PNG, WAV or MP4")
     if form.modality not in accepted and form.name not in accepted:
         known = form.modality in ("image", "audio", "video")
         remedy = f"pass it as {form.modality}" if known else "unpack or convert it"
         raise _error(path, f"is really a {form.name} {form.noun}, not {accepted[0]}", remedy)
-    if cut_off:
+    if is_cut_off(path, form):
         raise _error(path, "is cut off (shorter than its header says)", "save or download it again")
     return path
 

@@ -9,11 +9,13 @@ import copy
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.model.modality import BUILT_IN, get_modality
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 PROJECTION_KINDS = ("transformer", "qformer", "mlp", "linear")
@@ -58,10 +60,11 @@ class NextGPTConfig:
     """What a NExT-GPT is made of.
 
     `encoder`, `llm` and each of `decoders` name frozen weights: "lite/<part>" for what ships with
-    the package, else a folder, else a hub id. `signal_tokens` gives the number per modality;
-    `input_tokens` how many LLM positions an input item takes (the paper's is 1). `conditions`
-    gives the (L, C) each decoder reads, so that a model can be built before a decoder is loaded;
-    a new model takes them from the decoders' folders, a trained one refuses any other decoder.
+    the package, else a folder, else a hub id. `signal_tokens` gives the number per modality, 0 for
+    one that is only read: its keys are the modalities that the model knows. `input_tokens` is how
+    many LLM positions an input item takes (the paper's is 1). `conditions` gives the (L, C) each
+    decoder reads, so that a model can be built before a decoder is loaded; a new model takes them
+    from the decoders' folders, a trained one refuses any other decoder.
 
     Attributes:
         messenger: what the LLM hands to the decoders. "signal": signal tokens, which an output
@@ -92,7 +95,7 @@ class NextGPTConfig:
     decoders: dict[str, str] = field(default_factory=dict)
     conditions: dict[str, list[int]] = field(default_factory=dict)
     signal_tokens: dict[str, int] = field(
-        default_factory=lambda: {name: row.paper_signals for name, row in MODALITIES.items()}
+        default_factory=lambda: {name: get_modality(name).signals for name in BUILT_IN}
     )
     messenger: str = "signal"
     input_tokens: int = 1
@@ -126,7 +129,11 @@ class NextGPTConfig:
         values = {"profile": profile, **preset, **changes}
         values = {**values, **LANGUAGE_MODELS.get(values["llm"], {})}
         values["decoders"] = {**preset["decoders"], **values["decoders"]}
-        return cls.from_dict(values)
+        config = cls.from_dict(values)
+        made = {name for name, count in config.signal_tokens.items() if count}
+        config.decoders = {m: name for m, name in config.decoders.items() if m in made}
+        config.conditions = {m: shape for m, shape in config.conditions.items() if m in made}
+        return config
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> NextGPTConfig:
@@ -142,6 +149,30 @@ class NextGPTConfig:
             lora["targets"] = tuple(lora.get("targets", LoraSettings.targets))
             values["lora"] = LoraSettings(**lora)
         return cls(**values)
+
+    def extended(self, add: Mapping[str, str | Path | None]) -> NextGPTConfig:
+        """The same with further modalities of the table, their tokens behind all others.
+
+        Args:
+            add: name of each row and the folder of its decoder; None for one that is only read.
+
+        Raises:
+            ConfigError: there is no such row, or the model has that modality already.
+        """
+        config = copy.deepcopy(self)
+        for name, decoder in add.items():
+            row = get_modality(name)
+            if name in config.signal_tokens:
+                raise ConfigError(f"The model has the modality {name!r} already: leave it out.")
+            config.signal_tokens[name] = 0 if decoder is None else row.signals
+            if decoder is not None:
+                config.decoders[name] = str(decoder)
+        return config
+
+    @property
+    def trunks(self) -> tuple[str, ...]:
+        """The encoder trunks that its modalities are read by, each once."""
+        return tuple(dict.fromkeys(get_modality(name).trunk for name in self.signal_tokens))
 
     def settings_of(self, modality: str) -> dict[str, Any]:
         """What a decoder is told: the hub id's defaults, below its folder's, below ours."""
@@ -192,7 +223,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "lite": {
         "encoder": "lite/encoder",
         "llm": "lite/llm",
-        "decoders": {name: f"lite/{name}" for name in MODALITIES},
+        "decoders": {name: f"lite/{name}" for name in BUILT_IN},
         "conditions": {"image": [24, 128], "audio": [1, 128], "video": [24, 128]},
         "input_tokens": 8,
         "output_projection": {"hidden": 160, "layers": 2, "feed_forward": 320, "dropout": 0.0},

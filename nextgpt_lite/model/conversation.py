@@ -17,8 +17,9 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.losses import IGNORE
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import get_modality
 
 Message = dict[str, Any]
 Spans = list[tuple[int, int]]  # from and to in a text
@@ -74,9 +75,10 @@ def content_parts(message: Message) -> list[dict[str, Any]]:
         raise ValueError("Message field 'content' must be a string or a list of parts.")
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
-        if kind != "text" and kind not in MODALITIES:
-            names = ", ".join(("text", *MODALITIES))
-            raise ValueError(f"Message part type is {kind!r}: use one of {names}.")
+        if not isinstance(kind, str):
+            raise ConfigError(f"Message part {part!r} has no 'type': use 'text' or a modality.")
+        if kind != "text":
+            get_modality(kind)
         if kind == "text" and not isinstance(part.get("text"), str):
             raise ValueError("Message part of type 'text' lacks the field 'text'.")
     return content
@@ -141,14 +143,26 @@ class Conversation:
                 piece = self.harmless(part["text"].strip())
                 text += (" " if text and piece else "") + piece
                 continue
+            self._check_known(part["type"], message["role"])
             slot = f"\ue000{len(slots)}\ue001"
             slots.append({**part, "role": message["role"]})
             if message["role"] == "user":
-                row = MODALITIES[part["type"]]
+                row = get_modality(part["type"])
                 text += (" " if text else "") + row.open + slot + row.close
             else:
                 text += slot  # glued to the words: no space has to be predicted before a block
         return text
+
+    def _check_known(self, modality: str, role: str) -> None:
+        """Refuses a modality that the table has and this model was not built with."""
+        made = [name for name, ids in self.signal_ids.items() if ids]
+        known = list(self.signal_ids) if role == "user" else made
+        if modality not in known:
+            raise ConfigError(
+                f"This model does not {'read' if role == 'user' else 'make'} the modality "
+                f"{modality!r}, only {', '.join(known)}: add it with from_pretrained(..., "
+                f"add={{{modality!r}: ...}}) and train it."
+            )
 
     def harmless(self, text: str) -> str:
         """Special tokens typed by a person are words, not commands."""

@@ -15,7 +15,6 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from nextgpt_lite.model.llm import LanguageModel
-from nextgpt_lite.model.modality import markers
 
 
 @dataclass
@@ -191,7 +190,7 @@ def _choose(
 def closed_ids(llm: LanguageModel, open_ids: Sequence[int]) -> list[int]:
     """Ids that can never be chosen here: signal tokens, markers of input media, padding."""
     closed = set(llm.all_signal_ids) - set(open_ids)
-    closed |= set(llm.tokenizer.convert_tokens_to_ids(markers()))
+    closed |= set(llm.marker_ids)
     if llm.tokenizer.pad_token_id not in (None, llm.eos_id):
         closed.add(int(llm.tokenizer.pad_token_id))
     return sorted(closed)

@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 from nextgpt_lite.model.base_model import fingerprint, stored_matrices
 from nextgpt_lite.model.config import LoraSettings
 from nextgpt_lite.model.losses import head_errors
-from nextgpt_lite.model.modality import MODALITIES, markers
+from nextgpt_lite.model.modality import BUILT_IN, get_modality, markers
 
 _TURNS = (
     "{{% for m in messages %}}{{% if m['role'] == 'user' %}}{user}{{{{ m['content'] }}}}{after}"
@@ -53,7 +53,8 @@ class LanguageModel(nn.Module):
 
     Attributes:
         signal_ids: token ids of each modality's signal block, in order; where the messenger is a
-            caption, those of the two marks around it.
+            caption, those of the two marks around it; none of a modality that is only read.
+        marker_ids: of the markers around input items.
         messenger: "signal" or "caption" (see `NextGPTConfig`).
         end_mark: words that end a reply besides the end token; None where there are none.
         new_ids: ids whose rows learn: the signal tokens, and markers the base did not know.
@@ -78,21 +79,23 @@ class LanguageModel(nn.Module):
         self.end_mark = END_MARKS.get(str(tokenizer.chat_template))
         self.messenger, self.signal_layer = messenger, -1
         self.base = {"name": name, **_identity(causal_lm)}
-        blocks = {
-            modality: MODALITIES[modality].caption_marks()
-            if messenger == "caption"
-            else MODALITIES[modality].signal_tokens(count)
-            for modality, count in signal_tokens.items()
-        }
-        vocabulary = tokenizer.get_vocab()
-        new = [marker for marker in markers() if marker not in vocabulary]
-        new += [token for block in blocks.values() for token in block]
+        blocks: dict[str, list[str]] = {}
+        vocabulary, new = tokenizer.get_vocab(), []
+        for modality, count in signal_tokens.items():
+            row = get_modality(modality)
+            by_caption = messenger == "caption" and count
+            blocks[modality] = row.caption_marks() if by_caption else row.signal_tokens(count)
+            new += [marker for marker in (row.open, row.close) if marker not in vocabulary]
+            new += blocks[modality]
         tokenizer.add_tokens(new, special_tokens=True)
         unknown = [token for token in new if token not in vocabulary]  # the rest keep their rows
         self.new_ids: list[int] = tokenizer.convert_tokens_to_ids(new)
         self.signal_ids: dict[str, list[int]] = {
             modality: tokenizer.convert_tokens_to_ids(block) for modality, block in blocks.items()
         }
+        known = tokenizer.get_vocab()
+        around = markers(dict.fromkeys([*BUILT_IN, *signal_tokens]))
+        self.marker_ids = [known[marker] for marker in around if marker in known]
         _make_room(causal_lm, tokenizer.convert_tokens_to_ids(unknown))
         self.peft = _with_adapters(causal_lm, self.new_ids, lora)
         self.laid_over: tuple[str, ...] = ()

@@ -9,22 +9,20 @@ X signal blocks, N signal tokens, L condition length, C condition width.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nextgpt_lite.checkpoints.catalogue import warn_of_licences
 from nextgpt_lite.decoders import condition_shape, load_decoder
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.encoders import Encoder, encoder_width
-from nextgpt_lite.media import load
+from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.model import checkpoint
 from nextgpt_lite.model.batch import Batch, SignalTargets
 from nextgpt_lite.model.config import PROFILES, NextGPTConfig, locate
 from nextgpt_lite.model.conversation import Conversation
@@ -38,16 +36,10 @@ from nextgpt_lite.model.losses import (
     condition_distance,
     token_losses,
 )
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import MODALITIES, get_modality
 from nextgpt_lite.model.prefix import read_after_prefix
 from nextgpt_lite.model.projections import InputProjection, output_projection
-from nextgpt_lite.model.sharding import cut_like, gathered
 from nextgpt_lite.reply import Event, Reply
-
-CONFIG_FILE = "config.json"
-PROJECTIONS_FILE = "projections.safetensors"
-ADAPTER_FILE = "adapter.safetensors"
-BASE_ROWS_FILE = "base_rows.safetensors"  # only in checkpoints that were converted
 
 
 class NextGPT(nn.Module):
@@ -120,31 +112,40 @@ class NextGPT(nn.Module):
             return cls(config, None, llm).eval()
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, **changes: Any) -> NextGPT:
+    def from_pretrained(
+        cls, name: str | Path, *, add: Mapping[str, str | Path | None] | None = None, **changes: Any
+    ) -> NextGPT:
         """Loads a trained model, or the frozen parts of a preset that nobody has trained yet.
 
         Args:
             name: "lite" (ships trained), the folder of a training run, "colab" or "paper".
-            changes: to fields of the preset: `llm="qwen3-0.6b"`, `precision="float16"`, ...
+            add: further modalities, each with its decoder's folder, or None for one that is only
+                read (see `NextGPTConfig.extended`); what they need is still untrained.
+            changes: to fields of the preset: `llm="qwen3-0.6b"`, `precision="float16"`, ...; of a
+                trained model only `encoder`, one with the same trunks and perhaps more.
 
         Raises:
-            FileNotFoundError: the folder or a component is missing.
-            ValueError: the checkpoint was trained on another base model or vocabulary, or it is
-                no preset that could be changed.
+            MissingError: the folder or a component is missing.
+            CheckpointError: the checkpoint was trained on another base model or vocabulary.
+            ConfigError: it is no preset that could be changed.
         """
         if name in PROFILES and name != "lite":
-            return cls.from_config(NextGPTConfig.from_profile(str(name), **changes))
+            preset = NextGPTConfig.from_profile(str(name), **changes)
+            return cls.from_config(preset.extended(add or {}))
+        encoder = changes.pop("encoder", None)
         if changes:
-            raise ValueError(
+            raise ConfigError(
                 f"{name} is trained, so its {min(changes)} cannot be changed: change a preset "
                 "('colab' or 'paper') and train it."
             )
         folder = locate("lite/nextgpt" if name == "lite" else str(name))
-        path = folder / CONFIG_FILE
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: give a folder that a training run wrote.")
-        saved = json.loads(path.read_text())
-        model = cls.from_config(NextGPTConfig.from_dict(saved["config"]), new=False)
+        trained = NextGPTConfig.from_dict(checkpoint.read_config(folder)["config"])
+        if encoder is not None:
+            trained = replace(trained, encoder=str(encoder))
+        config = trained.extended(add or {})
+        found = with_found_conditions(config).conditions if add else {}
+        config.conditions.update({name: found[name] for name in add or () if name in found})
+        model = cls.from_config(config, new=False)
         model.load_trained(folder)
         return model
 
@@ -161,6 +162,7 @@ class NextGPT(nn.Module):
                 locate(self.config.encoder),
                 dtype=resolve_precision(self.config.precision),
                 official=self.config.official_encoder,
+                released=self.config.trunks,
             )
             self._modules["encoder"] = encoder.to(self.device)
         return self._modules["encoder"]  # type: ignore[return-value]
@@ -373,7 +375,7 @@ class NextGPT(nn.Module):
         from nextgpt_lite.chat import signal_condition  # `chat` needs this class, for its types
 
         if isinstance(medium, str | Path):
-            medium = load(modality, medium)
+            medium = get_modality(modality).load(medium)
         if messenger == "signals":
             condition = signal_condition(self, words, modality, [medium])[None]  # (1, L, C)
         elif messenger == "caption":
@@ -400,66 +402,17 @@ class NextGPT(nn.Module):
         Frozen parts are named, with the base LLM's fingerprint, not copied. Of several processes
         every one must call, for a sharded model is gathered, and only the main one writes.
         """
-        adapter, projections = (_plain(state, dtype) for state in self._trained_state())
-        if not is_main_process:
-            return
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        values = {
-            "config": self.config.to_dict(),
-            "base": self.llm.base,
-            "signal_ids": self.llm.signal_ids,
-            "new_ids": self.llm.new_ids,
-        }
-        (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
-        save_file(projections, folder / PROJECTIONS_FILE)
-        save_file(adapter, folder / ADAPTER_FILE)
-        if rows := _plain(self.llm.base_rows(), dtype):
-            save_file(rows, folder / BASE_ROWS_FILE)
+        checkpoint.save(self, Path(folder), dtype, is_main_process)
 
     def load_trained(self, folder: str | Path) -> None:
         """Loads what `save_pretrained` wrote into this model.
 
-        Raises:
-            ValueError: naming what differs, when it was trained on another base model.
-        """
-        folder = Path(folder)
-        saved = json.loads((folder / CONFIG_FILE).read_text())
-        ours = {"base": self.llm.base, "signal_ids": self.llm.signal_ids}
-        for name, mine in ours.items():
-            theirs = saved.get(name)
-            if name == "base":  # the same base may lie in another folder
-                mine, theirs = ({k: v for k, v in d.items() if k != "name"} for d in (mine, theirs))
-            if "absent" in saved:  # converted: some fields could not be known
-                theirs = mine if theirs is None else {**mine, **_known(theirs)}
-            if mine != theirs:
-                raise ValueError(
-                    f"{folder / CONFIG_FILE}: field {name!r} is {theirs}, this model has {mine}; "
-                    f"load it with the base model {saved['base']['name']!r} it was trained on."
-                )
-        absent = tuple(saved.get("absent", ()))
-        adapter, projections = (
-            {k: v for k, v in state.items() if not any(part in k for part in absent)}
-            for state in self._trained_state()
-        )
-        given = {
-            **_check(folder / PROJECTIONS_FILE, projections),
-            **_check(folder / ADAPTER_FILE, adapter),
-        }
-        self.load_state_dict(_cut(given, projections), strict=False)
-        set_peft_model_state_dict(self.llm.peft, _cut(given, adapter))
-        if (folder / BASE_ROWS_FILE).is_file():
-            self.llm.lay_over(load_file(folder / BASE_ROWS_FILE))
+        What belongs to modalities that the folder does not know stays as it is.
 
-    def _trained_state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """(LoRA and token rows, both projections), by name."""
-        adapter = get_peft_model_state_dict(self.llm.peft, save_embedding_layers=False)
-        projections = {
-            name: value
-            for name, value in self.state_dict().items()
-            if name.startswith(("input_projection.", "output_projections."))
-        }
-        return adapter, projections
+        Raises:
+            CheckpointError: naming what differs, when it was trained on another base model.
+        """
+        checkpoint.load_into(self, Path(folder))
 
 
 def resolve_precision(name: str) -> torch.dtype:
@@ -502,32 +455,3 @@ def check_layer(layer: int, count: int) -> int:
             f"{count} blocks, so use 0 to {count}, or -1 for the last."
         )
     return -1 if layer in (-1, count) else layer % (count + 1)
-
-
-def _known(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _plain(state: dict[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
-    return {
-        name: gathered(value).detach().cpu().to(dtype).contiguous() for name, value in state.items()
-    }
-
-
-def _cut(given: dict[str, Tensor], ours: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: cut_like(given[name], value) for name, value in ours.items()}
-
-
-def _check(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file, refused in one sentence unless names and shapes fit."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: give a folder that a training run wrote.")
-    given = {name: value.float() for name, value in load_file(path).items()}
-    for name in sorted(set(expected) | set(given)):
-        shapes = [list(d[name].shape) if name in d else None for d in (given, expected)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"{path}: tensor {name!r} has shape {shapes[0]}, expected {shapes[1]}; "
-                "the checkpoint and its config.json do not belong together."
-            )
-    return given

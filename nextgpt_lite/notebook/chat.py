@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from nextgpt_lite.display import MIME, Bundle, part_text, parts_html
-from nextgpt_lite.media import MediaError, load
+from nextgpt_lite.media import MediaError
 from nextgpt_lite.media.formats import sniff
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import MODALITIES, get_modality
 
 if TYPE_CHECKING:
     from nextgpt_lite.model.nextgpt import NextGPT
@@ -190,7 +190,7 @@ def _user_message(text: str, files: Iterable[str | Path]) -> dict[str, Any]:
         form = sniff(path) if path.is_file() else None
         if form is None or form.modality not in MODALITIES:
             raise MediaError(f"{path.name} is no picture, sound or clip: attach PNG, WAV or MP4")
-        content.append({"type": form.modality, "data": load(form.modality, path)})
+        content.append({"type": form.modality, "data": get_modality(form.modality).load(path)})
     if text.strip():
         content.append({"type": "text", "text": text.strip()})
     if not content:
@@ -208,7 +208,7 @@ def _loaded(part: dict[str, Any], folder: Path) -> dict[str, Any]:
     if part["type"] == "text" or part.get("data") is not None or "path" not in part:
         return part
     try:
-        return {**part, "data": load(part["type"], folder / part["path"])}
+        return {**part, "data": get_modality(part["type"]).load(folder / part["path"])}
     except MediaError:
         return part
 

@@ -32,7 +32,8 @@ import torch
 from torch import Tensor, nn
 
 import nextgpt_lite
-from nextgpt_lite.media import load, safe_path
+from nextgpt_lite.media import safe_path
+from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.cache import Rows, hash_files
 from nextgpt_lite.world.render import render
@@ -161,7 +162,7 @@ class Features:
         if part.get("data") is not None:
             return part["data"]
         if "path" in part:
-            return load(part["type"], self._path(part))
+            return get_modality(part["type"]).load(self._path(part))
         return render(part["scene"], crc32(_scene_name(part).encode()))
 
     def _path(self, part: dict[str, Any]) -> Path:

@@ -12,11 +12,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
+from nextgpt_lite.world.scene import MODALITY_OF, Clip, Group, Picture, Scene, Sound
 
 PAGE = "samples.html"
 ASKED = (
@@ -30,11 +30,6 @@ SHOWN: tuple[Scene, ...] = (
     Sound("dog", 2),
     Clip("bird", "blue", "left"),
 )
-_TAGS = {
-    "image": '<img src="{}" height="128">',
-    "audio": '<audio controls src="{}"></audio>',
-    "video": '<video controls height="128" src="{}"></video>',
-}
 _HEAD = """<!doctype html><meta charset="utf-8"><title>Replies in training</title>
 <style>body{font:14px sans-serif;margin:2em} table{border-collapse:collapse}
 td,th{border:1px solid #ccc;padding:.5em;vertical-align:top;text-align:left}</style>
@@ -46,8 +41,11 @@ def prompts(stage: int) -> list[Any]:
     if stage > 1:
         return [*ASKED]
     asked: list[Any] = []
-    for scene, modality in zip(SHOWN, MODALITIES, strict=True):
-        parts = [{"type": modality, "data": render(scene)}, {"type": "text", "text": "What is it?"}]
+    for scene in SHOWN:
+        parts = [
+            {"type": MODALITY_OF[type(scene)], "data": render(scene)},
+            {"type": "text", "text": "What is it?"},
+        ]
         asked.append([{"role": "user", "content": parts}])
     return asked
 
@@ -109,7 +107,8 @@ class SamplesPage:
         told = json.loads((folder / "reply.json").read_text())
         within = folder.relative_to(self.folder).as_posix()
         shown = [
-            _TAGS[each["modality"]].format(f"{within}/{each['path']}") for each in told["media"]
+            get_modality(each["modality"]).link.format(f"{within}/{each['path']}")
+            for each in told["media"]
         ]
         return "<br>".join([escape(told["text"]), *shown])
 
@@ -121,5 +120,5 @@ def _words(prompt: str | Sequence[dict[str, Any]]) -> str:
     content = prompt[-1]["content"]
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     return " ".join(
-        f"[{part['type']}]" if part["type"] in MODALITIES else part["text"] for part in parts
+        part["text"] if part["type"] == "text" else f"[{part['type']}]" for part in parts
     )

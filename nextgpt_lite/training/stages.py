@@ -160,7 +160,10 @@ def ledger(model: NextGPT, stage: Stage) -> list[LedgerRow]:
         counts[part_of(name)] += parameter.numel()
         dtypes[part_of(name)].add(str(parameter.dtype).removeprefix("torch."))
     if not counts["encoder"]:
-        counts["encoder"] = sum(map(encoder_parameters, model.frozen_folders("encoder")))
+        counts["encoder"] = sum(
+            encoder_parameters(folder, model.config.trunks)
+            for folder in model.frozen_folders("encoder")
+        )
         dtypes["encoder"] = {"not loaded"}
     return [
         LedgerRow(

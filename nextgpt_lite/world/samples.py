@@ -13,8 +13,7 @@ from typing import Any
 from nextgpt_lite.data.records import Kind, Record
 from nextgpt_lite.data.released import HELD_OUT_SUFFIX
 from nextgpt_lite.data.writing import conversation_item, mosit_item, pair_item, write_file
-from nextgpt_lite.media import save
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.world.datasheet import DATASHEET
 from nextgpt_lite.world.describe import caption, description, paraphrase
 from nextgpt_lite.world.dialogue import records as dialogue
@@ -22,7 +21,7 @@ from nextgpt_lite.world.dialogue.parts import modality_of, sentence, telling
 from nextgpt_lite.world.dialogue.questions import ask
 from nextgpt_lite.world.dialogue.wordings import DESCRIBE, say
 from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Scene, Split
+from nextgpt_lite.world.scene import MODALITIES, Scene, Split
 
 PICTURES = 24
 _SHARES = {"image": 1.0, "audio": 0.75, "video": 2 / 3}  # of the number of pictures
@@ -66,7 +65,7 @@ class _Samples:
                 self._write_pairs(modality, split)
             self._write_dialogues(split)
         sheet = self.folder / "README.md"
-        counts = {row.plural: self.media[row.name] for row in MODALITIES.values()}
+        counts = {get_modality(name).plural: number for name, number in self.media.items()}
         sheet.write_text(
             DATASHEET.format(seed=self.seed, size=self.size, **counts),
             encoding="utf-8",
@@ -132,11 +131,11 @@ class _Samples:
     def _render(self, scene: Scene) -> str:
         """Writes the scene's medium and returns its name relative to the folder."""
         modality = modality_of(scene)
-        row = MODALITIES[modality]
+        row = get_modality(modality)
         number = self.media[modality]
         self.media[modality] += 1
         name = f"{row.plural}/{modality}_{number:04d}{row.suffix}"
-        save(modality, render(scene, seed=self.seed * 100_003 + number), self.folder / name)
+        row.save(render(scene, seed=self.seed * 100_003 + number), self.folder / name)
         self.files.append(self.folder / name)
         return name
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal, TypeAlias
 
+from nextgpt_lite.errors import ConfigError
+
 KINDS = ("apple", "car", "dog", "cat", "bird", "bell", "drum", "train", "man", "woman")
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
 SIZES = ("small", "large")
@@ -80,6 +82,22 @@ class Clip:
 
 
 Scene: TypeAlias = Picture | Sound | Clip
+
+MODALITY_OF: dict[type, str] = {Picture: "image", Sound: "audio", Clip: "video"}
+MODALITIES = tuple(MODALITY_OF.values())  # all that this world can make
+
+
+def check_modality(modality: str) -> None:
+    """Refuses what this world cannot make.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    if modality not in MODALITIES:
+        raise ConfigError(
+            f"The lite world makes {', '.join(MODALITIES)}, but no {modality!r}: train on a folder "
+            "of data, or on a source of your own."
+        )
 
 
 def swapped(picture: Picture) -> Picture:

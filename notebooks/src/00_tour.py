@@ -106,12 +106,12 @@ show_figure(figure, "<encoder, input projection, LLM, output projections>")
 import json
 
 from nextgpt_lite.data.released import read_folder
-from nextgpt_lite.media import load
+from nextgpt_lite.media import load_image
 from nextgpt_lite.notebook.plots import show_pictures
 
 pairs = json.loads((session.data / "image_pairs.json").read_text())[:5]
 show_pictures(
-    [load("image", session.data / "images" / p["image_name"]) for p in pairs],
+    [load_image(session.data / "images" / p["image_name"]) for p in pairs],
     [p["caption"] for p in pairs],
 )
 

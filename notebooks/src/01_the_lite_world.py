@@ -732,7 +732,7 @@ record("conversations read back", len(records) + len(held_out))
 
 # %%
 # The files themselves: do they show what their captions say?
-from nextgpt_lite.media import load
+from nextgpt_lite.model.modality import MODALITIES
 
 truthful = {"image": [], "audio": [], "video": []}
 for each in records + held_out:
@@ -741,7 +741,8 @@ for each in records + held_out:
     asked, answer = (message["content"] for message in each.messages)
     medium = next(part for part in asked if part["type"] != "text")
     words = " ".join(part["text"] for part in answer)
-    item = load(medium["type"], session.data / medium["path"])
+    row = MODALITIES[medium["type"]]
+    item = row.load(session.data / medium["path"])
     truthful[medium["type"]].append(verify(parse(words), item).correct)
 for modality, answers in truthful.items():
     score = Score.of(answers)

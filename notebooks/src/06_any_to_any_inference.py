@@ -438,11 +438,11 @@ import contextlib
 import tempfile
 from pathlib import Path
 
-from nextgpt_lite.media import MediaError, save
+from nextgpt_lite.media import MediaError, save_image
 
 sentences = []
 with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-    save("image", given["image"], "dog.png")
+    save_image(given["image"], "dog.png")
     Path("broken.png").write_bytes(Path("dog.png").read_bytes()[:99])
     Path("empty.wav").touch()
     for kind, name in (

@@ -16,8 +16,9 @@ from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
 from nextgpt_lite.cli import main
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
 from nextgpt_lite.encoders.config import VisionConfig
+from nextgpt_lite.model.checkpoint import BASE_ROWS_FILE, CONFIG_FILE, trained_state
 from nextgpt_lite.model.llm import LanguageModel
-from nextgpt_lite.model.nextgpt import BASE_ROWS_FILE, CONFIG_FILE, NextGPT, NextGPTConfig
+from nextgpt_lite.model.nextgpt import NextGPT, NextGPTConfig
 from nextgpt_lite.model.projections import OutputProjection
 
 BASE = "TinyLlama/TinyLlama-1.1B-Chat-v1.0"
@@ -267,7 +268,7 @@ def test_a_model_trained_here_can_be_given_to_the_authors_code(
     again = model_of(tmp_path / "back", base)
     again.load_trained(tmp_path / "back")
     signals = [i for i, t in enumerate(model.llm.describe_ids(model.llm.new_ids)) if "[" in t]
-    for mine, theirs in zip(model._trained_state(), again._trained_state(), strict=True):
+    for mine, theirs in zip(trained_state(model), trained_state(again), strict=True):
         for name in mine:
             rows = signals if "trainable_tokens" in name else slice(None)
             assert torch.equal(mine[name][rows], theirs[name][rows]), name

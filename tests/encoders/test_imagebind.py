@@ -150,7 +150,7 @@ def test_mixed_items_come_back_in_order(lite):
     for row, item in zip(together, mixed, strict=True):
         torch.testing.assert_close(row, lite.encode([item])[0], atol=1e-5, rtol=0)
     assert lite.encode([]).shape == (0, lite.width)
-    with pytest.raises(ValueError, match="unknown modality 'smell'"):
+    with pytest.raises(ValueError, match="Unknown modality 'smell'"):
         lite.encode([("smell", None)])
 
 

@@ -126,7 +126,7 @@ def test_clips_are_spread_evenly():
 
 
 def test_all_official_samples_load_and_preprocess(official_samples):
-    from nextgpt_lite.media import load
+    from nextgpt_lite.model.modality import MODALITIES
 
     kinds = {".jpg": "image", ".wav": "audio", ".mp4": "video"}
     process = {"image": preprocess_image, "audio": preprocess_audio, "video": preprocess_video}
@@ -134,6 +134,6 @@ def test_all_official_samples_load_and_preprocess(official_samples):
     assert len(files) == 18
     for path in files:
         modality = kinds[path.suffix]
-        out = process[modality](load(modality, path), LITE)
+        out = process[modality](MODALITIES[modality].load(path), LITE)
         assert torch.isfinite(out).all(), path
         assert out.std() > 0.05, path

@@ -28,7 +28,7 @@ from nextgpt_lite.evaluation.benchmarks.items import read_items
 from nextgpt_lite.evaluation.tables import choosing
 from nextgpt_lite.evaluation.tables.ranking import answer_losses
 from nextgpt_lite.evaluation.tables.run import Setting, run_table
-from nextgpt_lite.media import MediaError, Video, save
+from nextgpt_lite.media import MediaError, Video, save_image, save_video
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.benchmarks import choices as lite_choices
 from tests.tiny import tiny_model
@@ -40,7 +40,7 @@ def model() -> NextGPT:
 
 
 def picture(path: Path, grey: int = 90) -> Path:
-    save("image", Image.new("RGB", (8, 6), (grey,) * 3), path)
+    save_image(Image.new("RGB", (8, 6), (grey,) * 3), path)
     return path
 
 
@@ -136,7 +136,7 @@ def test_seed_bench_pictures_and_segments_of_clips(tmp_path: Path) -> None:
     picture(tmp_path / "1454426_2591111986.jpg")
     frames = np.zeros((16, 8, 8, 3), np.uint8)
     frames[8:] = 200
-    save("video", Video(frames, 8.0), tmp_path / "P01_11.mp4")
+    save_video(Video(frames, 8.0), tmp_path / "P01_11.mp4")
     shared = {f"choice_{letter}": letter for letter in "abcd"} | {"question": "What?"}
     questions = [
         {**shared, "question_id": "1", "answer": "B", "data_type": "image",
@@ -252,7 +252,7 @@ def test_caption_files_as_published(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, values in files.items():
         (tmp_path / name).write_text(json.dumps(values))
-    save("video", Video(np.zeros((4, 8, 8, 3), np.uint8), 4.0), tmp_path / "video1.mp4")
+    save_video(Video(np.zeros((4, 8, 8, 3), np.uint8), 4.0), tmp_path / "video1.mp4")
     (tmp_path / "test.csv").write_text(
         "audiocap_id,youtube_id,start_time,caption\n11,xyz,30,A dog barks\n12,xyz,30,Barking\n"
     )

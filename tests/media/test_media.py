@@ -14,16 +14,18 @@ from nextgpt_lite.media import (
     Audio,
     MediaError,
     Video,
-    load,
+    load_array,
     load_audio,
     load_image,
     load_video,
     safe_path,
+    save_array,
     save_audio,
     save_image,
     save_video,
 )
 from nextgpt_lite.media import files as media
+from nextgpt_lite.model.modality import MODALITIES
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def files(tmp_path, image, audio, video):
 def refusal(modality, path) -> str:
     """The sentence with which the file is refused."""
     with pytest.raises(MediaError) as caught:
-        load(modality, path)
+        MODALITIES[modality].load(path)
     sentence = str(caught.value)
     assert str(path) in sentence
     assert "\n" not in sentence
@@ -75,7 +77,7 @@ def refusal(modality, path) -> str:
 
 
 def test_png_comes_back_exactly(files, image):
-    assert np.array_equal(np.asarray(load("image", files["image"])), np.asarray(image))
+    assert np.array_equal(np.asarray(load_image(files["image"])), np.asarray(image))
 
 
 def test_wav_comes_back_within_a_quantum(files, audio):
@@ -311,9 +313,23 @@ def test_unusual_samples_are_made_usable(tmp_path):
     assert np.array_equal(loaded, np.array([[0, 1, -1, 0.5]], np.float32))
 
 
-def test_an_unknown_modality_is_named():
-    with pytest.raises(ValueError, match='unknown modality "smell"'):
-        load("smell", "x")
+# --- numbers of a modality of one's own
+
+
+def test_arrays_come_back_exactly_under_any_suffix(tmp_path):
+    values = np.random.default_rng(0).standard_normal((6, 40)).astype(np.float32)
+    for name in ("record.npy", "record.imu"):
+        save_array(values, tmp_path / name)
+        assert np.array_equal(load_array(tmp_path / name), values)
+
+
+def test_files_that_hold_no_numbers_are_refused(tmp_path):
+    (tmp_path / "text.npy").write_text("no numbers")
+    np.save(tmp_path / "pickle.npy", np.array([{}]), allow_pickle=True)
+    np.save(tmp_path / "words.npy", np.array(["a"]))
+    for name in ("text.npy", "pickle.npy", "words.npy", "missing.npy"):
+        with pytest.raises(MediaError, match=name):
+            load_array(tmp_path / name)
 
 
 # --- helpers of the dataclasses
@@ -362,4 +378,4 @@ def test_no_warning_for_an_ordinary_file(files):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for modality, path in files.items():
-            load(modality, path)
+            MODALITIES[modality].load(path)

@@ -19,7 +19,7 @@ from nextgpt_lite.model.losses import IGNORE
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.training.stages import part_of
 
-SIGNALS = {name: row.paper_signals for name, row in MODALITIES.items()}
+SIGNALS = {name: row.signals for name, row in MODALITIES.items()}
 LORA = LoraSettings(rank=2, alpha=4, dropout=0.0)
 VICUNA, QWEN = "lmsys/vicuna-7b-v1.5", "Qwen/Qwen3-0.6B"
 TINYLLAMA, SMOLLM = "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "HuggingFaceTB/SmolLM2-360M-Instruct"

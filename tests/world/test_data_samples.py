@@ -10,7 +10,8 @@ import pytest
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.released import read_file, read_folder
 from nextgpt_lite.data.writing import conversation_item, mosit_item, pair_item
-from nextgpt_lite.media import MediaError, load
+from nextgpt_lite.media import MediaError
+from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.world.describe import parse
 from nextgpt_lite.world.scene import Sound, is_held_out
 
@@ -83,7 +84,7 @@ def test_every_medium_opens() -> None:
     }
     assert len(paths) == len([p for p in SAMPLES.glob("*/*") if p.is_file()])
     for modality, path in paths:
-        load(modality, SAMPLES / path)
+        MODALITIES[modality].load(SAMPLES / path)
 
 
 def test_official_samples_are_read(official_samples: Path) -> None:

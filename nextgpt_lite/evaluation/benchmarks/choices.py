@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt_lite.data.stream import parse
-from nextgpt_lite.media import MediaError, Video, load, safe_path
+from nextgpt_lite.media import MediaError, Video, safe_path
 from nextgpt_lite.model.modality import MODALITIES
 
 YES_NO = ("Yes", "No")
@@ -61,7 +61,7 @@ class Choice:
                 return Image.open(io.BytesIO(self.source)).convert("RGB")
             except OSError as error:
                 raise MediaError(f"Question {self.id}: its picture is damaged.") from error
-        medium = load(self.modality, self.source)
+        medium = MODALITIES[self.modality].load(self.source)
         if self.segment is None or not isinstance(medium, Video):
             return medium
         by_frame = isinstance(self.segment[0], int)

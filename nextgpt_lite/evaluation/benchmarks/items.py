@@ -15,7 +15,8 @@ from random import Random
 from typing import Any
 
 from nextgpt_lite.data.stream import parse
-from nextgpt_lite.media import load, safe_path
+from nextgpt_lite.media import safe_path
+from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.judge import sample_scene
 from nextgpt_lite.world.render import render
@@ -37,7 +38,7 @@ class Item:
     def media(self) -> Any:
         """The medium, rendered or read; raises MediaError for a file that cannot be read."""
         if isinstance(self.source, Path):
-            return load(self.modality, self.source)
+            return get_modality(self.modality).load(self.source)
         return render(self.source, self.seed)
 
 

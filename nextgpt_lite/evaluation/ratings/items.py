@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt_lite.evaluation.baselines.answer import Answer
-from nextgpt_lite.media import load, safe_path, save
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.media import safe_path
+from nextgpt_lite.model.modality import MODALITIES, get_modality
 from nextgpt_lite.world.comparison.instructions import Instruction
 from nextgpt_lite.world.render import render
 
@@ -73,7 +73,7 @@ def write_items(items: Sequence[Item], folder: str | Path) -> None:
         row = MODALITIES[part["type"]]
         name = f"{row.name}_{counts[row.name]:04}{row.suffix}"  # says nothing of the system
         counts[row.name] += 1
-        save(row.name, part["data"], folder / name)
+        row.save(part["data"], folder / name)
         return {"type": row.name, "path": name}
 
     plain = [
@@ -98,7 +98,8 @@ def read_items(folder: str | Path) -> list[Item]:
     def loaded(part: dict[str, Any]) -> dict[str, Any]:
         if part["type"] == "text":
             return part
-        return {"type": part["type"], "data": load(part["type"], safe_path(folder, part["path"]))}
+        medium = get_modality(part["type"]).load(safe_path(folder, part["path"]))
+        return {"type": part["type"], "data": medium}
 
     values = json.loads((folder / "items.json").read_text(encoding="utf-8"))
     return [

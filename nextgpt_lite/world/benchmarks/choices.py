@@ -16,7 +16,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from nextgpt_lite.evaluation.benchmarks.choices import LETTERS
-from nextgpt_lite.media import save
+from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import article, noun
 from nextgpt_lite.world.dialogue.looks import PLACE_ANSWERS
@@ -63,7 +63,8 @@ def write_mme(folder: Path, count: int, seed: int = 0) -> Path:
         for index in range(count):
             scene = sample_picture(rng, groups=1)
             questions = _yes_and_no(task, scene, rng)
-            save("image", render(scene, seed + index), folder / task / f"{index:04d}.png")
+            picture = render(scene, seed + index)
+            get_modality("image").save(picture, folder / task / f"{index:04d}.png")
             lines = [
                 f"{text}\t{truth}\n" for text, truth in zip(questions, ("Yes", "No"), strict=True)
             ]
@@ -103,7 +104,7 @@ def write_seed_bench(path: Path, count: int, seed: int = 0) -> Path:
         modality = "video" if isinstance(asked.scene, Clip) else "image"
         file = f"{index:05d}" + (".mp4" if modality == "video" else ".png")
         medium = render(asked.scene, seed + index)
-        save(modality, medium, path.parent / file)
+        get_modality(modality).save(medium, path.parent / file)
         choices = {f"choice_{letter.lower()}": text for letter, text in letters.items()}
         questions.append(
             {

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, Final
 
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import caption, noun
 from nextgpt_lite.world.dialogue.parts import Message, sentence
@@ -42,7 +42,7 @@ def _spell(part: dict[str, Any], rng: Random) -> str:
     """A part of a user's message in words: media as alt text between their markers."""
     if part["type"] == "text":
         return str(part["text"])
-    row = MODALITIES[part["type"]]
+    row = get_modality(part["type"])
     return f"{row.open} {_alt_text(part['scene'], rng)} {row.close}"
 
 

@@ -15,6 +15,7 @@ from nextgpt_lite.world.dialogue.wordings import BRIEF
 from nextgpt_lite.world.scene import (
     HELD_OUT_COLOURS,
     HELD_OUT_COUNTS,
+    MODALITY_OF,
     Clip,
     Group,
     Picture,
@@ -78,13 +79,7 @@ def permitted(scene: Scene, split: Split) -> bool:
 
 def modality_of(scene: Scene) -> str:
     """ "image", "audio" or "video"."""
-    match scene:
-        case Picture():
-            return "image"
-        case Sound():
-            return "audio"
-        case Clip():
-            return "video"
+    return MODALITY_OF[type(scene)]
 
 
 def sentence(text: str) -> str:

@@ -16,7 +16,6 @@ from random import Random
 from typing import Any, Final
 
 from nextgpt_lite.data.records import Kind, Record
-from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue import chat, requests, turns, wordings
 from nextgpt_lite.world.dialogue.corpus import in_words
@@ -40,11 +39,13 @@ from nextgpt_lite.world.dialogue.parts import (
 from nextgpt_lite.world.dialogue.questions import ask, ask_of_two
 from nextgpt_lite.world.dialogue.wordings import say
 from nextgpt_lite.world.scene import (
+    MODALITIES,
     Clip,
     Picture,
     Scene,
     Sound,
     Split,
+    check_modality,
     in_order,
     is_held_out,
     sample_clip,
@@ -66,7 +67,12 @@ CASUAL: Final = 0.1  # share of the user's messages typed without capital and fi
 
 
 def sample_scene(rng: Random, modality: str, split: Split) -> Scene:
-    """A scene that an item of the modality shows."""
+    """A scene that an item of the modality shows.
+
+    Raises:
+        ConfigError: the world makes no such media.
+    """
+    check_modality(modality)
     if modality == "image":
         return sample_picture(rng, split)
     return sample_clip(rng, split) if modality == "video" else sample_sound(rng)
@@ -160,7 +166,7 @@ def about_given(rng: Random, split: Split = "train", tells: float = TELLS) -> Re
     `tells` as in `t2m`.
     """
     while True:
-        scene = given_scene(rng, rng.choice(tuple(MODALITIES)), split)
+        scene = given_scene(rng, rng.choice(MODALITIES), split)
         given = turns.Turn("given", "", (scene,))
         wish = rng.choice(turns.ABOUT_GIVEN)(turns.State(rng, split).after(given))
         if wish is not None and _shows_held_out((scene, *wish.shown), split):
@@ -242,7 +248,7 @@ def llm_corpus(rng: Random) -> Iterator[list[Message]]:
     of; held-out wordings are not.
     """
     forms: tuple[Callable[[Random], Record], ...] = (
-        lambda r: pair(r, r.choice(tuple(MODALITIES)), "any"),
+        lambda r: pair(r, r.choice(MODALITIES), "any"),
         lambda r: understand(r, "any"),
         lambda r: quiz(r, "any"),
         lambda r: t2m(r, "any"),

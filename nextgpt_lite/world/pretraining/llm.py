@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
-from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue.corpus import RESTATE
 from nextgpt_lite.world.dialogue.parts import sentence
@@ -28,6 +27,7 @@ from nextgpt_lite.world.pretraining.llm_data import ROW, Batch, Reader, batches,
 from nextgpt_lite.world.pretraining.llm_scores import Scores, scores, table
 from nextgpt_lite.world.pretraining.tokenizers import llm_tokenizer
 from nextgpt_lite.world.pretraining.trainer import Pretrainer, Recipe
+from nextgpt_lite.world.scene import MODALITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def corpus(rng: Random) -> Iterator[list[dict[str, str]]]:
         if rng.random() > CAPTIONS:
             yield next(talk)
             continue
-        scene = sample_scene(rng, rng.choice(tuple(MODALITIES)), "any")
+        scene = sample_scene(rng, rng.choice(MODALITIES), "any")
         wording = sentence(paraphrase(scene, rng))
         if rng.random() < 0.4:  # words alone, as in the second stage
             asked, answer = "", wording

@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import get_modality
+from nextgpt_lite.world.scene import MODALITIES
 
 ROW = 192  # ids, which 99 in 100 conversations fit
 GAP = 60  # positions skipped between turns at most: later, signal tokens and media stand there
@@ -33,8 +34,8 @@ MAX_WORDS = 24  # M
 SOFT = 0.45  # share of the alt texts that become soft words
 MOST_NOISE = 0.6  # in units of the embeddings' own deviation
 GLUE = frozenset(("a", "an", "the", "in", "on", "and", "of", "times", "pitch"))
-_OPEN = "|".join(row.open for row in MODALITIES.values())
-_CLOSE = "|".join(row.close for row in MODALITIES.values())
+_OPEN = "|".join(get_modality(name).open for name in MODALITIES)
+_CLOSE = "|".join(get_modality(name).close for name in MODALITIES)
 _ALT_TEXT = re.compile(rf"({_OPEN})\s*(.*?)\s*({_CLOSE})")
 
 

@@ -19,11 +19,10 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
-from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.dialogue.corpus import in_words
 from nextgpt_lite.world.pretraining.llm_data import Reader, Reading, embed, pack
-from nextgpt_lite.world.scene import Split
+from nextgpt_lite.world.scene import MODALITIES, Split
 
 LONGEST_ANSWER = 80
 AT_ONCE = 50
@@ -49,7 +48,7 @@ def _asked(rng: Random, split: Split) -> Messages:
 
 
 def _described(rng: Random, split: Split) -> Messages:
-    modality = rng.choice(tuple(MODALITIES))
+    modality = rng.choice(MODALITIES)
     return in_words(dialogue.pair(rng, modality, split), rng, restated=False)
 
 

@@ -9,7 +9,7 @@ import statistics
 from pathlib import Path
 
 from nextgpt_lite.model.config import WEIGHTS
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.world.scene import MODALITIES
 from nextgpt_lite.world.suite.examination import Examiner, Found
 from nextgpt_lite.world.suite.rows import Row
 

@@ -17,11 +17,10 @@ from typing import Any
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.evaluation.statistics import Score
-from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.judge import with_media
-from nextgpt_lite.world.scene import Scene, Split
+from nextgpt_lite.world.scene import MODALITIES, Scene, Split
 from nextgpt_lite.world.suite.contact import Tile
 from nextgpt_lite.world.suite.examination import Examiner, Found, Judged, judge_all
 from nextgpt_lite.world.suite.replies import Message, draft_all, make

@@ -32,9 +32,9 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from nextgpt_lite.model.config import locate
-from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import beside
+from nextgpt_lite.world.scene import MODALITIES
 from nextgpt_lite.world.suite import cost, decoders, dialogues, encoder, llm, stages, text_encoders
 from nextgpt_lite.world.suite.contact import write_sheets
 from nextgpt_lite.world.suite.examination import Examination, Examiner
@@ -43,13 +43,13 @@ from nextgpt_lite.world.suite.rows import Row, markdown
 COUNT, QUICK = 500, 40  # prompts of each row
 EVERYTHING = ("llm", "encoder", *MODALITIES, "model")
 EXAMINATIONS: dict[str, Examination] = {
-    "autoencoders": Examination(tuple(MODALITIES), decoders.autoencoders),
+    "autoencoders": Examination(MODALITIES, decoders.autoencoders),
     "image decoder": Examination(("image",), decoders.image_decoder),
     "audio decoder": Examination(("audio",), decoders.audio_decoder),
     "video decoder": Examination(("video",), decoders.video_decoder),
     "probes": Examination(("encoder",), encoder.probes),
     "retrieval": Examination(("encoder",), encoder.retrieval),
-    "text encoders": Examination(tuple(MODALITIES), text_encoders.text_encoders),
+    "text encoders": Examination(MODALITIES, text_encoders.text_encoders),
     "language model": Examination(("llm",), llm.language_model),
     "stage 1": Examination(("llm", "encoder", "model"), stages.stage_1),
     "stage 2": Examination(("llm", "image", "model"), stages.stage_2),

@@ -11,14 +11,13 @@ from functools import partial
 from random import Random
 
 from nextgpt_lite.evaluation.statistics import Score
-from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.describe import caption, tells
 from nextgpt_lite.world.dialogue.parts import assistant, telling, user
 from nextgpt_lite.world.dialogue.questions import ask
 from nextgpt_lite.world.dialogue.wordings import DESCRIBE, say
 from nextgpt_lite.world.judge import with_media
-from nextgpt_lite.world.scene import Scene, Split
+from nextgpt_lite.world.scene import MODALITIES, Scene, Split
 from nextgpt_lite.world.suite.decoders import gold_counted, gold_pairs
 from nextgpt_lite.world.suite.examination import Examiner, Found
 from nextgpt_lite.world.suite.prompts import NAMES, any_scene, counted, related

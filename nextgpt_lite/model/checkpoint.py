@@ -1,0 +1,172 @@
+"""A trained model as a folder: what learned and how it was built, never the frozen parts.
+
+    config.json                 configuration, base LLM, rows of the modality table, ids of tokens
+    projections.safetensors     input and output projections
+    adapter.safetensors         LoRA and token rows
+    base_rows.safetensors       only of converted checkpoints, which trained the base vocabulary
+
+Knows: these files, and what must agree before they are loaded. Leaves to others: building the
+model, and files of other code (`checkpoints.convert`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nextgpt_lite.errors import CheckpointError, MissingError
+from nextgpt_lite.model.modality import MODALITIES, get_modality
+from nextgpt_lite.model.sharding import cut_like, gathered
+
+if TYPE_CHECKING:
+    from nextgpt_lite.model.nextgpt import NextGPT
+
+CONFIG_FILE = "config.json"
+PROJECTIONS_FILE = "projections.safetensors"
+ADAPTER_FILE = "adapter.safetensors"
+BASE_ROWS_FILE = "base_rows.safetensors"
+ROW_FIELDS = ("signal", "trunk")  # of a modality, that a model is trained with
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What `config.json` says.
+
+    Raises:
+        MissingError: it is not there.
+        CheckpointError: it names a modality that is not in the table, or is there another one.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise MissingError(f"{path} is missing: give a folder that a training run wrote.")
+    saved: dict[str, Any] = json.loads(path.read_text())
+    rows = saved.get("modalities", {})
+    for name in saved["config"].get("signal_tokens", {}):
+        if name not in MODALITIES:
+            raise CheckpointError(
+                f"{path}: the model was trained with the modality {name!r}, which is not in the "
+                "table: call nextgpt_lite.register(Modality(...)) with its row first."
+            )
+        row = get_modality(name)
+        for field, theirs in rows.get(name, {}).items():
+            if theirs != getattr(row, field):
+                raise CheckpointError(
+                    f"{path}: the model was trained with {field} {theirs!r} of the modality "
+                    f"{name!r}, the table has {getattr(row, field)!r}: register the row it was "
+                    "trained with."
+                )
+    return saved
+
+
+def save(
+    model: NextGPT, folder: Path, dtype: torch.dtype | None = None, is_main_process: bool = True
+) -> None:
+    """See `NextGPT.save_pretrained`."""
+    adapter, projections = (_plain(state, dtype) for state in trained_state(model))
+    if not is_main_process:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = map(get_modality, model.config.signal_tokens)
+    values = {
+        "config": model.config.to_dict(),
+        "base": model.llm.base,
+        "modalities": {
+            row.name: {field: getattr(row, field) for field in ROW_FIELDS} for row in rows
+        },
+        "signal_ids": model.llm.signal_ids,
+        "new_ids": model.llm.new_ids,
+    }
+    (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
+    save_file(projections, folder / PROJECTIONS_FILE)
+    save_file(adapter, folder / ADAPTER_FILE)
+    if base_rows := _plain(model.llm.base_rows(), dtype):
+        save_file(base_rows, folder / BASE_ROWS_FILE)
+
+
+def load_into(model: NextGPT, folder: Path) -> None:
+    """See `NextGPT.load_trained`."""
+    saved = read_config(folder)
+    _check_origin(model, saved, folder / CONFIG_FILE)
+    absent = tuple(saved.get("absent", ()))  # converted: what the files did not hold starts anew
+    adapter, projections = (
+        {name: value for name, value in state.items() if not any(part in name for part in absent)}
+        for state in trained_state(model)
+    )
+    further = set(model.config.signal_tokens) - set(saved["config"].get("signal_tokens", ()))
+    given = {
+        **_read(folder / PROJECTIONS_FILE, projections, bool(further)),
+        **_read(folder / ADAPTER_FILE, adapter, bool(further)),
+    }
+    model.load_state_dict(_cut(given, projections), strict=False)
+    set_peft_model_state_dict(model.llm.peft, _cut(given, adapter))
+    if (folder / BASE_ROWS_FILE).is_file():
+        model.llm.lay_over(load_file(folder / BASE_ROWS_FILE))
+
+
+def trained_state(model: NextGPT) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(LoRA and token rows, both projections), by name."""
+    adapter = get_peft_model_state_dict(model.llm.peft, save_embedding_layers=False)
+    projections = {
+        name: value
+        for name, value in model.state_dict().items()
+        if name.startswith(("input_projection.", "output_projections."))
+    }
+    return adapter, projections
+
+
+def _check_origin(model: NextGPT, saved: Mapping[str, Any], path: Path) -> None:
+    """Refuses a checkpoint of another base LLM, or whose signal tokens have other ids."""
+    base = {name: value for name, value in model.llm.base.items() if name != "name"}
+    theirs = dict(saved["base"])
+    name = theirs.pop("name")  # the same base may lie in another folder
+    ids = saved.get("signal_ids")
+    ours = {m: model.llm.signal_ids.get(m) for m in (model.llm.signal_ids if ids is None else ids)}
+    for field, mine, given in (("base", base, theirs), ("signal_ids", ours, ids)):
+        if "absent" in saved:  # some values could not be known
+            given = {**mine, **{k: v for k, v in (given or {}).items() if v is not None}}
+        if mine != given:
+            raise CheckpointError(
+                f"{path}: field {field!r} is {given}, this model has {mine}; load it with the base "
+                f"model {name!r} it was trained on."
+            )
+
+
+def _plain(state: dict[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
+    return {
+        name: gathered(value).detach().cpu().to(dtype).contiguous() for name, value in state.items()
+    }
+
+
+def _cut(given: dict[str, Tensor], ours: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: cut_like(given[name], value) for name, value in ours.items()}
+
+
+def _read(path: Path, expected: dict[str, Tensor], extended: bool) -> dict[str, Tensor]:
+    """The tensors of a file, refused in one sentence unless names and shapes fit.
+
+    Args:
+        extended: the model has modalities that the file does not know: their projections and token
+            rows, which are the last, are the model's own.
+    """
+    if not path.is_file():
+        raise MissingError(f"{path} is missing: give a folder that a training run wrote.")
+    given = {name: value.float() for name, value in load_file(path).items()}
+    for name, ours in expected.items() if extended else ():
+        if name not in given:
+            given[name] = ours
+        elif "trainable_tokens" in name:
+            given[name] = torch.cat([given[name], ours[len(given[name]) :]])
+    for name in sorted(set(expected) | set(given)):
+        shapes = [list(d[name].shape) if name in d else None for d in (given, expected)]
+        if shapes[0] != shapes[1]:
+            raise CheckpointError(
+                f"{path}: tensor {name!r} has shape {shapes[0]}, expected {shapes[1]}; "
+                "the checkpoint and its config.json do not belong together."
+            )
+    return given
