@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+logger = logging.getLogger(__name__)
 
 CARD = "component.json"
 LIMIT = 8 * 10**9  # bytes of a cache, unless the caller says otherwise
@@ -108,11 +110,10 @@ class Rows:
 
     def _stop(self, why: str) -> None:
         assert self.folder is not None
-        warnings.warn(
-            f"The feature cache {self.folder.parent} {why} it; this run goes on, and keeps what is "
-            "new in memory.",
-            stacklevel=2,
-        )
+        logger.warning(
+            "The feature cache %s %s it; this run goes on, and keeps what is new in memory.",
+            self.folder.parent, why,
+        )  # fmt: skip
         self.folder = None
 
     def _row(self, key: bytes) -> Tensor:
@@ -136,8 +137,7 @@ class Rows:
             except FileNotFoundError:  # pruned a moment ago
                 continue
             except (OSError, SafetensorError) as error:
-                warnings.warn(f"{path} is damaged ({error}): its rows are computed again.",
-                              stacklevel=2)  # fmt: skip
+                logger.warning("%s is damaged (%s): its rows are computed again.", path, error)
                 continue
             for index, key in enumerate(keys.numpy()):
                 self._stored.setdefault(key.tobytes(), (rows, index))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -27,6 +28,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nextgpt_lite.model.sharding import cut_like, gathered
+
+logger = logging.getLogger(__name__)
 
 SUMS = "SHA256SUMS"
 RUN_FILE = "run.json"
@@ -137,7 +140,7 @@ class Checkpoints:
         return min(self, key=_loss, default=None)
 
     def newest(self) -> Path | None:
-        """The newest whole one. Damaged ones are set aside, and a sentence on stderr says so.
+        """The newest whole one. Damaged ones are set aside, and the log says so.
 
         Raises:
             ValueError: there are checkpoints, but every one is damaged.
@@ -150,11 +153,10 @@ class Checkpoints:
             aside = path.with_suffix(".damaged")
             _remove(aside)
             damaged.append(path.replace(aside))
-            print(
-                f"{path} is damaged ({trouble}): set aside as {aside.name}, "
-                "the checkpoint before it is used.",
-                file=sys.stderr,
-            )
+            logger.warning(
+                "%s is damaged (%s): set aside as %s, the checkpoint before it is used.",
+                path, trouble, aside.name,
+            )  # fmt: skip
         if damaged:
             raise ValueError(
                 f"{self.folder} holds no whole checkpoint, {len(damaged)} damaged: remove the "
