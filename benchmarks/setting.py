@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from nextgpt_lite.data.records import Record
+from nextgpt_lite.data.sources import Source
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.model.config import NextGPTConfig, locate
 from nextgpt_lite.model.llm import LanguageModel
@@ -25,6 +26,7 @@ from nextgpt_lite.training.features import Features
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.dialogue.parts import sentence
 from nextgpt_lite.world.dialogue.records import sample_scene
+from nextgpt_lite.world.rendered import Rendered
 
 ASKED = {1: "", 2: "", 3: "Tell me more."}
 SENTENCE = 16  # positions, about: conversations grow by whole ones
@@ -106,7 +108,7 @@ def model(sizes: Sizes, lm: LlamaForCausalLM | None = None) -> NextGPT:
     return made
 
 
-class Conversations:
+class Conversations(Source):
     """Records of a stage by number, about as long as `sizes` says, the same few again and again.
 
     Args:
@@ -137,7 +139,7 @@ def _record(stage: int, sizes: Sizes, conversation: Any, index: int) -> Record:
         ]
         reply: list[dict[str, Any]] = [{"type": "text", "text": " ".join(said)}]
         if stage in (1, 3):
-            user.insert(0, {"type": shown, "scene": scene, "variant": 0})
+            user.insert(0, {"type": shown, "scene": scene, "source": Rendered(scene)})
         if stage in (2, 3):
             reply.append({"type": made, "caption": caption(goal)})
         messages = [{"role": "user", "content": user}, {"role": "assistant", "content": reply}]

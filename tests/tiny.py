@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from nextgpt_lite.data.records import Record
+from nextgpt_lite.data.sources import Source
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
 from nextgpt_lite.encoders.config import SpectrumConfig, VisionConfig
@@ -25,6 +27,16 @@ SENTENCES = [
     "Draw a red car in the garden. Here is the picture. What do you hear? A dog barks twice.",
     "Show me 7 apples; I ate one. How many are left? Six apples are left.",
 ]
+
+
+class Made(Source):
+    """What a function makes, as a source."""
+
+    def __init__(self, make: Callable[[int], Record]) -> None:
+        self.make = make
+
+    def __call__(self, index: int) -> Record:
+        return self.make(index)
 
 
 def tiny_config(input_tokens: int = 2, **changes: object) -> NextGPTConfig:

@@ -1,7 +1,7 @@
 """Conversations side by side or one behind the other, with features instead of media.
 
 Knows: the tensors `NextGPT.loss` needs, and how conversations share rows. Leaves to others:
-computing features and conditions (`training.features`), drawing records (`training.mixture`).
+computing features and conditions (`training.features`), drawing records (`data.sources`).
 
 Letters: B rows, S positions, M media items, X blocks of one modality.
 """

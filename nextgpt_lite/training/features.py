@@ -1,15 +1,15 @@
 """Frozen work, done once: encoder embeddings and caption conditions, in memory and on disk.
 
 Knows: what each result depends on, and so when a kept one may be used. Leaves to others: which
-items are needed, and files (`cache`).
+items are needed (`data`), and files (`cache`).
 
 **When a kept result is valid.** Encoder, text encoders and decoders are frozen in every stage, so
 a result depends on (1) the item: the bytes of a file, of a picture, sound or clip in memory, the
-words of a caption, or a scene of the lite world with its variant and the code that renders it;
-(2) the component: its weights, its settings and the code that runs it; (3) torch, device and
-number format. All three are in the key or in the folder's name, so that a change of any of them
-leads elsewhere and nothing has to be thrown away. Nothing that learns is ever kept: not the
-projections of these features, and not the LLM's states, which change with token rows and LoRA.
+words of a caption, or the key of a source (`messages.MediaSource`); (2) the component: its weights,
+its settings and the code that runs it; (3) torch, device and number format. All three are in the
+key or in the folder's name, so that a change of any of them leads elsewhere and nothing has to be
+thrown away. Nothing that learns is ever kept: not the projections of these features, and not the
+LLM's states, which change with token rows and LoRA.
 
 **Exact.** A row read back is bit for bit the row computed. Matrix products round differently for
 different batch sizes, so items always go through in groups of `GROUP`: what an item's row is does
@@ -20,29 +20,21 @@ same losses as a cold one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from hashlib import file_digest, sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-import nextgpt_lite
-from nextgpt_lite.media import safe_path
-from nextgpt_lite.model.modality import get_modality
+from nextgpt_lite.data.sources import medium, path_of
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.cache import Rows, hash_files
-from nextgpt_lite.world.render import render
 
 GROUP = 4
-_SOURCE = Path(nextgpt_lite.__file__).parent
+_SOURCE = Path(__file__).parents[1]
 _SETTINGS = ("precision", "official_encoder", "decoder_settings")  # of a configuration
-_RENDER_CODE = ("render", "scene", "sounds", "sprites")
-_RENDERED_BY = ("numpy", "scipy", "pillow")  # packages that scenes are rendered with
 
 
 class Features:
@@ -94,7 +86,7 @@ class Features:
             ValueError: a part has no medium.
         """
         for part in parts:
-            if not {"data", "path", "scene"} & {k for k, v in part.items() if v is not None}:
+            if not {"data", "path", "source"} & {k for k, v in part.items() if v is not None}:
                 raise ValueError(
                     f"The denoising loss needs the medium of every signal block, but {modality} "
                     f"{part.get('caption')!r} has none: set denoising to 0 or give the media."
@@ -159,24 +151,17 @@ class Features:
         return sha256(f"{content} {source} {environment}".encode()).hexdigest(), name
 
     def open(self, part: dict[str, Any]) -> Any:
-        if part.get("data") is not None:
-            return part["data"]
-        if "path" in part:
-            return get_modality(part["type"]).load(self._path(part))
-        return render(part["scene"], crc32(_scene_name(part).encode()))
-
-    def _path(self, part: dict[str, Any]) -> Path:
-        path = part["path"]
-        return Path(path) if self.folder is None else safe_path(self.folder, path)
+        """The medium of a part."""
+        return medium(part, self.folder)
 
     def _key(self, part: dict[str, Any]) -> bytes:
         """Parts of the same key hold the same medium."""
         if (data := part.get("data")) is not None:
             content = _hash_media(data)
         elif "path" in part:
-            content = self._hash_file(self._path(part))
+            content = self._hash_file(path_of(part, self.folder))
         else:
-            content = f"{_renderer()} {_scene_name(part)}"
+            content = part["source"].key
         return sha256(f"{part['type']} {content}".encode()).digest()
 
     def _hash_file(self, path: Path) -> str:
@@ -216,15 +201,3 @@ def _hash_media(data: Any) -> str:
     speed = getattr(data, "rate", getattr(data, "fps", None))
     about = f"{values.shape} {values.dtype} {speed} {getattr(data, 'mode', '')}"
     return sha256(about.encode() + values.tobytes()).hexdigest()
-
-
-def _scene_name(part: dict[str, Any]) -> str:
-    return f"scene:{part['scene']}:{part.get('variant', 0)}"
-
-
-@cache
-def _renderer() -> str:
-    """Hash of the code that renders scenes."""
-    packages = " ".join(f"{name} {version(name)}" for name in _RENDERED_BY)
-    sources = (_SOURCE / "world" / f"{name}.py" for name in _RENDER_CODE)
-    return f"{hash_files(sources)} {packages}"

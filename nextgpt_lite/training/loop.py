@@ -1,8 +1,8 @@
 """One loop on accelerate for all stages and sizes.
 
 Knows: steps, learning rate, gradient clipping, what a checkpoint holds, metrics. Leaves to others:
-what learns (`stages`), which conversation is number i (`mixture`), frozen work (`features`), files
-that outlive a kill (`checkpoint`), cutting a model (`sharding`).
+what learns (`stages`), which conversation is number i (`data.sources`), frozen work (`features`),
+files that outlive a kill (`checkpoint`), cutting a model (`sharding`).
 
 Everything random in step n depends on (seed, n) alone: a run that was killed goes on with the same
 batches and the same dropout as one that was not. Step n reads the same conversations on one process
@@ -33,6 +33,7 @@ from accelerate.utils import (
 )
 from safetensors.torch import load_file, save_file
 
+from nextgpt_lite.data.sources import Source
 from nextgpt_lite.model.batch import Batch, collate
 from nextgpt_lite.model.losses import Divisors, Losses
 from nextgpt_lite.model.nextgpt import NextGPT
@@ -47,7 +48,6 @@ from nextgpt_lite.training.checkpoint import (
     stopping,
 )
 from nextgpt_lite.training.features import Features
-from nextgpt_lite.training.mixture import Mixture
 from nextgpt_lite.training.precision import compile_checked, mixed_precision
 from nextgpt_lite.training.provenance import provenance, same_run
 from nextgpt_lite.training.report import (
@@ -81,11 +81,10 @@ class Trainer:
     Args:
         model: from `NextGPT.from_config`, or with what earlier stages learned.
         stage: what learns.
-        mixture: conversations by number.
+        source: conversations by number.
         output: folder for `metrics.jsonl`, `ledger.json`, checkpoints and the trained model; of
             several machines all must see the same one.
         schedule: the numbers.
-        media_folder: where media paths of the conversations are resolved.
         cache: folder of frozen work that outlives the run (see `features`); None keeps none.
         report_to: "tensorboard", "trackio", "wandb", or accelerate's own trackers.
         watchers: called with each logged line, for instance `SamplesPage` or `LivePlot`.
@@ -95,10 +94,9 @@ class Trainer:
         self,
         model: NextGPT,
         stage: Stage,
-        mixture: Mixture,
+        source: Source,
         output: Path,
         schedule: Schedule,
-        media_folder: Path | None = None,
         cache: Path | None = None,
         report_to: Trackers | None = None,
         watchers: Sequence[Watcher] = (),
@@ -114,11 +112,11 @@ class Trainer:
         )
         self.watchers = watchers
         stage = fitted(stage, model)
-        self.stage, self.mixture, self.output, self.schedule = stage, mixture, output, schedule
+        self.stage, self.source, self.output, self.schedule = stage, source, output, schedule
         self.checkpoints = Checkpoints(output / CHECKPOINTS, schedule.keep)
         open_for(model, stage)
         self.model = model.to(self.accelerator.device)
-        self.features = Features(self.model, media_folder, cache)
+        self.features = Features(self.model, source.folder, cache)
         sharded = schedule.shard or self.accelerator.is_fsdp2
         if sharded:
             shard(self.model)
@@ -191,7 +189,7 @@ class Trainer:
         process, processes = self.accelerator.process_index, self.accelerator.num_processes
         first = (step * processes + process) * self.schedule.batch_size
         share = range(first, first + self.schedule.batch_size)[part :: self.schedule.accumulate]
-        records = [self.mixture(index) for index in share]
+        records = [self.source(index) for index in share]
         encoded = [self.model.conversation.encode(record.messages) for record in records]
         packed = self.schedule.packed and not self.model.prefixes_frozen
         batch = collate(
@@ -284,7 +282,7 @@ class Trainer:
         if self.schedule.compile:
             compile_checked(self.model, self.batch(0)[0], self.accelerator.autocast)
         self.accelerator.init_trackers(PROJECT, asdict(self.schedule))
-        self.origin = provenance(self.model, self.mixture)
+        self.origin = provenance(self.model, self.source)
         if not resume and any(self.checkpoints):
             raise FileExistsError(
                 f"{self.checkpoints.folder} holds checkpoints: pass --resume or choose another "

@@ -7,16 +7,15 @@ Knows: how each is named so that another one is told apart. Leaves to others: th
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from nextgpt_lite.data.sources import Source
 from nextgpt_lite.model.config import locate
 from nextgpt_lite.model.nextgpt import NextGPT
-from nextgpt_lite.training.mixture import FolderMixture, Mixture
 from nextgpt_lite.training.schedule import FREE
 
 PACKAGES = (
@@ -30,14 +29,13 @@ PACKAGES = (
     "tokenizers",
     "numpy",
 )
-DRAWN = 64  # conversations that stand for an endless mixture
 
 
-def provenance(model: NextGPT, mixture: Mixture) -> dict[str, Any]:
+def provenance(model: NextGPT, source: Source) -> dict[str, Any]:
     """Everything that a run's result depends on besides its schedule, as plain values."""
     return {
         "base": base(model),
-        "data": data_hash(mixture),
+        "data": source.identity(),
         "versions": {"python": platform.python_version(), **_versions()},
         "commit": _commit(),
     }
@@ -89,21 +87,6 @@ def same_run(ours: dict[str, Any], theirs: dict[str, Any], folder: Path) -> None
                 f"{folder}: {name} was {before!r} and is now {now!r}; give the same again or "
                 "choose another --output."
             )
-
-
-def data_hash(mixture: Mixture) -> str:
-    """sha256 of the conversations: all of a folder's, the first 64 of an endless mixture.
-
-    Media count by their path or scene, not by their bytes.
-    """
-    if isinstance(mixture, FolderMixture):
-        drawn = (record for records in mixture.records.values() for record in records)
-    else:
-        drawn = (mixture(index) for index in range(DRAWN))
-    digest = hashlib.sha256()
-    for record in drawn:
-        digest.update(json.dumps(record.to_dict(), sort_keys=True).encode())
-    return digest.hexdigest()
 
 
 def _files(name: str) -> dict[str, str | None]:

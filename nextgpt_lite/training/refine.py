@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from nextgpt_lite.data.sources import Source, open_source
 from nextgpt_lite.model.batch import collate
 from nextgpt_lite.model.conversation import Encoded
 from nextgpt_lite.model.losses import condition_distance
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.features import Features
-from nextgpt_lite.training.mixture import FolderMixture, Mixture, WorldMixture
 from nextgpt_lite.training.schedule import optimizers
 from nextgpt_lite.training.stages import STAGES
 
@@ -38,7 +38,7 @@ def refine(
     init: str | Path,
     output: str | Path,
     *,
-    data: str | Path | None = None,
+    data: str | Path | Source | None = None,
     records: int = 40_000,
     steps: int = 2000,
     seed: int = 0,
@@ -48,7 +48,7 @@ def refine(
     Args:
         init: folder of stage 3, whose LLM stays as it is.
         output: gets the whole trained model, and `refine.jsonl` with each modality's losses.
-        data: folder in the released formats; None draws from the lite world.
+        data: as of `train`.
         records: conversations to gather signal states from.
         steps: of each projection.
 
@@ -59,14 +59,11 @@ def refine(
     if not model.output_projections:
         raise ValueError(f"{init} has captions as messenger: there is no projection to refine.")
     stage = replace(STAGES[3], mixture=KINDS)
-    folder = None if data is None else Path(data)
-    mixture: Mixture = (
-        WorldMixture(stage, seed + 1) if folder is None else FolderMixture(stage, folder, seed)
-    )
+    source = open_source(data, stage, seed + 1)  # other conversations than the stages had
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     with torch.autocast(model.device.type, torch.bfloat16):
-        states = gather(model, mixture, records, folder=folder)
+        states = gather(model, source, records)
     with (output / "refine.jsonl").open("w") as log:
         for modality, found in states.items():
             losses = fit(model, modality, found, steps=steps, seed=seed)
@@ -86,15 +83,15 @@ class SignalStates:
 
 @torch.no_grad()
 def gather(
-    model: NextGPT, mixture: Mixture, records: int, batch_size: int = 32, folder: Path | None = None
+    model: NextGPT, source: Source, records: int, batch_size: int = 32
 ) -> dict[str, SignalStates]:
     """Runs conversations through the LLM and keeps the states of their signal tokens."""
-    features = Features(model, folder)
+    features = Features(model, source.folder)
     states: dict[str, SignalStates] = {}
     portion = batch_size * ENCODED
     for first in tqdm(range(0, records, portion), desc="signal states", mininterval=1.0):
         numbers = range(first, min(first + portion, records))
-        encoded = [model.conversation.encode(mixture(number).messages) for number in numbers]
+        encoded = [model.conversation.encode(source(number).messages) for number in numbers]
         by_length = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
         blocks: dict[int, list[tuple[str, Tensor, str]]] = {}
         for begin in range(0, len(encoded), batch_size):

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nextgpt_lite.data.sources import Source, open_source
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import RUN_FILE
 from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.mixture import FolderMixture, Mixture, WorldMixture
 from nextgpt_lite.training.provenance import base, same_base
 from nextgpt_lite.training.report import Trackers, Watcher
-from nextgpt_lite.training.samples_page import SamplesPage, prompts
+from nextgpt_lite.training.samples_page import SamplesPage
 from nextgpt_lite.training.stages import STAGES
 
 
@@ -28,7 +28,7 @@ def train(
     *,
     profile: str = "lite",
     config: Mapping[str, Any] | None = None,
-    data: str | Path | None = None,
+    data: str | Path | Source | None = None,
     init: str | Path | None = None,
     resume: bool = False,
     cache: str | Path | None = None,
@@ -44,7 +44,8 @@ def train(
         output: folder of the run; stage n + 1 takes it as `init`.
         profile: preset to start from when there is no `init`.
         config: changes to that preset: `{"messenger": "caption"}`, `{"signal_tokens": {...}}`, ...
-        data: folder in the released formats; None draws from the lite world without end.
+        data: a folder in the released formats, the name of a plugin, or a source; None is the
+            plugin "lite", which makes conversations without end.
         init: folder of an earlier stage (or "lite"); nothing it learned is lost.
         resume: go on from the checkpoint in `output`.
         cache: folder where frozen work is kept for the next run; None keeps it in memory.
@@ -68,12 +69,7 @@ def train(
             f"{init} is trained, so its {min(config)} cannot be changed: leave out init, or config."
         )
     numbers = Schedule.of(plan, **schedule)
-    folder = _path(data)
-    mixture: Mixture
-    if folder is None:
-        mixture = WorldMixture(plan, numbers.seed)
-    else:
-        mixture = FolderMixture(plan, folder, numbers.seed)
+    source = open_source(data, plan, numbers.seed)
     if init is None:
         model = NextGPT.from_config(
             NextGPTConfig.from_profile(profile, **(config or {})), numbers.seed
@@ -85,14 +81,9 @@ def train(
     if samples_every and numbers.shard:
         raise ValueError("samples_every needs the whole model on one device: leave out --shard.")
     if samples_every:
-        page = SamplesPage(model, Path(output), samples_every, prompts(stage))
+        page = SamplesPage(model, Path(output), samples_every, source.prompts())
         watchers = [*watchers, page]
-    trainer = Trainer(
-        model, plan, mixture, Path(output), numbers, folder, _path(cache), report_to, watchers
-    )
+    kept = None if cache is None else Path(cache)
+    trainer = Trainer(model, plan, source, Path(output), numbers, kept, report_to, watchers)
     trainer.run(resume)
     return trainer
-
-
-def _path(name: str | Path | None) -> Path | None:
-    return None if name is None else Path(name)

@@ -1,7 +1,7 @@
 """What a model in training answers, from time to time, as a page to look at and listen to.
 
-Knows: the prompts, the folder of replies, the page. Leaves to others: the reply (`chat`), when a
-line is logged (`report`).
+Knows: the folder of replies, the page. Leaves to others: the prompts (`Source.prompts`), the reply
+(`chat`), when a line is logged (`report`).
 """
 
 from __future__ import annotations
@@ -12,42 +12,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from nextgpt_lite.messages import Conversation
 from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
-from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import MODALITY_OF, Clip, Group, Picture, Scene, Sound
 
 PAGE = "samples.html"
-ASKED = (
-    "Show me a large red car in the garden.",
-    "Let me hear a dog bark twice.",
-    "I want to see a blue bird fly to the left.",
-    "What is two plus three?",
-)
-SHOWN: tuple[Scene, ...] = (
-    Picture((Group("car", "red", "large"),), place="garden"),
-    Sound("dog", 2),
-    Clip("bird", "blue", "left"),
-)
 _HEAD = """<!doctype html><meta charset="utf-8"><title>Replies in training</title>
 <style>body{font:14px sans-serif;margin:2em} table{border-collapse:collapse}
 td,th{border:1px solid #ccc;padding:.5em;vertical-align:top;text-align:left}</style>
 <h1>Replies in training</h1><table><tr><th>step</th>"""
-
-
-def prompts(stage: int) -> list[Any]:
-    """What a model of a stage is asked: to describe media in stage 1, to make some later."""
-    if stage > 1:
-        return [*ASKED]
-    asked: list[Any] = []
-    for scene in SHOWN:
-        parts = [
-            {"type": MODALITY_OF[type(scene)], "data": render(scene)},
-            {"type": "text", "text": "What is it?"},
-        ]
-        asked.append([{"role": "user", "content": parts}])
-    return asked
 
 
 class SamplesPage:
@@ -70,7 +44,7 @@ class SamplesPage:
         model: NextGPT,
         folder: Path,
         every: int,
-        prompts: Sequence[str | Sequence[dict[str, Any]]] = ASKED,
+        prompts: Sequence[str | Conversation],
         **options: Any,
     ) -> None:
         self.model, self.folder, self.every = model, folder, every
@@ -85,8 +59,9 @@ class SamplesPage:
         training = self.model.training
         self.model.eval()
         try:
-            for number, prompt in enumerate(self.prompts):
-                reply: Reply = self.model.chat(prompt, seed=0, **self.options)
+            asked: Any
+            for number, asked in enumerate(self.prompts):
+                reply: Reply = self.model.chat(asked, seed=0, **self.options)
                 reply.save(self.folder / "samples" / f"{int(line['step']):08}" / str(number))
         finally:
             self.model.train(training)
@@ -113,12 +88,13 @@ class SamplesPage:
         return "<br>".join([escape(told["text"]), *shown])
 
 
-def _words(prompt: str | Sequence[dict[str, Any]]) -> str:
+def _words(prompt: str | Conversation) -> str:
     """The user's last words, media named."""
     if isinstance(prompt, str):
         return prompt
     content = prompt[-1]["content"]
-    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    if isinstance(content, str):
+        return content
     return " ".join(
-        part["text"] if part["type"] == "text" else f"[{part['type']}]" for part in parts
+        part["text"] if part["type"] == "text" else f"[{part['type']}]" for part in content
     )

@@ -1,7 +1,7 @@
 """The three stages: what learns, from which conversations, and the ledger that shows it.
 
 Knows: which parameters belong to which part, what each stage may change (paper section 4 and 5).
-Leaves to others: drawing conversations (`mixture`), taking steps (`loop`).
+Leaves to others: drawing conversations (`data.sources`), taking steps (`loop`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Stage:
         learns: the parts that change; everything else stays bit-identical.
         reaches: for each learning part, the losses that send it a gradient.
         mixture: kinds of conversation and their weights.
-        modalities: that pairs show and replies hold, of the lite world's conversations.
+        modalities: that pairs show and replies hold, where a source can choose.
         steps, batch_size, learning_rate: defaults at lite size.
     """
 

@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from nextgpt_lite.data.sources import Source, Wanted
+
+
+def source(stage: Wanted, seed: int = 0) -> Source:
+    """Conversations for a stage of training, without end."""
+    from nextgpt_lite.world.mixture import WorldMixture
+
+    return WorldMixture(stage, seed)
+
 
 def commands() -> dict[str, Callable[..., None]]:
     """The commands that it adds to the command line."""

@@ -125,6 +125,7 @@ class _Samples:
         for message in record.messages:
             for part in message["content"]:
                 scene = part.pop("scene", None)
+                part.pop("source", None)
                 if scene is not None and with_files:
                     part["path"] = self._render(scene)
 

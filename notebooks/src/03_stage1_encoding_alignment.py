@@ -267,8 +267,8 @@ record("shipped model's loss, labels K - 1 off", out_of_step)
 
 # %%
 from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.mixture import WorldMixture
 from nextgpt_lite.training.stages import STAGES, frozen_state, ledger
+from nextgpt_lite.world.mixture import WorldMixture
 
 stage = STAGES[1]
 print(f"{'part':20}{'parameters':>12}  learns  from")
@@ -284,7 +284,8 @@ for row in ledger(model, stage):
 # The released code sends every picture through the encoder in every step.
 # But the encoder is frozen: the same picture gives the same vector in
 # step 1 and in step 1000. So keep the vector, under a name that holds all
-# it depends on. Here that is the scene and the number of its rendering.
+# it depends on. Here that is the key of its source: the scene, the number of
+# its rendering, and the code that renders it.
 
 # %%
 import time
@@ -295,7 +296,7 @@ kept, computed = {}, 0
 def once(part):
     """The vector of a medium, computed when it is first asked for."""
     global computed
-    name = f"{part['scene']} {part['variant']}"
+    name = part["source"].key
     if name not in kept:
         computed += 1
         medium = [(part["type"], cache.open(part))]
@@ -306,7 +307,7 @@ def once(part):
 draw = Random(f"frozen work in notebook 3/{seed}")
 talks = [dialogue.pair(draw, "image") for _ in range(8)]
 parts = [talk.messages[0]["content"] for talk in talks]
-parts = [p | {"variant": 0} for both in parts for p in both if "scene" in p]
+parts = [p for both in parts for p in both if "source" in p]
 first = torch.stack([once(part) for part in parts])
 again = torch.stack([once(part) for part in parts])
 print(computed, "of", 2 * len(parts), "vectors were computed")

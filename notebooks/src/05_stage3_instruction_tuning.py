@@ -204,7 +204,7 @@ for row in ledger(shipped, stage):
 # %%
 from nextgpt_lite.model.batch import collate, first_fit
 from nextgpt_lite.training.features import Features
-from nextgpt_lite.training.mixture import WorldMixture
+from nextgpt_lite.world.mixture import WorldMixture
 
 mixture = WorldMixture(stage, seed)
 talks = [mixture(i) for i in range(16)]

@@ -93,8 +93,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.mixture import WorldMixture
 from nextgpt_lite.training.stages import STAGES
+from nextgpt_lite.world.mixture import WorldMixture
 
 config = replace(model.config, messenger="caption")
 with_captions = NextGPT.from_config(config, seed)

@@ -56,8 +56,8 @@ folder = Path(work.name)
 from nextgpt_lite.model.batch import collate
 from nextgpt_lite.model.losses import Divisors
 from nextgpt_lite.training.features import Features
-from nextgpt_lite.training.mixture import WorldMixture
 from nextgpt_lite.training.stages import STAGES
+from nextgpt_lite.world.mixture import WorldMixture
 
 stage = STAGES[3]
 config = NextGPTConfig.from_profile(profile)

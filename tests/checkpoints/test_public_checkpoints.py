@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 from nextgpt_lite.checkpoints.stand_ins import STAND_INS, write_stand_ins
+from nextgpt_lite.data.sources import FolderSource
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.model.config import CHECKPOINTS, NextGPTConfig
 from nextgpt_lite.model.nextgpt import NextGPT, resolve_precision
 from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.mixture import FolderMixture
 from nextgpt_lite.training.stages import STAGES
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data_samples"
@@ -50,7 +50,7 @@ def _found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def step(model: NextGPT, stage: int, folder: Path) -> dict[str, float]:
     plan = STAGES[stage]
     schedule = Schedule.of(plan, steps=1, batch_size=2, warmup=1, log_every=1)
-    trainer = Trainer(model, plan, FolderMixture(plan, SAMPLES), folder, schedule, SAMPLES)
+    trainer = Trainer(model, plan, FolderSource(plan, SAMPLES), folder, schedule)
     return trainer.run()[-1]
 
 

@@ -215,7 +215,7 @@ def test_real_pictures_sounds_and_clips_flow_through_training(
     assert [line["step"] for line in lines] == [1, 2, 3]
     asked = "condition" if stage == 2 else "text"
     assert all(np.isfinite(line["total"]) and line[asked] > 0 for line in lines)
-    drawn = [trainer.mixture(i) for i in range(18)]
+    drawn = [trainer.source(i) for i in range(18)]
     seen = {p["type"] for r in drawn for m in r.messages for p in m["content"]} - {"text"}
     assert seen == {"image", "audio", "video"}
 

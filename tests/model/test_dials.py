@@ -21,7 +21,8 @@ from nextgpt_lite.model.projections import output_projection
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES
-from tests.tiny import tiny_model
+from nextgpt_lite.world.rendered import Rendered
+from tests.tiny import Made, tiny_model
 from tests.training.test_stages import QUICK, SCENES, record
 
 TINY_PROJECTION = {"hidden": 16, "layers": 1, "heads": 2, "feed_forward": 32, "dropout": 0.0}
@@ -41,14 +42,14 @@ def with_media(index: int) -> Record:
     made = record(index)
     for part in made.messages[1]["content"]:
         if part["type"] != "text":
-            part["scene"] = SCENES[part["type"]]
+            part["source"] = Rendered(SCENES[part["type"]])
     return made
 
 
 def losses_of(model: NextGPT) -> tuple[float, torch.Tensor]:
     """The loss of one batch and the condition of one signal block."""
     schedule = Schedule.of(STAGES[3], **QUICK)
-    run = Trainer(model, STAGES[3], with_media, Path("unused"), schedule)
+    run = Trainer(model, STAGES[3], Made(with_media), Path("unused"), schedule)
     batch = run.batch(0)[0]
     torch.manual_seed(0)  # the denoising loss draws its noise
     model.eval()
@@ -137,6 +138,6 @@ def test_the_states_of_a_layer_are_those_that_transformers_gives() -> None:
 
 def test_denoising_without_a_medium_is_refused() -> None:
     model = tiny_model(denoising=1.0)
-    run = Trainer(model, STAGES[3], record, Path("unused"), Schedule.of(STAGES[3], **QUICK))
+    run = Trainer(model, STAGES[3], Made(record), Path("unused"), Schedule.of(STAGES[3], **QUICK))
     with pytest.raises(ValueError, match="needs the medium of every signal block"):
         run.batch(0)

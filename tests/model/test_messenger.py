@@ -15,7 +15,7 @@ from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.stages import STAGES
 from tests.model.test_generation import Urge, prompt
-from tests.tiny import tiny_model
+from tests.tiny import Made, tiny_model
 
 CAPTION = "a large red car in the garden"
 
@@ -82,7 +82,7 @@ def test_a_stage_trains_it_and_it_is_read_back(tmp_path: Path) -> None:
 
     plan = STAGES[2]
     numbers = Schedule.of(plan, steps=6, batch_size=2, learning_rate=1e-2, warmup=1, log_every=1)
-    trainer = Trainer(model, plan, record, tmp_path, numbers)
+    trainer = Trainer(model, plan, Made(record), tmp_path, numbers)
     lines = trainer.run()
     assert trainer.stage.learns == ("token_rows",)
     assert lines[-1]["condition"] == 0 and lines[-1]["signal"] > 0

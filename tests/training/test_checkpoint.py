@@ -16,12 +16,10 @@ from nextgpt_lite.model.config import locate
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints, append, beside
 from nextgpt_lite.training.loop import CHECKPOINTS, METRICS, Trainer
-from nextgpt_lite.training.mixture import FolderMixture, WorldMixture
-from nextgpt_lite.training.provenance import base, data_hash, same_base
+from nextgpt_lite.training.provenance import base, same_base
 from nextgpt_lite.training.stages import STAGES, check_learning, ledger, part_of
-from nextgpt_lite.world.samples import write_samples
-from tests.tiny import tiny_model
-from tests.training.test_stages import trainer
+from tests.tiny import Made, tiny_model
+from tests.training.test_stages import record, trainer
 
 
 def written(checkpoints: Checkpoints, step: int, loss: float) -> None:
@@ -178,7 +176,7 @@ def test_another_run_is_not_gone_on_with(
 def test_other_data_and_another_base_are_not_gone_on_with(tmp_path: Path) -> None:
     finished(tmp_path)
     other = trainer(tiny_model(), 3, tmp_path)
-    other.mixture = WorldMixture(STAGES[3])
+    other.source = Made(lambda index: record(index + 1))
     with pytest.raises(ValueError, match="data was"):
         other.run(resume=True)
     with pytest.raises(ValueError, match=r"base.*fingerprint.*base model 'tiny'"):
@@ -204,17 +202,6 @@ def test_a_base_model_is_known_by_its_files(lite: NextGPT) -> None:
     with pytest.raises(ValueError, match=r"s1: field 'base.sha256' is abc.*base model 'lite/llm'"):
         same_base(ours, {**ours, "sha256": "abc"}, Path("s1"))
     assert locate(lite.config.llm).is_dir()
-
-
-def test_data_are_known_by_their_conversations(tmp_path: Path) -> None:
-    stage = STAGES[3]
-    assert data_hash(WorldMixture(stage, 0)) == data_hash(WorldMixture(stage, 0))
-    assert data_hash(WorldMixture(stage, 0)) != data_hash(WorldMixture(stage, 1))
-    write_samples(tmp_path, seed=0, size=4)
-    before = data_hash(FolderMixture(stage, tmp_path))
-    path = tmp_path / "mosit.json"
-    path.write_text(path.read_text().replace(" a ", " another "))
-    assert data_hash(FolderMixture(stage, tmp_path)) != before
 
 
 def test_each_stage_hands_on_all_that_was_learned(tmp_path: Path) -> None:

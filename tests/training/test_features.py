@@ -20,15 +20,16 @@ from nextgpt_lite.training import cache as cache_module
 from nextgpt_lite.training.cache import Rows, hash_files, listing, prune
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.mixture import WorldMixture
 from nextgpt_lite.training.stages import STAGES, ledger
+from nextgpt_lite.world.mixture import WorldMixture
+from nextgpt_lite.world.rendered import Rendered
 from nextgpt_lite.world.scene import Group, Picture, Sound
 from tests.tiny import tiny_model
 
 PARTS = [
-    {"type": "image", "scene": Picture((Group("car", "red"),)), "variant": 0},
-    {"type": "image", "scene": Picture((Group("car", "red"),)), "variant": 1},
-    {"type": "audio", "scene": Sound("dog", 2)},
+    {"type": "image", "source": Rendered(Picture((Group("car", "red"),)))},
+    {"type": "image", "source": Rendered(Picture((Group("car", "red"),)), 1)},
+    {"type": "audio", "source": Rendered(Sound("dog", 2))},
     {"type": "image", "data": Image.new("RGB", (40, 40), "blue")},
     {"type": "audio", "data": Audio(np.zeros((1, 32000), np.float32), 16000)},
     {"type": "audio", "data": Audio(np.zeros((1, 32000), np.float32), 8000)},
@@ -77,7 +78,7 @@ def test_the_ledger_counts_an_encoder_that_is_not_loaded() -> None:
 
 def test_a_row_does_not_depend_on_what_else_is_asked_for(lite: NextGPT) -> None:
     scenes = [Picture((Group("car", colour),)) for colour in ("red", "blue", "green")]
-    parts = [{"type": "image", "scene": scene, "variant": v} for scene in scenes for v in (0, 1)]
+    parts = [{"type": "image", "source": Rendered(scene, v)} for scene in scenes for v in (0, 1)]
     captions = [f"a {size} red car" for size in ("small", "large")] + ["a dog barks"] * 3
     together = Features(lite)
     rows, conditions = together.media(parts), together.conditions("audio", captions)

@@ -25,7 +25,7 @@ from nextgpt_lite.training.report import METRICS, TIMES, trackers
 from nextgpt_lite.training.samples_page import PAGE, SamplesPage
 from nextgpt_lite.training.stages import STAGES
 from tests.model.test_batch import open_and_stirred
-from tests.tiny import tiny_model
+from tests.tiny import Made, tiny_model
 from tests.training.test_stages import QUICK, record
 
 LOSSES = ("total", "text", "signal", "condition")
@@ -36,7 +36,9 @@ def run(
 ) -> list[dict[str, float]]:
     """A few steps of a tiny model: the logged lines."""
     schedule = Schedule.of(STAGES[stage], **{**QUICK, "batch_size": 4, **changes})
-    return Trainer(tiny_model(), STAGES[stage], talkative, folder, schedule, **(more or {})).run()
+    return Trainer(
+        tiny_model(), STAGES[stage], Made(talkative), folder, schedule, **(more or {})
+    ).run()
 
 
 def talkative(index: int) -> Record:
@@ -67,7 +69,7 @@ def test_rows_are_shared_where_that_is_asked_for() -> None:
     shapes = {}
     for name, changes in {"shared": {}, "own": {"packed": False}, "long": {"row": 999}}.items():
         schedule = Schedule.of(STAGES[3], **{**QUICK, "batch_size": 4, **changes})
-        trainer = Trainer(tiny_model(), STAGES[3], talkative, Path("unused"), schedule)
+        trainer = Trainer(tiny_model(), STAGES[3], Made(talkative), Path("unused"), schedule)
         shapes[name] = trainer.batch(0)[0].ids.shape
     assert shapes["own"][0] == 4
     assert shapes["long"] == (1, 999)
@@ -121,7 +123,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_records_of_its_part(
 def test_compile_is_refused_where_it_loses_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     model = open_and_stirred(3)
     schedule = Schedule.of(STAGES[3], **QUICK)
-    batch, _ = Trainer(model, STAGES[3], record, Path("unused"), schedule).batch(0)
+    batch, _ = Trainer(model, STAGES[3], Made(record), Path("unused"), schedule).batch(0)
     autocast = Accelerator().autocast
     monkeypatch.setattr(nn.Module, "compile", lambda self, **_: None)
     compile_checked(model, batch, autocast)
@@ -198,7 +200,7 @@ def test_sample_replies_become_a_page_and_leave_the_run_as_it_was(tmp_path: Path
     schedule = Schedule.of(STAGES[3], **{**QUICK, "batch_size": 4, "steps": 4})
     training = []
     watchers = [page, lambda line: training.append(model.training)]
-    watched = Trainer(model, STAGES[3], talkative, folder, schedule, watchers=watchers).run()
+    watched = Trainer(model, STAGES[3], Made(talkative), folder, schedule, watchers=watchers).run()
     assert torch.equal(losses(watched), plain)
     assert training == [True] * 4
     told = (folder / PAGE).read_text()
@@ -215,7 +217,7 @@ def test_the_command_reaches_the_loop(tmp_path: Path, monkeypatch: pytest.Monkey
     """`train` from the shell: options become numbers of the schedule, replies a page."""
     monkeypatch.setenv("NEXTGPT_LITE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(training_run.NextGPT, "from_config", lambda *_: tiny_model())
-    monkeypatch.setattr(training_run, "WorldMixture", lambda *_: record)
+    monkeypatch.setattr(training_run, "open_source", lambda *_: Made(record))
     asked = []
     original = SamplesPage.__call__
     monkeypatch.setattr(SamplesPage, "__call__", lambda s, line: asked.append(original(s, line)))

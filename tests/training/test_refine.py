@@ -7,13 +7,13 @@ import torch
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.refine import fit, gather
 from nextgpt_lite.training.stages import part_of
-from tests.tiny import tiny_model
+from tests.tiny import Made, tiny_model
 from tests.training.test_stages import record, snapshot
 
 
 def test_gathered_states_are_those_of_the_whole_model() -> None:
     model = tiny_model()
-    states = gather(model, record, records=5, batch_size=3)
+    states = gather(model, Made(record), records=5, batch_size=3)
     encoded = model.conversation.encode(record(0).messages)
     slot = encoded.signals[0]
     features = Features(model).media([slot.part for slot in encoded.media])
@@ -32,7 +32,7 @@ def test_gathered_states_are_those_of_the_whole_model() -> None:
 
 def test_only_the_output_projection_moves_and_its_loss_falls() -> None:
     model = tiny_model()
-    states = gather(model, record, records=6)
+    states = gather(model, Made(record), records=6)
     before = snapshot(model)
     losses = list(fit(model, "image", states["image"], steps=60, batch_size=8, learning_rate=1e-2))
     moved = {

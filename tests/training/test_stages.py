@@ -15,10 +15,10 @@ from nextgpt_lite.model.losses import Divisors
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.features import GROUP
 from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.mixture import WorldMixture
 from nextgpt_lite.training.stages import STAGES, frozen_state, ledger, open_for, part_of
+from nextgpt_lite.world.rendered import Rendered
 from nextgpt_lite.world.scene import Clip, Group, Picture, Sound
-from tests.tiny import tiny_model
+from tests.tiny import Made, tiny_model
 
 SCENES = {
     "image": Picture((Group("car", "red"),)),
@@ -34,7 +34,7 @@ def record(index: int) -> Record:
     return Record(
         str(index),
         [
-            {"role": "user", "content": [{"type": shown, "scene": SCENES[shown]},
+            {"role": "user", "content": [{"type": shown, "source": Rendered(SCENES[shown])},
                                          {"type": "text", "text": "Draw 2 apples"}]},
             {"role": "assistant", "content": [{"type": "text", "text": "Here is the picture."},
                                               {"type": made, "caption": f"{made} {index % 4}"},
@@ -46,7 +46,7 @@ def record(index: int) -> Record:
 
 def trainer(model: NextGPT, stage: int, output: Path, **changes: object) -> Trainer:
     schedule = Schedule.of(STAGES[stage], **{**QUICK, **changes})
-    return Trainer(model, STAGES[stage], record, output, schedule)
+    return Trainer(model, STAGES[stage], Made(record), output, schedule)
 
 
 def snapshot(model: NextGPT) -> dict[str, torch.Tensor]:
@@ -179,7 +179,7 @@ def test_a_run_that_is_asked_to_stop_ends_its_step_and_goes_on_later(
             os.kill(os.getpid(), asked)
         return record(index)
 
-    stopped.mixture = interrupted
+    stopped.source = Made(interrupted)
     with pytest.raises(KeyboardInterrupt):
         stopped.run()
     assert stopped.step == 2
@@ -230,27 +230,8 @@ def test_a_modality_that_no_conversation_shows_takes_no_step(tmp_path: Path) -> 
     model = tiny_model()
     before = snapshot(model)
     schedule = Schedule.of(STAGES[3], **{**QUICK, "steps": 2})
-    Trainer(model, STAGES[3], without_clips, tmp_path, schedule).run()
+    Trainer(model, STAGES[3], Made(without_clips), tmp_path, schedule).run()
     for name, value in model.named_parameters():
         if name.startswith("output_projections."):
             same = torch.equal(value, before[name])
             assert same == name.startswith("output_projections.video."), name
-
-
-def test_pairs_show_a_picture_twice_as_often_as_a_sound_or_a_clip() -> None:
-    mixture = WorldMixture(STAGES[1], 0)
-    shown = [p["type"] for i in range(400) for p in mixture(i).messages[0]["content"]]
-    counts = {name: shown.count(name) for name in ("image", "audio", "video")}
-    assert sum(counts.values()) == 400
-    assert 160 < counts["image"] < 240
-    assert min(counts["audio"], counts["video"]) > 70
-
-
-def test_some_dialogues_of_stage_3_give_a_medium_and_wish_for_another_at_once() -> None:
-    mixture = WorldMixture(STAGES[3], 0)
-    talks = [record for record in map(mixture, range(600)) if record.kind == "mosit"]
-    at_once = [record for record in talks if len(record.messages) == 2]
-    assert 0.12 < len(at_once) / len(talks) < 0.28
-    for record in at_once:
-        for message in record.messages:
-            assert any(part["type"] != "text" for part in message["content"])

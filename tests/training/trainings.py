@@ -35,7 +35,7 @@ from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import OPTIMIZER_FILE, RUN_FILE
 from nextgpt_lite.training.loop import CHECKPOINTS, METRICS, Schedule, Trainer
 from nextgpt_lite.training.stages import STAGES
-from tests.tiny import tiny_model
+from tests.tiny import Made, tiny_model
 from tests.training import test_stages
 
 STEPS = 8
@@ -64,7 +64,7 @@ def train(stage: int, output: Path, processes: int = 1, **changes: Any) -> None:
     schedule = {"steps": STEPS, "learning_rate": 1e-2, "warmup": 2, "log_every": 1,
                 "checkpoint_every": 1, "batch_size": BATCH // processes, **changes}  # fmt: skip
     numbers = Schedule.of(STAGES[stage], **schedule)
-    trainer = Trainer(model(), STAGES[stage], record, output, numbers)
+    trainer = Trainer(model(), STAGES[stage], Made(record), output, numbers)
     if processes > 1 and os.environ["RANK"] == "1":
         # A decoder is loaded by the process that first meets its modality, with its buffers.
         trainer.model.register_buffer("of a decoder", torch.zeros(48), persistent=False)

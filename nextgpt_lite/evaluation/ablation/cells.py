@@ -25,6 +25,7 @@ from typing import Any
 from filelock import FileLock
 from safetensors.torch import load_file
 
+from nextgpt_lite.data.sources import open_source
 from nextgpt_lite.evaluation.ablation.grid import Cell
 from nextgpt_lite.evaluation.ablation.score import score
 from nextgpt_lite.model.checkpoint import PROJECTIONS_FILE
@@ -34,8 +35,6 @@ from nextgpt_lite.training.cache import hash_files
 from nextgpt_lite.training.checkpoint import RUN_FILE, beside
 from nextgpt_lite.training.features import component_files
 from nextgpt_lite.training.loop import CHECKPOINTS, Trainer
-from nextgpt_lite.training.mixture import WorldMixture
-from nextgpt_lite.training.provenance import data_hash
 from nextgpt_lite.training.schedule import FREE, Schedule
 from nextgpt_lite.training.stages import Stage
 from nextgpt_lite.world.dialogue.parts import modality_of
@@ -101,7 +100,7 @@ def plan_of(cell: Cell, output: Path) -> Plan:
                 "config": {k: every[k] for k in INPUT_SIDE} if first else every,
                 "schedule": {k: numbers[k] for k in numbers if _counts(k)},
                 "mixture": stage.mixture,
-                "data": data_hash(WorldMixture(stage, schedule.seed)),
+                "data": open_source(None, stage, schedule.seed).identity(),
                 "frozen": {part: frozen[part] for part in reaching},
             }
         )
@@ -184,7 +183,7 @@ def _train(plan: Plan, index: int) -> None:
     trainer = Trainer(
         _load(plan, index),
         run.stage,
-        WorldMixture(run.stage, run.schedule.seed),
+        open_source(None, run.stage, run.schedule.seed),
         run.folder,
         run.schedule,
         cache=plan.output / "cache",

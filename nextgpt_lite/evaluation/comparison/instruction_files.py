@@ -17,9 +17,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.data.records import Record
 from nextgpt_lite.world.comparison.instructions import GROUPS, LEVELS, Instruction
 from nextgpt_lite.world.dialogue.parts import modality_of
+from nextgpt_lite.world.plain import plain_messages, read_messages
 from nextgpt_lite.world.scene import (
     COLOURS,
     KINDS,
@@ -105,7 +105,7 @@ def write_instructions(path: str | Path, instructions: Iterable[Instruction]) ->
         for one in instructions:
             scenes = [scene_record(scene) for scene in one.wanted]
             first = scenes[0] if scenes else {"tag": "none", "include": [], "exclude": []}
-            told = Record(one.id, one.messages, "mosit").to_dict()["messages"]
+            told = plain_messages(one.messages)
             about = {name: getattr(one, name) for name in _FIELDS if name != "messages"}
             line = {**first, "prompt": one.prompt, **about, "also": scenes[1:], "messages": told}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -135,9 +135,8 @@ def _read(line: Any) -> Instruction:
     for name, known in (("group", GROUPS), ("level", LEVELS), ("split", ("train", "held_out"))):
         if line[name] not in known:
             raise ValueError(f"field {name!r} is {line[name]!r}: use one of {', '.join(known)}")
-    plain = {"id": line["id"], "kind": "mosit", "messages": line["messages"]}
     scenes = [scene_of(line)] if line["include"] else []
     scenes += [scene_of(other) for other in line.get("also", [])]
     values = {name: line[name] for name in _FIELDS if name != "messages"}
-    messages = Record.from_dict(plain).messages
+    messages = read_messages(line["messages"])
     return Instruction(**values, messages=messages, wanted=tuple(scenes))

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.dialogue.wordings import BRIEF
+from nextgpt_lite.world.rendered import Rendered
 from nextgpt_lite.world.scene import (
     HELD_OUT_COLOURS,
     HELD_OUT_COUNTS,
@@ -90,7 +91,12 @@ def sentence(text: str) -> str:
 
 def media_part(scene: Scene) -> dict[str, Any]:
     """A part without its data: rendering happens when the data are wanted."""
-    return {"type": modality_of(scene), "caption": caption(scene), "scene": scene}
+    return {
+        "type": modality_of(scene),
+        "caption": caption(scene),
+        "scene": scene,
+        "source": Rendered(scene),
+    }
 
 
 def text_part(text: str) -> dict[str, Any]:

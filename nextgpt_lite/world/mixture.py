@@ -1,24 +1,25 @@
-"""Which conversation comes next: endless from the lite world, or from a folder of files.
+"""The lite world as a source of records: conversations made as they are needed.
 
-Knows: the kinds of a stage and their weights; record i depends on (seed, i) alone, so a run can be
-stopped and go on anywhere. Leaves to others: how dialogues are written (`world.dialogue`), file
-formats and places (`data.folder`), tokens and features.
+Knows: how often each modality comes, how many renders a scene has, what a model in training is
+asked. Leaves to others: how conversations are written (`dialogue`), which kinds a stage wants
+(`training.stages`).
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from random import Random
-from typing import Protocol
 
-from nextgpt_lite.data.folder import index_folder
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.data.released import Report
-from nextgpt_lite.training.stages import Stage
+from nextgpt_lite.data.sources import DRAWN, Source, Wanted, hash_plain
+from nextgpt_lite.messages import Conversation
 from nextgpt_lite.world.dialogue import records as dialogue
+from nextgpt_lite.world.dialogue.parts import modality_of
+from nextgpt_lite.world.plain import plain_messages
+from nextgpt_lite.world.render import render
+from nextgpt_lite.world.rendered import Rendered
+from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
 
 # Share of replies that say in words what they show. A small LLM spells out sums and references
 # before its signal tokens and gets them right; 0 leaves all of it to the tokens.
@@ -26,24 +27,29 @@ TELLS = 1.0
 PICTURES = 2  # pairs that show a picture for one of each other modality: it tells most
 ABOUT_GIVEN = 0.2  # share of MosIT data that gives a medium and wishes for another in one message
 VARIANTS = 8  # renders of one scene: enough to learn from, few enough to be met again in a cache
+ASKED = (
+    "Show me a large red car in the garden.",
+    "Let me hear a dog bark twice.",
+    "I want to see a blue bird fly to the left.",
+    "What is two plus three?",
+)
+SHOWN: tuple[Scene, ...] = (
+    Picture((Group("car", "red", "large"),), place="garden"),
+    Sound("dog", 2),
+    Clip("bird", "blue", "left"),
+)
 
 
-class Mixture(Protocol):
-    """Records by number."""
-
-    def __call__(self, index: int) -> Record:
-        """Record number `index`; the same number gives the same record."""
-
-
-class WorldMixture:
+class WorldMixture(Source):
     """Conversations made as they are needed; nothing held out is ever among them.
 
     Args:
-        stage: gives kinds and weights.
+        stage: gives kinds, weights and modalities.
         seed: another seed gives other conversations.
     """
 
-    def __init__(self, stage: Stage, seed: int = 0) -> None:
+    def __init__(self, stage: Wanted, seed: int = 0) -> None:
+        self.stage = stage.number
         self.kinds = list(stage.mixture)
         self.weights = list(stage.mixture.values())
         self.modalities = stage.modalities
@@ -59,7 +65,30 @@ class WorldMixture:
             for part in message["content"]:
                 if isinstance(part, dict) and "scene" in part:
                     part["variant"] = rng.randrange(VARIANTS)
+                    part["source"] = Rendered(part["scene"], part["variant"])
         return record
+
+    def identity(self) -> str:
+        """By the first records, scenes by what is in them, whatever code renders them."""
+        drawn = (self(index) for index in range(DRAWN))
+        return hash_plain({**r.to_dict(), "messages": plain_messages(r.messages)} for r in drawn)
+
+    def prompts(self) -> list[Conversation]:
+        """To describe media in stage 1, to make some later."""
+        if self.stage > 1:
+            return [[{"role": "user", "content": asked}] for asked in ASKED]
+        return [
+            [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": modality_of(scene), "data": render(scene)},
+                        {"type": "text", "text": "What is it?"},
+                    ],
+                }
+            ]
+            for scene in SHOWN
+        ]
 
     def _drawn(self, kind: str, rng: Random) -> Record:
         if kind == "pair":
@@ -86,34 +115,3 @@ class WorldMixture:
 def _mosit(rng: Random) -> Record:
     make = dialogue.about_given if rng.random() < ABOUT_GIVEN else dialogue.mosit
     return make(rng, tells=TELLS)
-
-
-class FolderMixture:
-    """Conversations of a folder in the released formats, kinds weighted as the stage says.
-
-    Records stay in their files until they are drawn. Wrong items and those without their media
-    are left out, with a warning that counts them; `report` has the reasons.
-
-    Raises:
-        ValueError: the folder has no record of any kind the stage needs.
-    """
-
-    def __init__(self, stage: Stage, folder: Path, seed: int = 0) -> None:
-        self.report = Report()
-        found = index_folder(folder, report=self.report)
-        if self.report.skipped:
-            warnings.warn(str(self.report), stacklevel=2)
-        by_kind = {kind: records for kind, records in found.items() if kind in stage.mixture}
-        if not by_kind:
-            needed = ", ".join(stage.mixture)
-            raise ValueError(
-                f"{folder}: no record for stage {stage.number}; it needs one of {needed}."
-            )
-        self.records: dict[str, Sequence[Record]] = dict(by_kind)
-        self.weights = [stage.mixture[kind] for kind in by_kind]
-        self.seed = seed
-
-    def __call__(self, index: int) -> Record:
-        rng = Random(f"{self.seed}/{index}")
-        kind = rng.choices(list(self.records), self.weights)[0]
-        return rng.choice(self.records[kind])

@@ -1,0 +1,100 @@
+"""Which room may import which: the house has a direction, no circles, and the world is a guest.
+
+Imports inside functions and under `TYPE_CHECKING` count as well. Exceptions are listed one by one
+and go away with the import that they excuse.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+PACKAGE = "nextgpt_lite"
+WORLD = f"{PACKAGE}.world"
+# From the ground floor up: a module imports its own room and those below.
+ROOMS = (
+    ("errors", "messages"), ("plugins",), ("media",), ("model.modality",), ("model.config",),
+    ("encoders", "decoders"), ("model",), ("chat", "reply", "display", "trace"), ("data",),
+    ("training",), ("checkpoints",), ("evaluation",), ("world",), ("notebook",), ("cli",),
+    ("", "__main__"),
+)  # fmt: skip
+UPWARD = {
+    ("model.nextgpt", "chat"), ("model.nextgpt", "reply"), ("model.sharding", "model.nextgpt"),
+    ("model.nextgpt", "checkpoints.catalogue"), ("display", "reply"),
+    ("checkpoints.stand_ins.tokenizers", "world.describe"), ("cli", ""),
+    ("decoders.editing", "decoders.base"),
+    ("world.suite.contact", "notebook.plots"),
+}  # fmt: skip
+GUESTS_IN = ("evaluation", "cli", "checkpoints.stand_ins.tokenizers")  # still import the world
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """Every module with the modules of the package that it imports, by their short names."""
+    graph = grimp.build_graph(PACKAGE, cache_dir=None)
+    return {
+        short(module): {short(other) for other in graph.find_modules_directly_imported_by(module)}
+        for module in graph.modules
+    }
+
+
+def short(module: str) -> str:
+    return module.removeprefix(PACKAGE).removeprefix(".")
+
+
+def within(module: str, room: str) -> bool:
+    return module == room or module.startswith(f"{room}.")
+
+
+def floor(module: str) -> int:
+    """The number of the room, of the most narrow one that holds the module."""
+    fitting = [(len(r), n) for n, rooms in enumerate(ROOMS) for r in rooms if within(module, r)]
+    assert fitting, f"{module} has no place in ROOMS: give it one"
+    return max(fitting)[1]
+
+
+def test_nothing_imports_upward(imports: dict[str, set[str]]) -> None:
+    upward = {(a, b) for a, others in imports.items() for b in others if floor(b) > floor(a)}
+    excused = {(a, b) for a, b in upward if within(b, "world") and within_any(a, GUESTS_IN)}
+    assert upward - excused - UPWARD == set()
+
+
+def test_no_modules_import_each_other_in_a_circle(imports: dict[str, set[str]]) -> None:
+    straight = {a: {b for b in others if (a, b) not in UPWARD} for a, others in imports.items()}
+    try:
+        TopologicalSorter(straight).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_only_the_world_and_the_notebooks_name_the_world(imports: dict[str, set[str]]) -> None:
+    root = Path(__file__).parents[1] / PACKAGE
+    for path in root.rglob("*.py"):
+        module = ".".join(path.relative_to(root).with_suffix("").parts)
+        if within_any(module, ("world", "notebook", *GUESTS_IN)):
+            continue
+        assert WORLD not in path.read_text(), f"{path} names the world, if only as a string"
+        assert not any(within(other, "world") for other in imports.get(module, ())), module
+
+
+def within_any(module: str, rooms: tuple[str, ...]) -> bool:
+    return any(within(module, room) for room in rooms)
+
+
+def test_training_needs_no_world(imports: dict[str, set[str]]) -> None:
+    """What `training.run` can reach, by reading the imports and by running them."""
+    reached, waiting = set(), ["training.run"]
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            waiting += imports[module]
+    assert not [module for module in reached if within(module, "world")]
+    told = f"import {PACKAGE}.training.run, sys; print([m for m in sys.modules if '{WORLD}' in m])"
+    run = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
