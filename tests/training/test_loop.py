@@ -230,7 +230,7 @@ def test_the_command_reaches_the_loop(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (schedule["mixed_precision"], schedule["checkpointing"]) == ("bf16", True)
     assert asked == [None]
     told = (output / PAGE).read_text()
-    assert told.count("[image] What is it?") == 1 < told.count("<td>")
+    assert told.count("[image] Draw 2 apples") == 1 < told.count("<td>")
     assert list((tmp_path / "cache").glob("encoder-*/*.safetensors"))
 
 
