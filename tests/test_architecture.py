@@ -20,14 +20,14 @@ WORLD = f"{PACKAGE}.world"
 ROOMS = (
     ("errors", "messages"), ("plugins",), ("media",), ("model.modality",), ("model.config",),
     ("encoders", "decoders"), ("model",), ("chat", "reply", "display", "trace"), ("data",),
-    ("training",), ("checkpoints",), ("evaluation",), ("world",), ("notebook",), ("cli",),
-    ("", "__main__"),
+    ("training",), ("checkpoints",), ("evaluation",), ("",), ("world",), ("notebook",), ("cli",),
+    ("__main__",),
 )  # fmt: skip
 UPWARD = {
     ("model.nextgpt", "chat"), ("model.nextgpt", "reply"), ("model.sharding", "model.nextgpt"),
     ("model.nextgpt", "checkpoints.catalogue"), ("display", "reply"),
-    ("checkpoints.stand_ins.tokenizers", "world.describe"), ("cli", ""),
-    ("decoders.editing", "decoders.base"),
+    ("checkpoints.stand_ins.tokenizers", "world.describe"),
+    ("model.checkpoint", "model.nextgpt"),
     ("world.suite.contact", "notebook.plots"),
 }  # fmt: skip
 GUESTS_IN = ("evaluation", "cli", "checkpoints.stand_ins.tokenizers")  # still import the world
