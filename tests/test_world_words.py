@@ -15,9 +15,11 @@ import pytest
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import caption, paraphrase, parse, tells, vocabulary
-from nextgpt_lite.world.dialogue import looks as dialogue_looks
-from nextgpt_lite.world.dialogue import records as dialogue
-from nextgpt_lite.world.dialogue import wordings as dialogue_wordings
+from nextgpt_lite.world.dialogue import (
+    looks as dialogue_looks,
+    records as dialogue,
+    wordings as dialogue_wordings,
+)
 from nextgpt_lite.world.dialogue.parts import DEFAULTS, modality_of
 from nextgpt_lite.world.plain import plain_messages, read_messages
 from nextgpt_lite.world.pretraining.encoder_data import alter

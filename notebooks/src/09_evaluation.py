@@ -329,8 +329,7 @@ record("colour named right", Score.of(knows).rate)
 # judge a cell by it. Two equal scores have no width, and mean nothing yet.
 
 # %%
-from nextgpt_lite.evaluation.tables.conversions import figure as draw
-from nextgpt_lite.evaluation.tables.conversions import grid
+from nextgpt_lite.evaluation.tables.conversions import figure as draw, grid
 
 wanted = [("text",), ("image",), ("audio",), ("image", "audio")]
 cells = grid(model, 2, wanted=wanted, seed=seed, num_inference_steps=inference_steps)

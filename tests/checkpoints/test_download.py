@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -130,7 +131,7 @@ def test_a_disk_too_small_is_said_before_anything_is_fetched(
     hub: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = SimpleNamespace(free=1000)
-    monkeypatch.setattr("nextgpt_lite.checkpoints.download.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(OSError, match=r"some/model needs 0\.0 GB"):
         fetch(ROW, tmp_path, hub.api, lambda _: None)
     assert not (tmp_path / "some--model").exists()

@@ -19,8 +19,7 @@ from torch import nn
 from nextgpt_lite.decoders import load_decoder
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.media import Video
-from nextgpt_lite.world.pretraining import denoiser as shared
-from nextgpt_lite.world.pretraining import text
+from nextgpt_lite.world.pretraining import denoiser as shared, text
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.world.pretraining.trainer import CHECKPOINT, METRICS, Pretrainer, Recipe
 from nextgpt_lite.world.scene import Group, Picture

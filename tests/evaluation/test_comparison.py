@@ -12,9 +12,7 @@ from PIL import Image
 
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.evaluation.baselines import Answer, GroundTruth, answer
-from nextgpt_lite.evaluation.comparison import rows as comparison
-from nextgpt_lite.evaluation.comparison import run as run_comparison
-from nextgpt_lite.evaluation.comparison import table14
+from nextgpt_lite.evaluation.comparison import rows as comparison, run as run_comparison, table14
 from nextgpt_lite.evaluation.comparison.instruction_files import (
     read_instructions,
     scene_of,

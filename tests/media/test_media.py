@@ -14,6 +14,7 @@ from nextgpt_lite.media import (
     Audio,
     MediaError,
     Video,
+    files as media,
     load_array,
     load_audio,
     load_image,
@@ -24,7 +25,6 @@ from nextgpt_lite.media import (
     save_image,
     save_video,
 )
-from nextgpt_lite.media import files as media
 from nextgpt_lite.model.modality import MODALITIES
 
 

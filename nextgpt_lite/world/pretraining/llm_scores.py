@@ -16,8 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import LlamaForCausalLM
-from transformers import PreTrainedTokenizerBase as Tokenizer
+from transformers import LlamaForCausalLM, PreTrainedTokenizerBase as Tokenizer
 
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.dialogue.corpus import in_words

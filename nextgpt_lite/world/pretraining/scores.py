@@ -15,8 +15,7 @@ from typing import Any
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.scene import Scene
-from nextgpt_lite.world.scene import sample_clip as clip
+from nextgpt_lite.world.scene import Scene, sample_clip as clip
 from nextgpt_lite.world.suite.prompts import one_thing, related, several
 from nextgpt_lite.world.verify import verify
 

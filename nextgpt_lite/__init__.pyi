@@ -1,0 +1,19 @@
+__version__: str
+
+from .errors import (
+    CheckpointError as CheckpointError,
+    ConfigError as ConfigError,
+    DataError as DataError,
+    MediaError as MediaError,
+    MissingError as MissingError,
+    NextGPTError as NextGPTError,
+)
+from .media import Audio as Audio, Video as Video
+from .messages import MediaSource as MediaSource, Message as Message, Part as Part
+from .model.config import NextGPTConfig as NextGPTConfig
+from .model.modality import Modality as Modality, register as register
+from .model.nextgpt import NextGPT as NextGPT
+from .plugins import plugin as plugin
+from .reply import Event as Event, Reply as Reply
+from .training.refine import refine as refine
+from .training.run import train as train

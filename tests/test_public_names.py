@@ -1,0 +1,47 @@
+"""What the package offers by name: listed in the stubs, there when asked for, typed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import nextgpt_lite
+
+PACKAGE = Path(nextgpt_lite.__file__).parent
+ROOMS = sorted(
+    ".".join((PACKAGE.name, *stub.parent.relative_to(PACKAGE).parts))
+    for stub in PACKAGE.rglob("__init__.pyi")
+)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_public_name_is_there(room: str) -> None:
+    module = import_module(room)
+    assert module.__all__
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+
+
+def test_a_function_hides_the_module_of_its_name() -> None:
+    code = (
+        "import nextgpt_lite.checkpoints.download\n"
+        "from nextgpt_lite.checkpoints import download\nassert callable(download)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_naming_the_rooms_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom importlib import import_module\nfor room in sys.argv[1:]:\n"
+        "    assert import_module(room).__all__\n"
+        "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, *ROOMS], check=True)
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (PACKAGE / "py.typed").is_file()
