@@ -35,177 +35,198 @@ MINUTES = {"00_tour": 4.0}  # on two cores; every other notebook has DEFAULT_MIN
 DEFAULT_MINUTES = 2.0
 BUSY = 2  # a machine with other work may take this many times as long
 
-# What the executed notebooks must show: notebook -> recorded figure -> (least, most).
-# A recorded truth value must be true without a row here.
+# What the executed notebooks must show: notebook -> recorded figure -> (least, most). A recorded
+# truth value must be true without a row here; seconds and speed-ups are nobody's promise.
+# The bounds stand around what the shipped model gives: another machine may get one item more
+# wrong, or a loss a little higher. `COLLAPSES` are figures of damaged models: all far outside.
 CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
     "00_tour": {
-        "stage 1 loss, last over first": (0, 0.8),
-        "stage 2 loss, last over first": (0, 0.6),
-        "stage 3 loss, last over first": (0, 0.8),
-        "share of parameters that ever learn": (0.05, 0.25),
+        "stage 1 loss, last over first": (0.5, 0.8),  # nothing learned: 1
+        "stage 2 loss, last over first": (0.15, 0.35),
+        "stage 3 loss, last over first": (0.25, 0.5),
+        "share of parameters that ever learn": (0.12, 0.14),
         "directions": (8, 8),
         "directions with the right medium": (8, 8),
-        "directions with the right content": (5, 8),
+        "directions with the right content": (7, 8),
         "turns of conversation": (9, 9),
-        "turns right": (1, 9),
+        "turns right": (7, 9),
     },
     "01_the_lite_world": {
         "single-group pictures": (5600, 5600),
-        "largest difference of an onset in seconds": (0, 0.03),
-        "read when noisy, package": (0.95, 1),
-        "read when pale, package": (0.95, 1),
-        "read when tinted, package": (0.8, 1),
-        "read when square, package": (0.95, 1),
-        "true image accepted": (0.95, 1),
-        "true audio accepted": (0.95, 1),
-        "true video accepted": (0.95, 1),
-        "image one attribute off, rejected": (0.95, 1),
-        "audio one attribute off, rejected": (0.95, 1),
-        "video one attribute off, rejected": (0.95, 1),
-        "exactly the changed attribute blamed": (0.95, 1),
+        "largest difference of an onset in seconds": (0, 0.02),
+        "read when noisy, package": (0.97, 1),  # of 40 images each
+        "read when pale, package": (0.97, 1),
+        "read when tinted, package": (0.9, 1),
+        "read when square, package": (0.97, 1),
+        "true image accepted": (0.98, 1),  # of 60 items each
+        "true audio accepted": (0.98, 1),
+        "true video accepted": (0.98, 1),
+        "image one attribute off, rejected": (0.98, 1),
+        "audio one attribute off, rejected": (0.98, 1),
+        "video one attribute off, rejected": (0.98, 1),
+        "exactly the changed attribute blamed": (0.99, 1),
         "blank, noise and shuffled rejected": (1, 1),
         "held-out pairs among 1000 training pictures": (0, 0),
-        "conversations read back": (200, 400),
-        "image files that show their caption": (0.95, 1),
-        "audio files that show their caption": (0.95, 1),
-        "video files that show their caption": (0.95, 1),
+        "conversations read back": (288, 288),
+        "image files that show their caption": (0.97, 1),  # of 48, 36 and 32 files
+        "audio files that show their caption": (0.97, 1),
+        "video files that show their caption": (0.96, 1),
     },
     "02_encoders": {
-        "captions whose nearest picture is theirs, of 8": (6, 8),
-        "image, seen: R@1": (0.85, 1),
-        "image, seen: R@5": (0.97, 1),
-        "image, held out: R@1": (0.8, 1),
-        "image, held out: R@5": (0.95, 1),
-        "video, seen: R@1": (0.8, 1),
-        "video, seen: R@5": (0.95, 1),
-        "audio: R@1": (0.9, 1),
-        "audio: R@5": (0.97, 1),
-        "sound finds the picture of its kind": (0.4, 1),
-        "probe of kind": (0.75, 1),
-        "probe of colour": (0.95, 1),
-        "probe of count": (0.75, 1),
-        "probe of size": (0.95, 1),
-        "probe of place": (0.95, 1),
-        "probe of relation, caption": (0.85, 1),
-        "probe of relation, picture": (0.85, 1),
-        "true caption preferred, kind": (0.93, 1),
-        "true caption preferred, colour": (0.93, 1),
-        "true caption preferred, size": (0.93, 1),
-        "true caption preferred, place": (0.93, 1),
-        "true caption preferred, count": (0.6, 1),
-        "parameters of ImageBind-huge, in billions": (1.19, 1.21),
+        "captions whose nearest picture is theirs, of 8": (7, 8),
+        "image, seen: R@1": (0.985, 1),  # of 200 captions; audio of 80
+        "image, seen: R@5": (0.99, 1),
+        "image, held out: R@1": (0.95, 1),
+        "image, held out: R@5": (0.99, 1),
+        "video, seen: R@1": (0.985, 1),
+        "video, seen: R@5": (0.99, 1),
+        "audio: R@1": (0.97, 1),
+        "audio: R@5": (0.98, 1),
+        "sound finds the picture of its kind": (0.87, 1),  # of 40; chance 0.1
+        "probe of kind": (0.98, 1),  # of 300 images
+        "probe of colour": (0.99, 1),
+        "probe of count": (0.98, 1),
+        "probe of size": (0.99, 1),
+        "probe of place": (0.98, 1),
+        "probe of relation, caption": (0.98, 1),  # of 225; chance 0.25
+        "probe of relation, picture": (0.96, 1),
+        "true caption preferred, kind": (0.98, 1),  # of 80 pairs each; chance 0.5
+        "true caption preferred, colour": (0.98, 1),
+        "true caption preferred, size": (0.98, 1),
+        "true caption preferred, place": (0.98, 1),
+        "true caption preferred, count": (0.95, 1),
+        "true caption preferred, relation turned": (0.93, 1),
+        "true caption preferred, colours swapped": (0.96, 1),
+        "parameters of ImageBind-huge, in billions": (1.2007, 1.2009),
         "lite tensors without a namesake": (0, 0),
         "parity, untouched: largest difference": (0, 1e-5),
-        "parity, wide_epsilon: largest difference": (1e-6, 1e-3),
-        "parity, no_positions: largest difference": (0.01, 2),
+        "parity, wide_epsilon: largest difference": (1e-5, 3e-4),
+        "parity, tanh_gelu: largest difference": (3e-5, 1e-3),
+        "parity, no_positions: largest difference": (0.1, 0.5),
     },
     "03_stage1_encoding_alignment": {
         "pictures matched with their caption, of 6": (5, 6),
         "parameters at the paper's size": (4_198_400, 4_198_400),
-        "shipped model's loss, labels in step": (0, 0.3),
-        "shipped model's loss, labels K - 1 off": (3, 50),
+        "shipped model's loss, labels in step": (0, 0.005),
+        "shipped model's loss, labels K - 1 off": (8, 14),
         "computed in the next run": (0, 0),
-        "times faster with kept vectors": (1.05, 500),
-        "loss, first tenth of the steps": (0.6, 3),
-        "loss, last tenth of the steps": (0, 0.45),
-        "nats gained by looking (mean)": (0.8, 4),
-        "whole captions right, shipped": (0.55, 1),
-        "attributes right, before": (0, 0.5),
-        "attributes right, after": (0.7, 1),
-        "attributes right, shipped": (0.85, 1),
+        "loss, first tenth of the steps": (1, 1.5),
+        "loss, last tenth of the steps": (0.05, 0.25),
+        "nats gained by looking (mean)": (1.8, 3),
+        "whole captions right, shipped": (0.98, 1),  # of 60
+        "attributes right, before": (0.2, 0.4),
+        "attributes right, after": (0.9, 1),
+        "attributes right, shipped": (0.99, 1),
     },
     "04_stage2_decoding_alignment": {
-        "share of both matrices that learns": (0.03, 0.05),
-        "distance before training": (0.8, 2),
-        "signal loss, first tenth": (2, 10),
-        "signal loss, last tenth": (0, 0.3),
-        "condition loss, first tenth": (0.9, 20),
-        "condition loss, last tenth": (0, 0.8),
-        "times faster with captions apart": (0.7, 5),
-        "nearest is own, before": (0, 0.15),
-        "nearest is own, shipped": (0.8, 1),
-        "pictures right, shipped": (1, 5),
+        "share of both matrices that learns": (0.037, 0.04),
+        "distance before training": (1.1, 1.25),
+        "signal loss, first tenth": (6, 8),
+        "signal loss, last tenth": (0, 0.06),
+        "condition loss, first tenth": (3, 6),
+        "condition loss, last tenth": (0.4, 0.65),
+        "nearest is own, before": (0, 0.06),  # of 3 x 40 captions; chance 0.025
+        "nearest is own, after": (0.06, 0.5),
+        "nearest is own, shipped": (0.98, 1),
+        "pictures right, shipped": (4, 5),
     },
     "05_stage3_instruction_tuning": {
         "LoRA parameters at the paper's size": (33_554_432, 33_554_432),
-        "padded positions a token": (1.5, 5),
-        "packed positions a token": (1, 1.6),
-        "times faster packed": (1.1, 8),
-        "cross-entropy, LoRA wiped": (0.05, 2),
-        "cross-entropy, tuned here": (0, 0.3),
-        "cross-entropy, shipped": (0, 0.3),
-        "turns with the right modalities": (0.5, 1),
-        "t2m: modalities": (0.6, 1),
-        "understand: text": (0.4, 1),
+        "padded positions a token": (3.3, 3.6),
+        "packed positions a token": (1.05, 1.1),
+        "cross-entropy, LoRA wiped": (0.14, 0.18),
+        "cross-entropy, tuned here": (0.05, 0.12),
+        "cross-entropy, shipped": (0.13, 0.155),
+        "turns with the right modalities": (0.25, 1),  # of four turns: an example
+        "t2m: modalities": (0.93, 1),  # of 16
+        "t2m: media": (0.93, 1),
+        "understand: modalities": (0.97, 1),  # of 40
+        "understand: text": (0.89, 1),
     },
     "06_any_to_any_inference": {
-        "forwards": (10, 40),
-        "mean cosine to the caption condition": (0.9, 1),
-        "rank of the right caption": (1, 3),
-        "captions compared": (200, 230),
+        "forwards": (20, 22),
+        "mean cosine to the caption condition": (0.99, 1),
+        "rank of the right caption": (1, 1),
+        "captions compared": (217, 217),
         "directions": (16, 16),
-        "directions with the right medium": (15, 16),
-        "directions with the right content": (8, 16),
+        "directions with the right medium": (16, 16),
+        "directions with the right content": (15, 16),
         "media in the stream": (3, 3),
         "broken files named in a sentence": (4, 4),
         "media positions in the prompt": (8, 8),
-        "signal positions in the prompt": (5, 34),
+        "signal positions in the prompt": (5, 5),
     },
     "07_pipeline_vs_end_to_end": {
         "inline pipeline equals the package's": (1, 1),
-        "loss on the marks, last over first": (0, 0.6),
+        "loss on the marks, last over first": (0, 0.07),
         "ends of the interval, by hand against package": (0, 0.15),
         "following, ground truth": (100, 100),
         "rationality, ground truth": (100, 100),
-        "following, gold caption": (45, 100),
-        "following, end-to-end": (35, 100),
-        "following, tool pipeline": (35, 100),
-        "following, caption messenger": (25, 100),
-        "exactly the wanted media, end-to-end": (0.6, 1),
-        "exactly the wanted media, tool pipeline": (0.6, 1),
+        "following, gold caption": (96, 100),  # of 24 requests
+        "following, end-to-end": (90, 100),
+        "following, tool pipeline": (94, 100),
+        "following, caption messenger": (90, 100),
+        "exactly the wanted media, end-to-end": (0.97, 1),  # of 40
+        "exactly the wanted media, tool pipeline": (0.97, 1),
     },
     "08_editing": {
         "largest difference to the package, of 255": (0, 1),
-        "as wished at 0.6 and 0.8": (0.4, 1),
-        "pixels moved at 0.6, median": (0, 4),
-        "pixels moved at 1.0, median": (8, 90),
-        "MCD, after over before": (0, 0.8),
-        "CLIP gained by editing an object": (4, 40),
+        "as wished at 0.6 and 0.8": (0.9, 1),  # of 12
+        "pixels moved at 0.6, median": (0, 0.75),
+        "pixels moved at 1.0, median": (34, 50),
+        "MCD, after over before": (0.2, 0.35),
+        "CLIP gained by editing an object": (14, 22),
         "masked FID of doing nothing": (0, 1e-6),
-        "masked FID, edited over anew": (0, 0.6),
+        "masked FID, edited over anew": (0, 0.02),
     },
     "09_evaluation": {
         "largest difference to the package": (0, 1e-9),
-        "CIDEr, lying": (2.5, 5),
-        "CIDEr, reworded": (2.5, 5),
-        "share of facts that hold in the lies": (0.6, 0.95),
-        "distance at N = 8 over N = 128": (3, 40),
-        "FID, model over floor": (0.4, 4),
-        "MME, mean of the subtasks": (25, 200),
-        "MMBench, all questions": (40, 100),
-        "MMBench, instance level": (50, 100),
-        "colour named right": (0.4, 1),
+        "CIDEr, lying": (3.6, 3.9),
+        "CIDEr, reworded": (3.4, 3.74),  # below the lies
+        "share of facts that hold in the lies": (0.79, 0.81),
+        "distance at N = 8 over N = 128": (8, 12),
+        "FID, model over floor": (0.6, 1.2),
+        "MME, mean of the subtasks": (145, 200),  # guessing: 75
+        "MMBench, all questions": (95, 100),  # guessing: 25
+        "MMBench, instance level": (90, 100),
+        "colour named right": (0.93, 1),  # of 16
         "cells of the grid": (16, 16),
-        "mean score of the conversions": (4, 10),
+        "mean score of the conversions": (9.7, 10),  # 1 to 10
     },
     "10_real_checkpoints_on_colab": {
-        "GiB of weights, all parts": (7, 11),
-        "GiB of weights, one decoder at a time": (5, 8),
-        "stage 1: last loss": (0, 50),
-        "stage 2: last loss": (0, 100),
-        "stage 3: last loss": (0, 100),
+        "GiB of weights, all parts": (9.1, 9.3),
+        "GiB of weights, one decoder at a time": (6.3, 6.5),
+        "stage 1: last loss": (5.5, 7.5),  # three steps of random weights
+        "stage 2: last loss": (8, 14),
+        "stage 3: last loss": (12, 21),
         "media in the reply": (3, 3),
     },
     "12_training_at_scale": {
-        "mean of two losses is off by": (0.05, 20),
-        "largest difference, in 4 passes": (0, 1e-3),
-        "largest difference, checkpointing": (0, 1e-3),
-        "largest difference, unpacked": (0, 1e-3),
-        "kept with checkpointing, share": (0.02, 0.5),
-        "two processes differ from one by": (0, 1e-4),
-        "learning share of the paper's LLM": (0.015, 0.025),
+        "mean of two losses is off by": (3, 5),
+        "largest difference, in 4 passes": (0, 1e-4),
+        "largest difference, checkpointing": (0, 1e-4),
+        "largest difference, unpacked": (0, 1e-4),
+        "kept with checkpointing, share": (0.1, 0.2),
+        "two processes differ from one by": (0, 1e-5),
+        "learning share of the paper's LLM": (0.0197, 0.0201),
     },
 }
+
+# Measured with the shipped model after its LoRA was zeroed (first six), its output projections
+# were scaled by 0.3 (next three), or its input projection was zeroed (last two).
+COLLAPSES: list[tuple[str, str, float]] = [
+    ("00_tour", "turns right", 3),
+    ("05_stage3_instruction_tuning", "t2m: media", 0.4375),
+    ("05_stage3_instruction_tuning", "understand: text", 0.85),
+    ("06_any_to_any_inference", "directions with the right medium", 13),
+    ("06_any_to_any_inference", "directions with the right content", 8),
+    ("07_pipeline_vs_end_to_end", "following, end-to-end", 52.5),
+    ("00_tour", "directions with the right content", 3),
+    ("06_any_to_any_inference", "mean cosine to the caption condition", 0.544),
+    ("06_any_to_any_inference", "directions with the right content", 4),
+    ("00_tour", "directions with the right content", 4),
+    ("00_tour", "turns right", 5),
+]
 
 each_notebook = pytest.mark.parametrize("name", NAMES)
 
@@ -284,6 +305,29 @@ def test_names_no_folder_of_the_machine_it_was_made_on(name):
             assert not found, f"cell {cell.id} names {found and found[0]}"
 
 
+def broken_promises(name: str, notebook: nbformat.NotebookNode) -> list[str]:
+    """Recorded figures outside their bounds, a sentence each."""
+    figures = recorded(notebook)
+    wrong = [f'"{figure}" is false' for figure, value in figures.items() if value is False]
+    for figure, (least, most) in CONTRACTS.get(name, {}).items():
+        if figure not in figures:
+            wrong.append(f'"{figure}" was not recorded')
+        elif not least <= figures[figure] <= most:
+            wrong.append(f'"{figure}" is {figures[figure]}, not within [{least}, {most}]')
+    return wrong
+
+
+@each_notebook
+def test_the_committed_outputs_keep_the_promises(name):
+    assert not broken_promises(name, committed(name))
+
+
+@pytest.mark.parametrize(("name", "figure", "value"), COLLAPSES)
+def test_a_damaged_model_breaks_a_promise(name, figure, value):
+    least, most = CONTRACTS[name][figure]
+    assert not least <= value <= most
+
+
 @dataclass(frozen=True)
 class Run:
     """One executed notebook; `failure` is papermill's last lines, or empty."""
@@ -337,13 +381,7 @@ def test_shows_what_it_promises(name):
     if result.failure:
         pytest.fail(f"{name}.ipynb did not run to its end", pytrace=False)
     notebook = nbformat.read(result.path, as_version=4)
-    figures = recorded(notebook)
-    wrong = [f'"{figure}" is false' for figure, value in figures.items() if value is False]
-    for figure, (least, most) in CONTRACTS.get(name, {}).items():
-        if figure not in figures:
-            wrong.append(f'"{figure}" was not recorded')
-        elif not least <= figures[figure] <= most:
-            wrong.append(f'"{figure}" is {figures[figure]}, not within [{least}, {most}]')
+    wrong = broken_promises(name, notebook)
     checks = {shown["name"]: shown for shown in objects(notebook) if shown["kind"] == "check"}
     for shown in checks.values():  # the last check of a name follows the solution
         if shown["state"] != "right":
