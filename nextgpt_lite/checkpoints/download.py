@@ -61,7 +61,11 @@ def download(
 
 def fetch(row: Checkpoint, output: Path, api: HfApi, say: Callable[[str], None]) -> Path:
     """Fetches one checkpoint into its folder inside `output`; see `download`."""
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]
+        HfHubHTTPError,
+        HTTPError,
+        LocalEntryNotFoundError,
+    )
 
     folder = output / folder_name(row.name)
     revision = row.revision or _noted(folder)

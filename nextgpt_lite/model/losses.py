@@ -112,7 +112,7 @@ def head_errors(
     kind = hidden.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
     size = max(1, (chunk or CHUNK[kind == "cpu"]) // len(weight))
-    errors: Tensor = _HeadErrors.apply(
+    errors: Tensor = _HeadErrors.apply(  # type: ignore[no-untyped-call]
         hidden, weight.detach(), bias, rows, ids, labels, dtype, size, torch.is_grad_enabled()
     )
     return errors

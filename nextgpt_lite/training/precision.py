@@ -29,7 +29,7 @@ def mixed_precision(name: str) -> str:
 
 
 def compile_checked(
-    model: NextGPT, batch: Batch, autocast: Callable[[], AbstractContextManager]
+    model: NextGPT, batch: Batch, autocast: Callable[[], AbstractContextManager[None]]
 ) -> None:
     """Compiles the LLM and the output projections in place, and compares one batch's gradients.
 
@@ -63,7 +63,7 @@ def compile_checked(
 
 
 def _gradients(
-    model: NextGPT, batch: Batch, autocast: Callable[[], AbstractContextManager]
+    model: NextGPT, batch: Batch, autocast: Callable[[], AbstractContextManager[None]]
 ) -> dict[str, Tensor]:
     model.zero_grad(set_to_none=True)
     with autocast():

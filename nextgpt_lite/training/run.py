@@ -15,10 +15,11 @@ from nextgpt_lite.data.sources import Source, open_source
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import RUN_FILE
-from nextgpt_lite.training.loop import Schedule, Trainer
+from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.provenance import base, same_base
 from nextgpt_lite.training.report import Trackers, Watcher
 from nextgpt_lite.training.samples_page import SamplesPage
+from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES
 
 

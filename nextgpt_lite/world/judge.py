@@ -47,7 +47,9 @@ def described(model: NextGPT, scene: Scene, modality: str, seed: int = 0) -> tup
     return reply.text, tells(reply.text, scene)
 
 
-def answered(model: NextGPT, record: Record, **options: Any) -> Iterator[tuple[Reply, dict]]:
+def answered(
+    model: NextGPT, record: Record, **options: Any
+) -> Iterator[tuple[Reply, dict[str, Any]]]:
     """Holds a record's dialogue turn by turn: (the model's reply, the reply it should have given).
 
     Earlier turns are the record's own, so that one slip does not spoil the rest.
