@@ -7,7 +7,7 @@ A source is a Python file in percent format, which editors open as a notebook to
 meaning: "parameters" (papermill sets these), "hide-input" (folded in JupyterLab), "solution" (a
 code cell that becomes a folded text cell; tests run it as code, see `with_solutions`).
 Knows: formats, and what does not belong into a committed notebook. Leaves to others: what a
-notebook must contain (tests/test_notebooks.py).
+notebook must contain (tests/notebook/test_notebooks.py).
 """
 
 from __future__ import annotations

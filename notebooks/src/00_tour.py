@@ -5,9 +5,9 @@
 # - what NExT-GPT consists of, and which small part of it learns
 # - what each of its three training stages does to the loss, by running
 #   each of them for a few seconds
-# - how one model answers in text, picture, sound and clip, and what it
-#   answers to a picture, a sound or a clip
-# - how a program can tell whether a generated picture, sound or clip is
+# - how one model answers in text, image, audio and video, and what it
+#   answers to an image, an audio clip or a video
+# - how a program can tell whether a generated image, audio or video is
 #   what was asked for
 #
 # Time and memory: `lite` about 1.5 minutes, 1.2 GB · `colab`, `paper`: not
@@ -34,7 +34,7 @@ session = start(profile, seed)
 #
 # A language model cannot see, hear or paint. NExT-GPT (Wu et al., ICML
 # 2024) does not teach it to: it takes an **encoder** that already
-# understands pictures, sounds and clips, three **diffusion decoders** that
+# understands images, audio and videos, three **diffusion decoders** that
 # already make them, and a **language model** that already talks, freezes
 # all of them, and learns only the bridges between (orange).
 
@@ -89,17 +89,17 @@ axes.axis("off")
 show_figure(figure, "<encoder, input projection, LLM, output projections>")
 
 # %% [markdown]
-# On the way in, a picture becomes one vector, and a linear layer turns the
+# On the way in, an image becomes one vector, and a linear layer turns the
 # vector into a few "words" that the LLM reads between its other words. On
 # the way out, the LLM writes **signal tokens** such as `[IMG0] .. [IMG4]`
-# when it wants a picture. A small transformer turns their hidden states
+# when it wants an image. A small transformer turns their hidden states
 # into what Stable Diffusion would otherwise get from a caption.
 
 # %% [markdown]
 # ## The data
 #
 # `data_samples/` holds some two hundred records in the file formats that the
-# authors released. Its pictures, sounds and clips show the *lite world*:
+# authors released. Its images, audio and videos show the *lite world*:
 # ten things, eight colours, two sizes, one to seven of them, five places.
 
 # %%
@@ -183,8 +183,8 @@ def run_stage(number, init=None, parts=("text", "signal", "condition")):
 
 
 # %% [markdown]
-# **Stage 1, encoding-side alignment** (section 4.1). A picture, sound or
-# clip goes in, its caption has to come out. Only the input projection
+# **Stage 1, encoding-side alignment** (section 4.1). An image, audio or
+# video goes in, its caption has to come out. Only the input projection
 # learns: it must find vectors that the frozen LLM understands.
 
 # %%
@@ -192,7 +192,7 @@ stage1 = run_stage(1, parts=["text"])
 
 # %% [markdown]
 # **Stage 2, decoding-side alignment** (section 4.2). Now only captions are
-# used, no pictures at all. The LLM reads a caption and must write the
+# used, no images at all. The LLM reads a caption and must write the
 # signal tokens behind it (*signal*), and the output projection must turn
 # them into the vector sequence that the decoder's own text encoder makes
 # of the same caption (*condition*; 1.0 would be no better than zeros).
@@ -202,15 +202,15 @@ stage2 = run_stage(2, init=stage1)
 
 # %% [markdown]
 # **Stage 3, instruction tuning** (section 5). Conversations, with media on
-# both sides. LoRA joins in, so that the LLM learns *when* to answer with a
-# picture, and that "I have 7 apples and eat one" means six.
+# both sides. LoRA joins in, so that the LLM learns *when* to answer with an
+# image, and that "I have 7 apples and eat one" means six.
 
 # %%
 stage3 = run_stage(3, init=stage2)
 
 # %% [markdown]
 # The **ledger** says what learned where. Everything else is bit for bit
-# the same after training as before; `tests/test_stages.py` holds us to it.
+# the same after training as before; `tests/training/test_stages.py` holds us to it.
 
 # %%
 print("part                parameters   stage 1  stage 2  stage 3")
@@ -260,7 +260,7 @@ def show(parts):
 
 
 # %% [markdown]
-# A first picture. The model decides by itself that a picture belongs to the
+# A first image. The model decides by itself that an image belongs to the
 # answer, and says in words what it is about to show: so small an LLM does
 # better when it spells things out before its signal tokens.
 
@@ -270,7 +270,7 @@ show(reply.parts)
 print(reply.signal_tokens)
 
 # %% [markdown]
-# The picture was made from five hidden states. We can do the last two
+# The image was made from five hidden states. We can do the last two
 # steps ourselves: output projection, then decoder with the same seed.
 
 # %%
@@ -295,7 +295,7 @@ record("picture made by hand equals the reply's", equal)
 # ## Any to any, checked
 #
 # In the lite world a scene is an exact thing, and a program can read a
-# generated picture, sound or clip back and compare it with the scene that
+# generated image, audio or video back and compare it with the scene that
 # was asked for, attribute by attribute. The scenes below were written down
 # before the model was asked. Whatever it gets wrong stays in.
 
@@ -345,7 +345,7 @@ wish = "Draw a small yellow cat on the street."
 ask("text -> image", wish, scene, "image")
 
 # %% [markdown]
-# **Text → sound**. Look for the events in the waveform, and listen.
+# **Text → audio**. Look for the events in the waveform, and listen.
 
 # %%
 ask(
@@ -356,7 +356,7 @@ ask(
 )
 
 # %% [markdown]
-# **Text → clip**. Here the reply shows itself, as it does at the end of any
+# **Text → video**. Here the reply shows itself, as it does at the end of any
 # cell.
 
 # %%
@@ -375,7 +375,7 @@ show_pictures([picture])
 ask("image -> text", "What does this picture show?", scene, "text", picture)
 
 # %% [markdown]
-# **Sound → text**
+# **Audio → text**
 
 # %%
 scene = Sound("bell", 2, "high")
@@ -384,7 +384,7 @@ display(sound)
 ask("audio -> text", "What do you hear?", scene, "text", sound)
 
 # %% [markdown]
-# **Clip → text**
+# **Video → text**
 
 # %%
 scene = Clip("cat", "orange", "left", "large", "garden")
@@ -393,7 +393,7 @@ display(clip)
 ask("video -> text", "What happens in the clip?", scene, "text", clip)
 
 # %% [markdown]
-# **Image → sound**. Nothing in the request says what to play: the model has
+# **Image → audio**. Nothing in the request says what to play: the model has
 # to see that it is a train.
 
 # %%
@@ -405,9 +405,9 @@ ask("image -> audio", wish, Sound("train"), "audio", picture, figures=False)
 # %% [markdown]
 # ## Everything at once
 #
-# The paper's Figure 10 in miniature: one turn that answers with words, a
-# picture, a clip and a sound. Nothing is forced here; the model opens three
-# signal blocks by itself.
+# The paper's Figure 10 in miniature: one turn that answers with words, an
+# image, a video and an audio clip. Nothing is forced here; the model opens
+# three signal blocks by itself.
 
 # %%
 text = "I want to see, watch and hear a large orange cat."
@@ -443,7 +443,7 @@ record("one turn gave text, image, audio and video", all_there)
 #
 # Read words and media apart. The words show what the LLM understood; the
 # media, what the decoders can do: single things nearly always, up to seven
-# alike or two kinds in one picture about four times in five
+# alike or two kinds in one image about four times in five
 # (`nextgpt_lite/weights/lite/image/card.md` has the counts).
 
 # %%
@@ -507,8 +507,8 @@ converse(
 )
 
 # %% [markdown]
-# **Figures 9 and 13: a medium goes in.** The user plays a sound, and gets a
-# picture and a clip of what made it.
+# **Figures 9 and 13: a medium goes in.** The user plays an audio clip, and
+# gets an image and a video of what made it.
 
 # %%
 heard = render(Sound("bird", 2, "high"), seed)
@@ -576,8 +576,9 @@ check("tour.stages", stages)
 
 # %% [markdown]
 # **0.3 Your own request** (easy, 5 minutes). Ask for something so that the
-# reply holds a picture and a sound, but no clip. `model.chat(...)` gives the
-# reply; the wording is up to you, and `output_modalities` is not allowed.
+# reply holds an image and an audio clip, but no video. `model.chat(...)`
+# gives the reply; the wording is up to you, and `output_modalities` is not
+# allowed.
 
 # %%
 mine = ...
@@ -598,17 +599,17 @@ check("tour.request", mine)
 #
 # | paper | here | held by |
 # |---|---|---|
-# | Figure 1, section 3 | `nextgpt_lite.model.nextgpt.NextGPT` | `tests/test_stages.py` |
-# | section 4.1, stage 1 | `training.run.train(1, ...)` | `tests/test_stages.py` |
-# | section 4.2, stage 2 | `losses.condition_distance` | `tests/test_stages.py` |
-# | section 5, stage 3 | `training.run.train(3, ...)` | `tests/test_stages.py` |
-# | section 5.2, MosIT | `world.dialogue.mosit` | `tests/test_world_words.py` |
-# | appendix E, inference | `model.NextGPT.chat` | `tests/test_chat.py` |
+# | Figure 1, section 3 | `nextgpt_lite.model.nextgpt.NextGPT` | `test_stages.py` |
+# | section 4.1, stage 1 | `training.run.train(1, ...)` | `test_stages.py` |
+# | section 4.2, stage 2 | `losses.condition_distance` | `test_stages.py` |
+# | section 5, stage 3 | `training.run.train(3, ...)` | `test_stages.py` |
+# | section 5.2, MosIT | `world.dialogue.mosit` | `test_world_words.py` |
+# | appendix E, inference | `model.NextGPT.chat` | `test_chat.py` |
 # | Table 1 | `training.stages.ledger` | this notebook |
 #
 # **Where next**
 # - `01_the_lite_world`: scenes, renders, captions, and the verifiers
-# - `02_encoders`: how ImageBind makes one vector of a picture or a sound
+# - `02_encoders`: how ImageBind makes one vector of an image or an audio clip
 # - `03_stage1_encoding_alignment`: the linear layer, from scratch
 # - `04_stage2_decoding_alignment`: signal tokens and caption conditions
 # - `05_stage3_instruction_tuning`: LoRA, masks, conversations

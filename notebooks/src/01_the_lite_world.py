@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 1. The lite world: a place where the truth is known
 #
-# NExT-GPT is trained on pictures, sounds and clips from the internet, and
+# NExT-GPT is trained on images, audio and videos from the internet, and
 # its answers are judged by people and by other models. Here everything
 # comes from a small program: a cartoon street with ten kinds of things.
 # It fits on a laptop, needs no network, and above all its *truth is
-# known*: we can say of every picture whether it shows what was asked for.
+# known*: we can say of every image whether it shows what was asked for.
 #
 # **What you will learn**
 #
-# - how one description, the **scene**, becomes picture, sound, clip,
+# - how one description, the **scene**, becomes image, audio, video,
 #   caption and conversation
 # - how each of these steps works, built again in a few lines
 # - how a verifier reads media back, and how it earns our trust
@@ -47,8 +47,8 @@ session = start(profile, seed)
 # ## Who lives here
 #
 # Ten kinds of things, eight colours, two sizes, one to seven of them, five
-# places. Pictures are 64 x 64 pixels. Here we look closer at single things
-# (16 x 16 pixels around each), and at some whole pictures.
+# places. Images are 64 x 64 pixels. Here we look closer at single things
+# (16 x 16 pixels around each), and at some whole images.
 
 # %%
 from nextgpt_lite.world.render import layout
@@ -88,10 +88,10 @@ for each in (cats, pair, bark, flight):
     print(each, "\n")
 
 # %% [markdown]
-# ## From scene to picture
+# ## From scene to image
 #
 # `render` fixes what the scene leaves open, such as where exactly the cats
-# sit, by a seed. For pictures of one group it is this: shuffle the nine
+# sit, by a seed. For images of one group it is this: shuffle the nine
 # cells of a 3 x 3 grid, take as many as there are things, shift each by a
 # pixel at most, and lay the drawing over the ground.
 
@@ -132,7 +132,7 @@ record("inline picture equals render, 100 scenes", same)
 # %% [markdown]
 # With two or three groups there may be a relation: the first thing stands
 # left of, right of, above or below the second. Both then share a row or a
-# column of the grid. The second picture below is our rebuilding of Fig. 8
+# column of the grid. The second image below is our rebuilding of Fig. 8
 # of the paper: *an old lady to the right of an old man, and a dog*.
 
 # %%
@@ -148,7 +148,7 @@ show_pictures([render(scene, seed) for scene in several], titles)
 # ## From scene to words
 #
 # `caption` gives the one *canonical* caption: every attribute, in a fixed
-# order. The single-group pictures are few enough to try all of them.
+# order. The single-group images are few enough to try all of them.
 
 # %%
 NUMBERS = ("", "a", "two", "three", "four", "five", "six", "seven")
@@ -184,7 +184,7 @@ record("inline caption equals describe.caption, all of them", agree)
 
 # %% [markdown]
 # Because the canonical form is fixed it can be read back: `parse` turns a
-# caption into its scene. So a model that *describes* a picture can be
+# caption into its scene. So a model that *describes* an image can be
 # judged exactly. And because people do not speak in canonical captions,
 # `paraphrase` says the same in other words. Some wordings are held out:
 # training never uses them, though it uses every single word in them.
@@ -207,7 +207,7 @@ ways = {paraphrase(pair, draw) for _ in range(1000)}
 print(len(ways), "different sentences in 1000 draws for one scene")
 
 # %% [markdown]
-# ## From scene to sound
+# ## From scene to audio
 #
 # A dog barks, a bell rings, an apple crunches: each kind has a voice, made
 # by program from sines and shaped noise. A scene says how many times it is
@@ -245,7 +245,7 @@ show_pictures(
 # %% [markdown]
 # ### Hear how often
 #
-# Reading a sound back begins with its events. A simple ear: measure the
+# Reading an audio clip back begins with its events. A simple ear: measure the
 # energy of every hundredth of a second, call a frame loud if it lies
 # within 25 dB of the loudest, and let a pause of more than 60 ms part two
 # events. The package's ear (`hear.read_sound`) does this with more care,
@@ -286,7 +286,7 @@ record("inline onset counter equals read_sound, all sounds", all(equal))
 record("largest difference of an onset in seconds", max(apart))
 
 # %% [markdown]
-# ## From scene to clip
+# ## From scene to video
 #
 # Eight frames in two seconds: one thing that moves left, right, up or
 # down, or grows, or shrinks.
@@ -329,7 +329,7 @@ print(own[:6])
 record("inline motion equals read_clip, 30 clips", own == theirs)
 
 # %% [markdown]
-# ## From picture back to facts
+# ## From image back to facts
 #
 # The colour of a thing: take the pixels that differ from the empty place,
 # and let each vote for the colour of the palette it is close to.
@@ -628,14 +628,14 @@ titles = [caption(scene) for scene in unseen]
 show_pictures([render(scene, seed) for scene in unseen], titles)
 
 # %% [markdown]
-# Sounds have no held-out pairs: there are only 80 different ones, and all
-# are needed to learn to hear. Their held-out *wordings* are tested.
+# Audio has no held-out pairs: there are only 80 different clips, and
+# all are needed to learn to hear. Their held-out *wordings* are tested.
 #
 # ## From scenes to conversations
 #
 # The simplest conversation is a pair: a medium, and its caption as a
-# sentence. Stage 1 learns from these. Nobody can see in a picture which of
-# its things was named first, so what is told of a given picture goes by one
+# sentence. Stage 1 learns from these. Nobody can see in an image which of
+# its things was named first, so what is told of a given image goes by one
 # fixed order of things (`scene.in_order`).
 
 # %%
@@ -750,13 +750,13 @@ for modality, answers in truthful.items():
     record(f"{modality} files that show their caption", score.rate)
 
 # %% [markdown]
-# (Clips went through H.264 video compression on their way to disk, and are
+# (Videos went through H.264 video compression on their way to disk, and are
 # still read correctly.)
 #
 # ## Exercises
 #
 # **1. Which attribute fails?** (easy, 3 minutes) Asked for was *two small
-# red cars on the street*. The picture shows *one small red car in the
+# red cars on the street*. The image shows *one small red car in the
 # garden*. Which attributes does the verifier blame? Answer with a set of
 # names, such as `{"kind", "size"}`.
 
@@ -771,7 +771,7 @@ check("world.blame", blame)
 
 # %% [markdown]
 # **2. Half a pair.** (medium, 5 minutes) Asked for was *a large red woman
-# right of a large blue man*. Only the woman is in the picture. Which of
+# right of a large blue man*. Only the woman is in the image. Which of
 # kind, colour, size, count, place and relation are blamed?
 
 # %%
@@ -786,9 +786,9 @@ check("world.half", blame)
 
 # %% [markdown]
 # **3. A rule of your own.** (medium, 10 minutes) Write
-# `all_in_a_row(reading)`: True when a picture reading (`place`, `things`,
+# `all_in_a_row(reading)`: True when an image reading (`place`, `things`,
 # `clear`) shows at least two things and all of them stand at the same
-# height, at most 4 pixels apart in `y`. A picture that is not clear, or
+# height, at most 4 pixels apart in `y`. An image that is not clear, or
 # with fewer things, is False.
 
 # %%
@@ -809,7 +809,7 @@ check("world.all_in_a_row", all_in_a_row)
 # %% [markdown]
 # **4. How much is held out?** (medium, 5 minutes) Each kind misses one of
 # 8 colours and one of 7 numbers. What share of the 5600 single-group
-# pictures does training never see?
+# images does training never see?
 
 # %%
 share = ...
@@ -823,7 +823,7 @@ check("world.share", share)
 # %% [markdown]
 # ## Summary
 #
-# - A scene is plain data. Pictures, sounds, clips, captions and
+# - A scene is plain data. Images, audio, videos, captions and
 #   conversations are all made from it, so they never contradict each
 #   other, and the same seed makes the same data on every machine.
 # - Reading back is possible because the world is small. A verifier is
@@ -839,6 +839,6 @@ check("world.share", share)
 # | scenes of Figs. 6 to 10, 13 | `render` | `test_world_pictures.py` |
 # | appendix, data formats | `data.released` | `test_data_samples.py` |
 # | section 6, human judgement | `verify` | `test_world_pictures.py` |
-# | the same for sounds | `hear.read_sound` | `test_world_sounds.py` |
+# | the same for audio | `hear.read_sound` | `test_world_sounds.py` |
 #
-# Next: `02_encoders`, how pictures, sounds and clips become vectors.
+# Next: `02_encoders`, how images, audio and videos become vectors.

@@ -1,17 +1,17 @@
 # %% [markdown]
-# # 2. Encoders: one space for pictures, sounds, clips and words
+# # 2. Encoders: one space for images, audio, videos and text
 #
 # NExT-GPT does not learn to see or hear. It borrows **ImageBind**: one
-# transformer for each modality, trained so that a picture, a sound or a
-# clip lands near the words that describe it, in one common space. This
+# transformer for each modality, trained so that an image, an audio clip or a
+# video lands near the words that describe it, in one common space. This
 # notebook opens such an encoder, small and trained on the lite world, and
 # looks at what its vectors hold and what they lose.
 #
 # **What you will learn**
 #
-# - how a picture, a clip and a sound become tokens
+# - how an image, a video and audio become tokens
 # - what a transformer block does, rebuilt and compared number by number
-# - how well captions find pictures, and pictures captions, among 200
+# - how well captions find images, and images captions, among 200
 # - what one vector of 256 numbers holds, and where it fails
 #
 # Time and memory: `lite` 1 minute, 0.6 GB · `colab`, `paper`: not measured
@@ -56,7 +56,7 @@ model = encoder.model
 #
 # Networks read tensors. Preprocessing turns each medium into one.
 #
-# **A picture** is scaled to a square and its colours are shifted to mean
+# **An image** is scaled to a square and its colours are shifted to mean
 # zero, with the means and deviations of CLIP. ImageBind was trained with
 # them, so they belong to the weights: other numbers, other vectors.
 
@@ -83,11 +83,11 @@ same = torch.equal(own_pixels, pixels)
 record("inline pixels equal preprocess_image", same)
 
 # %% [markdown]
-# **A sound** becomes a picture too: a *mel filter bank*. Every 10 ms, the
-# energy of 128 bands of pitch, on a logarithmic scale. Time runs to the
+# **An audio clip** becomes an image too: a *mel filter bank*. Every 10 ms,
+# the energy of 128 bands of pitch, on a logarithmic scale. Time runs to the
 # right, pitch upwards. (The bright edge on the right is padding: 198 frames
-# are there, 204 are wanted, and ImageBind fills up with zeros, which here
-# are loud. Odd, but the weights are used to it.)
+# are there, 204 are wanted, and ImageBind fills up with zeros, which here are
+# loud. Odd, but the weights are used to it.)
 
 
 # %%
@@ -107,7 +107,7 @@ show_pictures([as_picture(bank) for bank in banks], titles)
 show_sound(render(heard[0], seed), titles[0])
 
 # %% [markdown]
-# **A clip** of two seconds becomes two frames, its first and its last.
+# **A video** of two seconds becomes two frames, its first and its last.
 # The released encoder does the same with several clips of a longer video,
 # and takes the mean of their vectors. What happens in between is lost.
 
@@ -123,8 +123,8 @@ show_pictures(ends, ["first frame", "last frame"])
 # %% [markdown]
 # ## Patches become tokens
 #
-# The picture is cut into 8 x 8 squares of 8 x 8 pixels. Each is flattened
-# and multiplied by one matrix. A picture passes as a clip of two equal
+# The image is cut into 8 x 8 squares of 8 x 8 pixels. Each is flattened
+# and multiplied by one matrix. An image passes as a video of two equal
 # frames, so the same matrix reads both. One more token, the **class
 # token**, is put in front: it has no content of its own, and will collect
 # what the others know. Learned positions are added at the end.
@@ -261,7 +261,7 @@ for name, part in model.config.trunks().items():
 #
 # The idea of ImageBind: whatever comes in, one vector of the same space
 # comes out. Similar meaning, similar direction. So a dot product compares
-# a picture with a caption, or a sound with a picture.
+# an image with a caption, or an audio clip with an image.
 
 # %%
 items = [("image", picture), ("video", film), ("audio", render(heard[0]))]
@@ -279,7 +279,7 @@ print((vectors @ texts.T).cpu().numpy().round(2))  # rows: media
 # learned number, one over the *temperature* of the loss below. For
 # directions it does not matter; we divide it out.
 #
-# Captions against pictures, as a heat map. Next to some scenes stands a
+# Captions against images, as a heat map. Next to some scenes stands a
 # near miss: the same scene with one thing changed.
 
 # %%
@@ -343,8 +343,8 @@ close = torch.allclose(own_loss, theirs)
 record("inline InfoNCE equals pretraining.contrast", close)
 
 # %% [markdown]
-# ImageBind paired everything with *pictures*: picture and caption, picture
-# and sound, picture and depth. Sound and text met only through pictures,
+# ImageBind paired everything with *images*: image and caption, image
+# and audio, image and depth. Audio and text met only through images,
 # and were close all the same. Our lite encoder pairs everything with
 # *captions* instead, and adds to each batch captions with one attribute
 # changed, and linear readings of the attributes: on a laptop there is no
@@ -352,7 +352,7 @@ record("inline InfoNCE equals pretraining.contrast", close)
 #
 # ## Finding the right one among 200
 #
-# The usual test: rank all captions by their cosine with a picture. R@1 is
+# The usual test: rank all captions by their cosine with an image. R@1 is
 # how often the right one comes first, R@5 how often it is among the first
 # five. Chance is 0.5 % and 2.5 %.
 
@@ -412,10 +412,10 @@ for name, (modality, sample, number) in tests.items():
 record("inline recall equals encoder_scores.top", all(equal))
 
 # %% [markdown]
-# (Sounds are looked for among all 80 there are.) Held-out scenes contain a
-# thing in a colour or number that training never showed; the encoder has
-# to put together what it learned apart. What does it confuse? For each
-# mistake below: the picture, its caption, and the one that was preferred.
+# (Audio is looked for among all 80 clips there are.) Held-out scenes contain
+# a thing in a colour or number that training never showed; the encoder has to
+# put together what it learned apart. What does it confuse? For each mistake
+# below: the image, its caption, and the one that was preferred.
 
 # %%
 scenes, media, lines = kept["image, held out"]
@@ -429,10 +429,10 @@ for i in wrong[:5]:
 # %% [markdown]
 # ### Modalities that never met
 #
-# Nothing taught this encoder which *picture* belongs to which *sound*: it
-# saw pictures with captions, and sounds with captions. Do they meet all
-# the same, because both are near the word "dog"? Ten pictures, one of each
-# kind; for each sound, the nearest picture.
+# Nothing taught this encoder which *image* belongs to which *audio clip*: it
+# saw images with captions, and audio clips with captions. Do they meet all
+# the same, because both are near the word "dog"? Ten images, one of each
+# kind; for each audio clip, the nearest image.
 
 # %%
 kinds = world.KINDS
@@ -495,14 +495,14 @@ for name, (choices, read) in READINGS.items():
     record(f"probe of {name}", score.rate)
 
 # %% [markdown]
-# ("Chance" is the share of the most common answer; three in five pictures
+# ("Chance" is the share of the most common answer; three in five images
 # show a single thing.) What one matrix can read, the LLM can be given.
 #
 # ## What fails
 #
 # A ranking among 200 random captions is easy to win: hardly any of them
 # even names the right thing. A harder question: two captions that differ
-# in *one* attribute. Which of the two is nearer to the picture? Chance is
+# in *one* attribute. Which of the two is nearer to the image? Chance is
 # 50 %.
 
 # %%
@@ -601,7 +601,7 @@ plt.show()
 # two lie (`pretraining/encoder_gather.py`).
 #
 # Being nearer to the true caption is one thing, being *readable* another.
-# Can one of the four relations be read off the picture's vector, or the
+# Can one of the four relations be read off the image's vector, or the
 # caption's? Two things have two names for how they stand ("A left of B" is
 # "B right of A"), so we read it in one order, that of `world.KINDS`.
 
@@ -633,12 +633,12 @@ for side, vectors in sides.items():
 print("chance: 25 %")
 
 # %% [markdown]
-# The picture's vector tells the relation almost as surely as the caption's.
+# The image's vector tells the relation almost as surely as the caption's.
 # That is the ceiling of all that follows: the encoder is frozen, and what it
 # does not tell, the LLM cannot know. What it does tell must still be carried
 # over: the input projection squeezes this vector into eight word-like ones,
 # and notebook 3 shows what arrives. (The other direction is spared: a
-# *request* for a picture never passes the encoder.)
+# *request* for an image never passes the encoder.)
 #
 # ## The same class, huge
 #
@@ -757,14 +757,14 @@ for spoil in (lambda spoiled: None, wide_epsilon, tanh_gelu, no_positions):
 # %% [markdown]
 # A wrong epsilon and a rough GELU pass the retrieval test unseen, and are
 # caught by a comparison to six digits. Even an encoder without any
-# positions finds its captions: knowing what is in the picture is enough
+# positions finds its captions: knowing what is in the image is enough
 # for that. Loading released weights into code that is *almost* right costs
 # quality that nobody can explain later.
 #
 # ## Exercises
 #
-# **1. How many tokens?** (easy, 2 minutes) ImageBind-huge reads pictures
-# of 224 x 224 pixels in patches of 14 x 14, and a clip as two frames in
+# **1. How many tokens?** (easy, 2 minutes) ImageBind-huge reads images
+# of 224 x 224 pixels in patches of 14 x 14, and a video as two frames in
 # patches that are two frames deep. How many tokens enter the vision trunk?
 
 # %%
@@ -816,7 +816,7 @@ check("encoders.median_rank", median_rank)
 # %% [markdown]
 # ## Summary
 #
-# - Preprocessing and weights belong together. Pictures, clips and filter
+# - Preprocessing and weights belong together. Images, videos and filter
 #   banks are cut into patches; each patch becomes a token.
 # - A pre-norm transformer mixes them; the class token becomes the vector.
 # - Contrast with captions puts all modalities into one space: media and

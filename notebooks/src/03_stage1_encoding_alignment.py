@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 3. Stage 1: how a language model learns to read pictures
+# # 3. Stage 1: how a language model learns to read images
 #
 # The encoder already sees. The language model already speaks. Nothing
 # connects them yet. Stage 1 of NExT-GPT (section 4.1 of the paper) trains
@@ -49,8 +49,8 @@ model = NextGPT.from_config(config, seed).to(session.device)
 # %% [markdown]
 # ## What the encoder gives
 #
-# Whatever goes in, one vector comes out: ImageBind turns a picture, a
-# sound or a clip into E numbers of unit length, and a caption of the same
+# Whatever goes in, one vector comes out: ImageBind turns an image, an audio
+# clip or a video into E numbers of unit length, and a caption of the same
 # thing into a vector that points in nearly the same direction.
 
 # %%
@@ -84,7 +84,7 @@ right = (best.cpu() == torch.arange(6)).sum()
 record("pictures matched with their caption, of 6", right)
 
 # %% [markdown]
-# So the vector holds what the picture shows. Can the LLM read it? Here is
+# So the vector holds what the image shows. Can the LLM read it? Here is
 # what it says when the vector reaches it through a projection that has
 # learned nothing yet:
 
@@ -97,7 +97,7 @@ for scene in scenes[:3]:
 
 # %% [markdown]
 # The LLM speaks the language of captions, for it was pretrained on them.
-# But it does not speak of *this* picture. Its layers expect rows of its
+# But it does not speak of *this* image. Its layers expect rows of its
 # own embedding table. A vector from elsewhere looks like none of them.
 
 # %%
@@ -149,7 +149,7 @@ record("parameters at the paper's size", size)  # 4,198,400: its "4M"
 # %% [markdown]
 # ## Where the vectors go
 #
-# A conversation becomes token ids first. A picture leaves a **gap** of K
+# A conversation becomes token ids first. An image leaves a **gap** of K
 # positions between its markers `<Img>` and `</Img>`. The ids in the gap
 # mean nothing; their embeddings are replaced by the K vectors. Of all
 # these positions only the reply's tokens are trained on: all others have
@@ -228,14 +228,14 @@ record("inline loss equals NextGPT.loss", close)
 # %% [markdown]
 # ### A shift that is easily got wrong
 #
-# The released code writes one placeholder id for a picture and makes the
-# labels from these ids. Later it puts the picture's vectors in the place
-# of the placeholder. With one vector per picture all is well. With K of
+# The released code writes one placeholder id for an image and makes the
+# labels from these ids. Later it puts the image's vectors in the place
+# of the placeholder. With one vector per image all is well. With K of
 # them, everything behind the gap moves K - 1 positions to the right, and
 # the labels stay where they were. No error is raised. The loss is merely
 # computed against the wrong words.
 #
-# A model that reads pictures well shows the difference, so we take the
+# A model that reads images well shows the difference, so we take the
 # shipped one (`lite` after all three stages).
 
 # %%
@@ -281,8 +281,8 @@ for row in ledger(model, stage):
 # %% [markdown]
 # ## Nothing frozen is computed twice
 #
-# The released code sends every picture through the encoder in every step.
-# But the encoder is frozen: the same picture gives the same vector in
+# The released code sends every image through the encoder in every step.
+# But the encoder is frozen: the same image gives the same vector in
 # step 1 and in step 1000. So keep the vector, under a name that holds all
 # it depends on. Here that is the key of its source: the scene, the number of
 # its rendering, and the code that renders it.
@@ -402,8 +402,8 @@ record("everything frozen is bit-identical", untouched)
 # ## Does it read, or does it only guess well?
 #
 # A falling loss is not yet reading: the model could learn how captions
-# usually go, without looking. So we give every unseen picture the vector
-# of *another* picture. If the model reads, its loss must rise.
+# usually go, without looking. So we give every unseen image the vector
+# of *another* image. If the model reads, its loss must rise.
 
 
 # %%
@@ -526,13 +526,13 @@ record("attributes right, shipped", mean_attribute(by_attribute[2]))
 # markers, part of it blurred into noisy mixtures of word vectors
 # (`pretraining/llm_data.py`). Something blurred is what it expects there.
 #
-# Sounds are easiest; of pictures and clips, the *thing* is hardest: a
-# small sprite is a few pixels wide, and a clip shows it at two places.
+# Audio is easiest; of images and videos, the *thing* is hardest: a
+# small sprite is a few pixels wide, and a video shows it at two places.
 # "before" is not zero, since guesses hit sometimes. And the intervals are
 # wide, as we asked about few media: raise `count` in the parameters cell
 # to narrow them.
 #
-# One last look inside: which words do the eight vectors of a picture
+# One last look inside: which words do the eight vectors of an image
 # resemble, in the shipped model?
 
 # %%
@@ -593,8 +593,8 @@ def widen(labels, places, K):
 check("stage1.widen", widen)
 
 # %% [markdown]
-# **3. What is chance?** (medium, 3 minutes) A sound has one of 10 things,
-# heard 1 to 4 times, in a low or a high pitch, all equally likely. A
+# **3. What is chance?** (medium, 3 minutes) An audio clip has one of 10
+# things, heard 1 to 4 times, in a low or a high pitch, all equally likely. A
 # model always hears the *thing* right and guesses the rest. What share of
 # whole captions will be right?
 
@@ -615,7 +615,7 @@ check("stage1.chance", share)
 #   markers; everything else in the model stays bit for bit as it was.
 # - The loss is plain caption cross-entropy. Ids and labels must be made
 #   together, or a gap wider than one shifts them apart in silence.
-# - A falling loss is not proof of reading. Swapping the pictures is.
+# - A falling loss is not proof of reading. Swapping the images is.
 #
 # | paper | here | tested in |
 # |---|---|---|

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 4. Stage 2: how words become pictures, sounds and clips
+# # 4. Stage 2: how words become images, audio and videos
 #
 # The LLM can write a caption, and a diffusion model can paint from one.
 # NExT-GPT joins them without writing the caption down: the LLM emits a
@@ -11,7 +11,7 @@
 # - what signal tokens are, and why they come in blocks
 # - how to teach a frozen LLM new tokens by training their rows alone
 # - the output projection: a small transformer with learned queries
-# - the two losses of stage 2, which need captions only: not one picture
+# - the two losses of stage 2, which need captions only: not one image
 #
 # Time and memory: `lite` 1.3 minutes (one core), 1.1 GB · `colab`, `paper`: not measured
 
@@ -53,7 +53,7 @@ untrained = NextGPT.from_config(config, seed).to(session.device)
 #
 # Each modality has its own tokens: `[IMG0]` to `[IMG4]`, `[AUD0]` to
 # `[AUD8]`, `[VID0]` to `[VID24]`. Here is what stage 2 trains on: a
-# caption, and the block behind it. No user says anything, and no picture
+# caption, and the block behind it. No user says anything, and no image
 # is needed.
 
 # %%
@@ -445,15 +445,15 @@ for name in models:
 
 
 # %% [markdown]
-# Read the table with the mean's line in view. Before training, a block
-# says nothing. After our short run the distance has come down about as
-# far as one fixed answer would bring it: the projections have learned
-# what all conditions have in common, and have hardly begun to read the
-# caption, sounds first. The shipped model, which trained far longer, lies
-# far below that line, and its blocks are nearest to their own captions.
-# The signal loss was learned in seconds; *what* to draw takes hours.
+# Read the table with the mean's line in view. Before training, a block says
+# nothing. After our short run the distance has come down about as far as one
+# fixed answer would bring it: the projections have learned what all
+# conditions have in common, and have hardly begun to read the caption, audio
+# first. The shipped model, which trained far longer, lies far below that
+# line, and its blocks are nearest to their own captions. The signal loss was
+# learned in seconds; *what* to draw takes hours.
 #
-# The conditions of one caption as pictures: 24 places down, 128 numbers
+# The conditions of one caption as images: 24 places down, 128 numbers
 # across. In the gold condition the rows above are words and the even
 # stripes below are padding. Which of the two did the short run find?
 
@@ -482,7 +482,7 @@ print(words[0])
 # The same captions, decoded from four conditions with the same noise: the
 # decoder's own text encoder (the best that the block could do), and the
 # blocks before training, after it, and of the shipped model. Under each
-# picture is what the world's verifier says.
+# image is what the world's verifier says.
 
 # %%
 from nextgpt_lite.world.verify import verify
@@ -520,13 +520,13 @@ record("pictures right, shipped", tally["shipped"])
 
 # %% [markdown]
 # The decoder is frozen, so "gold" is the ceiling. "before" is what it makes
-# of a condition that says nothing. "after" makes clean pictures of wrong
+# of a condition that says nothing. "after" makes clean images of wrong
 # things: the blocks sound like captions, but not like these. The shipped
 # model's blocks come out nearly as the captions themselves do. Where "gold"
 # is wrong as well, blame the decoder; where only "shipped" is, the little
 # that was left of the distance has tipped it, most easily in a count.
 #
-# A sound and a clip from the shipped model's blocks:
+# An audio clip and a video from the shipped model's blocks:
 
 # %%
 (sound,) = scenes["audio"]

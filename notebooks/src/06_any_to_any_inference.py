@@ -130,7 +130,7 @@ record("inline loop equals the package's", by_hand == traced.ids)
 #
 # The output projection reads, for each signal token, the LLM's last hidden
 # state plus the token's embedding, and answers with what the decoder would
-# get from a caption: for the picture 24 vectors, one a caption position.
+# get from a caption: for the image 24 vectors, one a caption position.
 
 # %%
 block = traced.reply.made[0].block
@@ -215,7 +215,7 @@ record("captions compared", len(captions))
 #
 # Words are chosen greedily unless you set a `temperature`; what remains is
 # the noise from which a decoder starts. The same seed gives the same reply,
-# bit for bit; another seed another picture of the same scene.
+# bit for bit; another seed another image of the same scene.
 
 # %%
 import numpy as np
@@ -249,15 +249,15 @@ for wish in ("auto", [], ["audio"], ["image", "video"]):
         assert set(made) == set(wish)
 
 # %% [markdown]
-# A forced sound at the end of an answer about a picture is nothing the model
-# learned to give: the force says *that* there is a sound, the context has to
-# say *which*. Forcing is for programs that need a medium; ask for it in
-# words when you can.
+# A forced audio clip at the end of an answer about an image is nothing the
+# model learned to give: the force says *that* there is an audio clip, the
+# context has to say *which*. Forcing is for programs that need a medium; ask
+# for it in words when you can.
 
 # %% [markdown]
 # ## Sixteen directions
 #
-# One thing, a dog, goes in as text, picture, sound or clip, and comes out
+# One thing, a dog, goes in as text, image, audio or video, and comes out
 # as each of them. Where a medium goes in, it is shown in a first turn and
 # the wish comes in a second one, as in the conversations of stage 3. The
 # model decides what to answer in; nothing is forced.
@@ -373,7 +373,7 @@ for row, source in zip(figure.subplots(4, 4), wishes, strict=True):
 show_figure(figure, "<replies of sixteen directions>")
 
 # %% [markdown]
-# Rows go in, columns come out; a clip is shown by four of its frames, read
+# Rows go in, columns come out; a video is shown by four of its frames, read
 # line by line. A green frame means that the verifier found the right thing
 # in every attribute (for words: that the dog is named), a red one that it
 # did not. What is only heard has no colour, so the model is expected to fall
@@ -486,8 +486,8 @@ followed = followed and verify(yellow, reply.images[0]).correct
 print("yellow dog:", followed, "·", [m.block.modality for m in heard.made])
 
 # %% [markdown]
-# `trace` shows the history from inside: the user's picture as projected
-# vectors, the model's picture as a block.
+# `trace` shows the history from inside: the user's image as projected
+# vectors, the model's image as a block.
 
 # %%
 long = trace(model, history[:-1], output_modalities=[], **options)
@@ -516,7 +516,7 @@ chat
 # ## Exercises
 #
 # **6.1 Count forwards** (easy, 3 minutes). A reply holds 12 words (one token
-# each), one picture and one clip, with the paper's 5 and 25 signal tokens.
+# each), one image and one video, with the paper's 5 and 25 signal tokens.
 # How many forwards does the LLM make from prompt to end?
 
 # %%
@@ -589,8 +589,8 @@ check("inference.history", written)
 #
 # | paper | here | held by |
 # |---|---|---|
-# | appendix E, Figure 4 | `chat.events` | `tests/test_chat.py` |
-# | section 4.2, `[IMG0] ..` | `generation.generate` | `tests/test_generation.py` |
-# | section 3, generation stage | `projections.OutputProjection` | `tests/test_projections.py` |
-# | section 5.2, several turns | `conversation.Conversation` | `tests/test_conversation.py` |
-# | not in the paper | `trace.trace` | `tests/test_trace.py` |
+# | appendix E, Figure 4 | `chat.events` | `test_chat.py` |
+# | section 4.2, `[IMG0] ..` | `generation.generate` | `test_generation.py` |
+# | section 3, generation stage | `projections.OutputProjection` | `test_projections.py` |
+# | section 5.2, several turns | `conversation.Conversation` | `test_conversation.py` |
+# | not in the paper | `trace.trace` | `test_trace.py` |

@@ -2,7 +2,7 @@
 # # 7. Pipeline against end-to-end
 #
 # **What you will learn**
-# - four ways from a request to a picture, and what passes between the parts
+# - four ways from a request to an image, and what passes between the parts
 #   in each: words, captions or signal tokens
 # - what an upper bound tells about an error: which part is to blame
 # - how instruction following, rationality and quality are measured without
@@ -14,7 +14,7 @@
 # measured
 #
 # The paper makes the comparison in appendices G and H: 200 instructions,
-# pictures only, five people as judges. Here a program writes the
+# images only, five people as judges. Here a program writes the
 # instructions, so each comes with its truth, and verifiers are the judges.
 
 # %% tags=["parameters"]
@@ -132,7 +132,7 @@ print(answer(end_to_end, wish, **options))
 # %% [markdown]
 # ## Two bounds
 #
-# A wrong picture can be the fault of the words, of the vectors, or of the
+# A wrong image can be the fault of the words, of the vectors, or of the
 # decoder. Two systems that know the truth tell which:
 #
 # - **gold caption**: the true caption through the decoder's text encoder.
@@ -173,7 +173,7 @@ show_pictures(pictures, titles, columns=len(systems))
 # ## Instructions with their truth
 #
 # `instructions(n)` makes n simple and n complex ones for each group:
-# pictures, sounds, clips, several media at once, and none at all. Half of
+# images, audio, videos, several media at once, and none at all. Half of
 # them use wordings and pairs that training never contains.
 
 # %%
@@ -189,13 +189,13 @@ for one in test[: prompts + 6]:
 # ## Three aspects
 #
 # The paper's volunteers judged **instruction following** (does the reply
-# answer what was asked?), **rationality** (does the picture adhere to the
+# answer what was asked?), **rationality** (does the image adhere to the
 # instruction?) and **quality**. Here, from 0 to 100:
 #
 # - following: the share of the wanted attributes that the verifier finds
 #   (and words that tell no other scene);
 # - rationality: 100 if everything is right and nothing is added, else 0;
-# - quality: how close the picture is to a true render of *what it shows*,
+# - quality: how close the image is to a true render of *what it shows*,
 #   in the space of the frozen encoder; 0 if the verifier cannot read it.
 
 # %%
@@ -265,7 +265,7 @@ record("ends of the interval, by hand against package", off)
 
 # %% [markdown]
 # The live table, in the form of Table 14. The number in brackets is the
-# paper's: people's judgement of large models' pictures. The scales differ;
+# paper's: people's judgement of large models' images. The scales differ;
 # what can be compared is the order of the systems.
 
 # %%
@@ -315,9 +315,9 @@ record("rationality, ground truth", truth.mean)
 # %% [markdown]
 # ## Which modality?
 #
-# Before a picture can be wrong, the system must have decided to make one.
+# Before an image can be wrong, the system must have decided to make one.
 # Drafts are enough to measure that: no decoder runs. Among the instructions
-# are some for sounds, for clips, for several media, and some that want
+# are some for audio, for videos, for several media, and some that want
 # words alone.
 
 # %%
@@ -353,7 +353,7 @@ for system in (pipeline, end_to_end):
 #
 # - `lite_messenger`: end-to-end and caption messenger, trained with the same
 #   budget on the same dialogues, three seeds through all stages, by
-#   `nextgpt-lite ablate`; for pictures, sounds and clips;
+#   `nextgpt-lite ablate`; for images, audio and videos;
 # - `lite_baselines`: pipelines, bounds and the shipped model, which was
 #   trained for longer, by `nextgpt-lite compare`.
 
@@ -418,7 +418,7 @@ for level in ("simple", "complex"):
                 print(line)
 
 # %% [markdown]
-# Sounds and clips, which the paper left out:
+# Audio and videos, which the paper left out:
 
 # %%
 for group in ("audio", "video"):
@@ -454,7 +454,7 @@ check("pipeline.signs", p)
 
 # %% [markdown]
 # **7.2 Who is to blame?** (easy, 3 minutes). For one prompt the pipeline's
-# picture is wrong and the gold caption's is right, from the same noise. Did
+# image is wrong and the gold caption's is right, from the same noise. Did
 # the `"words"`, the `"decoder"` or the `"verifier"` fail?
 
 # %%
@@ -498,9 +498,9 @@ check("pipeline.bootstrap", ends)
 #
 # | paper | here | held by |
 # |---|---|---|
-# | appendix G, HuggingGPT | `baselines.ToolPipeline` | `tests/test_baselines.py` |
-# | appendix G, NExT-GPT-caption | `messenger="caption"` | `tests/test_messenger.py` |
-# | appendix G, instructions | `evaluation.comparison.instructions` | `tests/test_comparison.py` |
-# | appendix G, three aspects | `evaluation.comparison.aspects` | `tests/test_comparison.py` |
-# | Table 14 | `evaluation.comparison.table14` | `tests/test_comparison.py` |
-# | not in the paper | `evaluation.statistics` | `tests/test_statistics.py` |
+# | appendix G, HuggingGPT | `baselines.ToolPipeline` | `test_baselines.py` |
+# | appendix G, NExT-GPT-caption | `messenger="caption"` | `test_messenger.py` |
+# | appendix G, instructions | `evaluation.comparison.instructions` | `test_comparison.py` |
+# | appendix G, three aspects | `evaluation.comparison.aspects` | `test_comparison.py` |
+# | Table 14 | `evaluation.comparison.table14` | `test_comparison.py` |
+# | not in the paper | `evaluation.statistics` | `test_statistics.py` |

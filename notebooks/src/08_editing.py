@@ -3,7 +3,7 @@
 #
 # **What you will learn**
 # - how one number, the strength, trades the input against the words
-# - that the same loop edits pictures, sounds and clips
+# - that the same loop edits images, audio and videos
 # - what a mask does, in latents and in pixels
 # - what the paper's Tables 8 to 10 measure, and why one number is not enough
 #
@@ -93,7 +93,7 @@ record("largest difference to the package, of 255", int(difference))
 # %% [markdown]
 # `Decoder.edit` is this loop for any scheduler and any modality, with masks.
 # With the same noise it gives what diffusers' image-to-image pipeline gives
-# (`tests/test_editing.py`); diffusers has none for sounds.
+# (`tests/decoders/test_editing.py`); diffusers has none for audio.
 #
 # ## Strength
 #
@@ -116,7 +116,7 @@ row = [
 show_pictures([given, *row], ["given", *(f"{s}" for s in strengths)])
 
 # %% [markdown]
-# One picture is an anecdote. Here are several wishes at every strength: in
+# One image is an anecdote. Here are several wishes at every strength: in
 # how many does the verifier find everything as wished, and how far has the
 # thing moved from its place?
 
@@ -179,7 +179,7 @@ record("pixels moved at 1.0, median", float(np.median(moved[1.0])))
 #
 # ## Who tells the decoder: signal tokens or a caption?
 #
-# `messenger="signals"` (the default) lets the LLM read picture and
+# `messenger="signals"` (the default) lets the LLM read image and
 # instruction together and write signal tokens; nobody has to describe the
 # result. `"caption"` gives the decoder a description of the result.
 
@@ -228,10 +228,10 @@ outside = np.array_equal(np.asarray(kept)[~mask], np.asarray(given)[~mask])
 record("outside the mask nothing changed", outside)
 
 # %% [markdown]
-# ## Sounds
+# ## Audio
 #
-# The latents of a sound are those of its mel spectrogram; the loop is the
-# same. Diffusers has no such pipeline, which is why there is a loop here.
+# The latents of an audio clip are those of its mel spectrogram; the loop is
+# the same. Diffusers has no such pipeline, which is why there is a loop here.
 
 # %%
 from nextgpt_lite.evaluation.metrics.distances import mel_cepstral_distortion
@@ -251,8 +251,8 @@ print(f"MCD to the wished sound: {before:.2f} dB before, {after:.2f} after")
 record("MCD, after over before", after / before)
 
 # %% [markdown]
-# A sound's mask is a span of seconds. Here only the second stroke may change;
-# the first is the input's, sample by sample.
+# An audio clip's mask is a span of seconds. Here only the second stroke may
+# change; the first is the input's, sample by sample.
 
 # %%
 second = 0.5  # seconds: between the two strokes
@@ -271,9 +271,9 @@ unchanged = np.abs(later.samples - rung.samples)[:, :first].max()
 record("first stroke untouched", bool(unchanged < 1e-6))
 
 # %% [markdown]
-# ## Clips
+# ## Videos
 #
-# For a clip the mask follows the thing from frame to frame.
+# For a video the mask follows the thing from frame to frame.
 
 # %%
 from nextgpt_lite.notebook.plots import show_clip
@@ -386,7 +386,7 @@ check("editing.unchanged", lazy)
 #
 # | paper | here | held by |
 # |---|---|---|
-# | Tables 8 to 10, the task | `decoders.editing.edit` | `tests/test_editing.py` |
-# | the same from a conversation | `NextGPT.edit` | `tests/test_editing.py` |
-# | Table 8, CLIP and FID | `evaluation.tables.editing` | `tests/test_paper_tables.py` |
-# | Table 10, MCD | `evaluation.metrics.distances` | `tests/test_metrics.py` |
+# | Tables 8 to 10, the task | `decoders.editing.edit` | `test_editing.py` |
+# | the same from a conversation | `NextGPT.edit` | `test_editing.py` |
+# | Table 8, CLIP and FID | `evaluation.tables.editing` | `test_paper_tables.py` |
+# | Table 10, MCD | `evaluation.metrics.distances` | `test_distances.py` |

@@ -35,8 +35,8 @@ model = NextGPT.from_pretrained(checkpoint)
 # %% [markdown]
 # ## A caption metric by hand
 #
-# CIDEr asks how much a caption talks like people do *about this picture and
-# no other*: runs of one to four words, weighed by how few pictures of the set
+# CIDEr asks how much a caption talks like people do *about this image and
+# no other*: runs of one to four words, weighed by how few images of the set
 # they are said of, compared by cosine. Here it is, in the variant CIDEr-D
 # that tables print.
 
@@ -82,7 +82,7 @@ def cider(candidates, references):
 
 
 # %% [markdown]
-# The model describes pictures it has never seen. Each has five references:
+# The model describes images it has never seen. Each has five references:
 # the canonical caption and four paraphrases.
 
 # %%
@@ -113,7 +113,7 @@ show_pictures(
 # %% [markdown]
 # ## What it cannot see
 #
-# Take the right caption of each picture and do two things to it: say the
+# Take the right caption of each image and do two things to it: say the
 # same in other words, or change nothing but the size into the wrong one.
 
 # %%
@@ -156,13 +156,13 @@ true_facts = float(np.mean(lite_spice(lying, truths)))
 record("share of facts that hold in the lies", true_facts)
 
 # %% [markdown]
-# In brackets the 95 % interval over the 60 pictures. A lie in the right
+# In brackets the 95 % interval over the 60 images. A lie in the right
 # words is worth about as much as the truth in others. That is why SPICE
 # looks at facts, why Table 5 prints SPIDEr (the mean of both), and why this
-# project reads every picture with a verifier instead. (SPICE itself is a
+# project reads every image with a verifier instead. (SPICE itself is a
 # Java program; `lite_spice` compares what the lite world's own parser reads.)
 #
-# ## A distance between two heaps of pictures
+# ## A distance between two heaps of images
 #
 # FID fits a Gaussian to the features of each heap and takes the Frechet
 # distance of the two Gaussians. In one dimension, with standard deviations:
@@ -187,7 +187,7 @@ record(
 )
 
 # %% [markdown]
-# Now two heaps of renders of the **same** world, N pictures each. Their true
+# Now two heaps of renders of the **same** world, N images each. Their true
 # distance is 0. What is measured?
 
 # %% tags=["hide-input"]
@@ -219,7 +219,7 @@ record(
 
 # %% [markdown]
 # Not 0, and larger the smaller N is. A distance is to be compared only with
-# one of the same N, the same extractor, the same picture size; so each of
+# one of the same N, the same extractor, the same image size; so each of
 # our tables states all three, and has a floor: the same captions rendered
 # once more.
 #
@@ -261,8 +261,8 @@ show_sound(made, "made by the model")
 # %% [markdown]
 # ## Questions with fixed answers
 #
-# MME asks each picture twice, once to be answered yes and once no; its score
-# is 100 (acc + acc+), where acc+ counts pictures with both right. MMBench
+# MME asks each image twice, once to be answered yes and once no; its score
+# is 100 (acc + acc+), where acc+ counts images with both right. MMBench
 # and SEED-Bench give four options. The model takes the option that it finds
 # likeliest as its reply. The lite world's own questions are written into the
 # benchmarks' real files first, then read back from them.
@@ -339,13 +339,13 @@ record("cells of the grid", len(cells))
 record("mean score of the conversions", float(np.mean(means)))
 
 # %% [markdown]
-# `grid(model, count)` with all eight targets, clips among them, is the whole
+# `grid(model, count)` with all eight targets, videos among them, is the whole
 # figure; it takes some minutes.
 #
 # ## Exercises
 #
-# **9.1 Score** (easy, 3 minutes). Ten pictures with two questions each; 16 of
-# the 20 answers are right, and 7 pictures have both right. MME's score?
+# **9.1 Score** (easy, 3 minutes). Ten images with two questions each; 16 of
+# the 20 answers are right, and 7 images have both right. MME's score?
 
 # %%
 from nextgpt_lite.notebook.exercises import check
@@ -398,8 +398,8 @@ check("evaluation.coin", coin)
 #
 # | paper | here | held by |
 # |---|---|---|
-# | Tables 5, 6, 7, 11 | `evaluation.metrics.captioning` | `tests/test_metrics.py` |
-# | Tables 2, 3, 4 | `evaluation.metrics.distances` | `tests/test_metrics.py` |
-# | Tables 12, 13 | `evaluation.tables.ranking` | `tests/test_benchmark_files.py` |
-# | Figure 5 | `evaluation.tables.conversions` | `tests/test_paper_tables.py` |
-# | every table | `evaluation.tables.run` | `tests/test_paper_tables.py` |
+# | Tables 5, 6, 7, 11 | `evaluation.metrics.captioning` | `test_captioning.py` |
+# | Tables 2, 3, 4 | `evaluation.metrics.distances` | `test_distances.py` |
+# | Tables 12, 13 | `evaluation.tables.ranking` | `test_benchmark_files.py` |
+# | Figure 5 | `evaluation.tables.conversions` | `test_paper_tables.py` |
+# | every table | `evaluation.tables.run` | `test_paper_tables.py` |

@@ -177,7 +177,7 @@ for name in components(config):
 # These are the calls of notebooks 03 to 05 with another `profile`. Each
 # stage starts from the folder of the one before; nothing that was learned
 # is lost on the way. The conversations are those of `data_samples`: real
-# files of pictures, sounds and clips.
+# files of images, audio and videos.
 
 # %%
 import json
