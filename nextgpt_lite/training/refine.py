@@ -117,7 +117,9 @@ def _signal_states(
         features=features.media,
         conditions=lambda _, captions: torch.zeros(len(captions), 0),
     ).to(model.device)
-    hidden = model.read(batch).signal  # (B, S, D)
+    with model.llm.tapped() as tapped:
+        _, hidden = model.read(batch)  # (B, S, D)
+    hidden = tapped[0] if tapped else hidden
     found: list[list[tuple[str, Tensor, str]]] = []
     for row, conversation in enumerate(encoded):
         found.append([])

@@ -20,6 +20,7 @@ def pretrain(
     resume: bool = False,
     device: str = "cpu",
     start: str | None = None,
+    typed: Annotated[float, Option(min=0, max=1)] = 0.0,
 ) -> None:
     """Train one of the frozen lite parts.
 
@@ -30,10 +31,17 @@ def pretrain(
         device: cpu, cuda, cuda:1, ...
         start: folder of weights to start from instead of random ones; 'shipped' takes the
             package's own.
+        typed: of the llm: share of conversations whose user types as people do.
     """
     from nextgpt_lite.model.config import WEIGHTS
 
     options: dict[str, Any] = {} if steps is None else {"steps": steps}
+    if typed:
+        if part != "llm":
+            raise ValueError(
+                "--typed is of --part llm alone: the other parts read no conversations."
+            )
+        options["typed"] = typed
     if start is not None:
         options["start"] = WEIGHTS / "lite" / part if start == "shipped" else Path(start)
         if not options["start"].is_dir():

@@ -16,6 +16,7 @@ from nextgpt_lite.data.sources import DRAWN, Source, Wanted, hash_plain
 from nextgpt_lite.messages import Conversation
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.dialogue.parts import modality_of
+from nextgpt_lite.world.dialogue.typed.records import typed_record
 from nextgpt_lite.world.plain import plain_messages
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.rendered import Rendered
@@ -26,6 +27,7 @@ from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
 TELLS = 1.0
 PICTURES = 2  # pairs that show a picture for one of each other modality: it tells most
 ABOUT_GIVEN = 0.2  # share of MosIT data that gives a medium and wishes for another in one message
+TYPED = 0.0  # share of stage 3 whose user types as people do; the shipped weights have seen none
 VARIANTS = 8  # renders of one scene: enough to learn from, few enough to be met again in a cache
 ASKED = (
     "Show me a large red car in the garden.",
@@ -58,6 +60,8 @@ class WorldMixture(Source):
     def __call__(self, index: int) -> Record:
         rng = Random(f"{self.seed}/{index}")
         kind = rng.choices(self.kinds, self.weights)[0]
+        if TYPED and self.stage == 3 and rng.random() < TYPED:
+            kind = "typed"
         record = self._drawn(kind, rng)
         while not self._fits(record):
             record = self._drawn(kind, rng)
@@ -102,6 +106,7 @@ class WorldMixture(Source):
                 "t2m": partial(dialogue.t2m, tells=TELLS),
                 "mosit": _mosit,
                 "text": dialogue.text,
+                "typed": partial(typed_record, tells=TELLS),
             }
             record = make[kind](rng)
         return record

@@ -8,6 +8,7 @@ Leaves to others: the conversations (`world.dialogue`), rows of ids (`llm_data`)
 from __future__ import annotations
 
 import copy
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -27,6 +28,7 @@ from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue.corpus import RESTATE
 from nextgpt_lite.world.dialogue.parts import sentence
 from nextgpt_lite.world.dialogue.records import llm_corpus, sample_scene
+from nextgpt_lite.world.dialogue.typed.records import typed_corpus
 from nextgpt_lite.world.pretraining.llm_data import ROW, Batch, Reader, batches, embed
 from nextgpt_lite.world.pretraining.llm_scores import Scores, scores, table
 from nextgpt_lite.world.pretraining.tokenizers import llm_tokenizer
@@ -62,16 +64,24 @@ never seen in a picture or clip.
 """
 
 
-def corpus(rng: Random) -> Iterator[list[dict[str, str]]]:
-    """Endless conversations: those of the world, and now and then a caption in other words."""
-    talk = llm_corpus(rng)
+def corpus(rng: Random, typed: float = 0.0) -> Iterator[list[dict[str, str]]]:
+    """Endless conversations: those of the world, and now and then a caption in other words.
+
+    Args:
+        typed: share of conversations whose user types as people do; without any, the draws are
+            those of the shipped weights.
+    """
+    talk, people = llm_corpus(rng), typed_corpus(rng)
     while True:
+        if typed and rng.random() < typed:
+            yield next(people)
+            continue
         if rng.random() > CAPTIONS:
             yield next(talk)
             continue
         scene = sample_scene(rng, rng.choice(MODALITIES), "any")
         wording = sentence(paraphrase(scene, rng))
-        if rng.random() < 0.4:  # words alone, as in the second stage
+        if rng.random() < 0.4 and not typed:  # words alone, as in the second stage
             asked, answer = "", wording
         else:
             asked, answer = RESTATE + wording, sentence(caption(scene))
@@ -130,23 +140,30 @@ def train(
     resume: bool = False,
     export_to: str | Path | None = None,
     start: str | Path | None = None,
+    typed: float = 0.0,
 ) -> Scores:
     """Trains the model in `output`, examines it, and writes it to `export_to` (`output`/export).
 
     Args:
         start: a model folder whose weights and tokenizer to go on with.
+        typed: share of conversations whose user types as people do.
 
     Returns:
         the scores of `llm_scores.scores`.
     """
     output = Path(output)
-    trainer, tokenizer = _trainer(output, steps, seed, device, start)
+    trainer, tokenizer = _trainer(output, steps, seed, device, start, typed)
     trainer.run(resume)
     return export(trainer, tokenizer, export_to or output / "export")
 
 
 def _trainer(
-    output: Path, steps: int, seed: int, device: str, start: str | Path | None = None
+    output: Path,
+    steps: int,
+    seed: int,
+    device: str,
+    start: str | Path | None = None,
+    typed: float = 0.0,
 ) -> tuple[Pretrainer, Tokenizer]:
     saved = output / "tokenizer"
     if start is not None:
@@ -163,7 +180,7 @@ def _trainer(
     recipe = Recipe(
         steps, learning_rate=RATE, warmup=80, weight_decay=0.05, seed=seed, device=device
     )
-    data = batches(Reader(tokenizer), corpus, ROWS)
+    data = batches(Reader(tokenizer), partial(corpus, typed=typed), ROWS)
     blocks = model.get_decoder().layers
     matrices = [p for p in blocks.parameters() if p.ndim == 2]
     return Pretrainer(model, loss, data, output, recipe, muon=matrices), tokenizer
