@@ -12,16 +12,17 @@ notebook must contain (tests/notebook/test_notebooks.py).
 
 from __future__ import annotations
 
-import argparse
 import copy
 import os
 import re
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import nbformat
+import typer
+from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,8 +79,10 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         )
         cell.metadata.get("jupyter", {}).pop("outputs_hidden", None)
         if cell.cell_type == "code":
-            kept = map(_clean_output, _joined(cell.outputs))
-            cell.outputs = [output for output in kept if output]
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+            # What was printed in a row is one piece: where the kernel cuts it is a matter of time.
+            CoalesceStreamsPreprocessor().preprocess_cell(cell, {}, 0)
+            cell.outputs = [output for output in map(_clean_output, cell.outputs) if output]
     notebook.metadata = NotebookNode(
         kernelspec=notebook.metadata.kernelspec, language_info={"name": "python"}
     )
@@ -120,24 +123,26 @@ def build(source: Path, target: Path) -> float:
     return seconds
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m nextgpt_lite.notebook.build")
-    parser.add_argument("names", nargs="*", help="notebooks, for instance 00_tour; default all")
-    parser.add_argument("--check", action="store_true", help="compare only, run nothing")
-    options = parser.parse_args(arguments)
-    sources = [NOTEBOOKS / "src" / f"{Path(name).stem}.py" for name in options.names]
+def main(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="For instance 00_tour; default: all.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Compare only, run nothing.")] = False,
+) -> None:
+    """Write and run notebooks from their sources."""
+    sources = [NOTEBOOKS / "src" / f"{Path(name).stem}.py" for name in names or ()]
     if missing := [source.name for source in sources if not source.is_file()]:
-        parser.error(f"there is no {missing[0]} in {NOTEBOOKS / 'src'}: check the name")
+        raise typer.BadParameter(f"there is no {missing[0]} in {NOTEBOOKS / 'src'}: check the name")
     failed = 0
     for source in sources or sorted((NOTEBOOKS / "src").glob("[0-9]*.py")):
         target = NOTEBOOKS / f"{source.stem}.ipynb"
-        if options.check:
+        if check:
             lines = differences(source, target)
             print("\n".join(lines) or f"{target.name}: as its source")
             failed += bool(lines)
         else:
             failed += not _report(source, target)
-    return 1 if failed else 0
+    raise typer.Exit(1 if failed else 0)
 
 
 def _report(source: Path, target: Path) -> bool:
@@ -154,27 +159,10 @@ def _report(source: Path, target: Path) -> bool:
     return True
 
 
-def _joined(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:
-    """Outputs without progress bars and warnings, and what was printed in a row as one piece.
-
-    Where the kernel cuts it is a matter of time.
-    """
-    joined: list[NotebookNode] = []
-    for output in outputs:
-        if output.get("name") == "stderr":
-            continue
-        if joined and output.output_type == joined[-1].output_type == "stream":
-            joined[-1].text += output.text
-        else:
-            joined.append(output)
-    return joined
-
-
 def _clean_output(output: NotebookNode) -> NotebookNode | None:
     """The output as it should be kept, or None."""
     if output.output_type == "stream":
-        lines = output.text.split("\n")
-        output.text = _plain("\n".join(line.rsplit("\r", 1)[-1] for line in lines))
+        output.text = _plain(output.text)
     elif "data" in output:
         if output.data.pop(WIDGET_VIEW, None) is not None and set(output.data) <= {"text/plain"}:
             return None
@@ -189,14 +177,10 @@ def _clean_output(output: NotebookNode) -> NotebookNode | None:
 
 def _plain(text: str) -> str:
     """The text without this machine's folders and memory addresses."""
-    for folder, short in _folders().items():
+    for folder, short in ((f"{ROOT}{os.sep}", ""), (str(ROOT), "."), (str(Path.home()), "~")):
         text = text.replace(folder, short)
     return ADDRESS.sub("at 0x...", text)
 
 
-def _folders() -> dict[str, str]:
-    return {f"{ROOT}{os.sep}": "", str(ROOT): ".", str(Path.home()) + os.sep: f"~{os.sep}"}
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)
