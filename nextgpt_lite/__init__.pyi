@@ -15,5 +15,6 @@ from .model.modality import Modality as Modality, register as register
 from .model.nextgpt import NextGPT as NextGPT
 from .plugins import plugin as plugin
 from .reply import Event as Event, Reply as Reply
+from .trace import trace as trace
 from .training.refine import refine as refine
 from .training.run import train as train

@@ -23,6 +23,8 @@ from nextgpt_lite.model.modality import get_modality
 if TYPE_CHECKING:
     from nextgpt_lite.reply import Reply
 
+__all__ = ["MIME", "Bundle", "media_bundle", "media_html", "parts_html", "reply_bundle"]
+
 MIME = "application/vnd.nextgpt-lite+json"
 SHOWN_SIDE = 192  # pixels on the page of a picture's or clip's longer side
 

@@ -30,7 +30,7 @@ UPWARD = {
     ("model.checkpoint", "model.nextgpt"),
     ("world.suite.contact", "notebook.plots"),
 }  # fmt: skip
-GUESTS_IN = ("evaluation", "cli", "checkpoints.stand_ins.tokenizers")  # still import the world
+GUESTS_IN = ("evaluation", "checkpoints.stand_ins.tokenizers")  # still import the world
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from importlib import import_module
@@ -41,6 +42,27 @@ def test_naming_the_rooms_imports_nothing_heavy() -> None:
         "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, *ROOMS], check=True)
+
+
+def imports_of_notebooks() -> dict[str, set[str]]:
+    """Every module of the package that a notebook imports from, with the names taken from it."""
+    found: dict[str, set[str]] = {}
+    for source in (PACKAGE.parent / "notebooks" / "src").glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Import):
+                assert not [a for a in node.names if a.name.startswith(PACKAGE.name)], source
+            elif isinstance(node, ast.ImportFrom) and node.module.startswith(PACKAGE.name):
+                found.setdefault(node.module, set()).update(alias.name for alias in node.names)
+    return found
+
+
+def test_notebooks_import_public_names_of_few_rooms() -> None:
+    found = imports_of_notebooks()
+    assert len(found) <= 15, sorted(found)
+    for room, names in found.items():
+        inner = {name for name in names if f"{room}.{name}" in ROOMS}
+        hidden = names - inner - set(import_module(room).__all__)
+        assert not hidden, f"{room} does not offer {sorted(hidden)}: name it in its stub"
 
 
 def test_the_package_says_that_it_is_typed() -> None:

@@ -1,17 +1,5 @@
 """Encoders: media in, one vector an item out (ImageBind, frozen)."""
 
-from nextgpt_lite.encoders.config import ImageBindConfig
-from nextgpt_lite.encoders.encoder import Encoder
-from nextgpt_lite.encoders.files import load_imagebind
-from nextgpt_lite.encoders.imagebind import ImageBind
-from nextgpt_lite.encoders.preprocess import PreprocessConfig
-from nextgpt_lite.encoders.width import encoder_width
+import lazy_loader
 
-__all__ = [
-    "Encoder",
-    "ImageBind",
-    "ImageBindConfig",
-    "PreprocessConfig",
-    "encoder_width",
-    "load_imagebind",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,3 +6,7 @@ to 13 and Figure 5, `metrics` what they count, `benchmarks` the files they are m
 judgement. What several of them need lies here: `statistics` (means, intervals, paired tests),
 `score` (a share of right answers), `lite` (whether a reply is right in the lite world).
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -25,7 +25,7 @@ steps = 45
 checkpoint = "lite"  # or a folder that your own stage 3 wrote
 
 # %%
-from nextgpt_lite.notebook.start import start
+from nextgpt_lite.notebook import start
 
 session = start(profile, seed)
 
@@ -42,7 +42,7 @@ session = start(profile, seed)
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from nextgpt_lite.notebook.plots import show_figure
+from nextgpt_lite.notebook import show_figure
 
 FROZEN, LEARNS = "#dde6f0", "#f9d9a8"
 
@@ -105,9 +105,9 @@ show_figure(figure, "<encoder, input projection, LLM, output projections>")
 # %%
 import json
 
-from nextgpt_lite.data.released import read_folder
+from nextgpt_lite.data import read_folder
 from nextgpt_lite.media import load_image
-from nextgpt_lite.notebook.plots import show_pictures
+from nextgpt_lite.notebook import show_pictures
 
 pairs = json.loads((session.data / "image_pairs.json").read_text())[:5]
 show_pictures(
@@ -148,10 +148,9 @@ for message in talk.messages:
 import tempfile
 from pathlib import Path
 
-from nextgpt_lite.notebook.plots import plot_losses
-from nextgpt_lite.notebook.results import record
-from nextgpt_lite.training.run import train
-from nextgpt_lite.training.stages import STAGES, ledger
+from nextgpt_lite import train
+from nextgpt_lite.notebook import plot_losses, record
+from nextgpt_lite.training import STAGES, ledger
 
 runs = Path(tempfile.mkdtemp())
 ledgers = {}
@@ -237,11 +236,8 @@ record("share of parameters that ever learn", learned / total)
 from IPython.display import display
 
 from nextgpt_lite import NextGPT
-from nextgpt_lite.notebook.plots import show_clip, show_sound
-from nextgpt_lite.world.describe import caption, tells
-from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Clip, Group, Picture, Sound
-from nextgpt_lite.world.verify import verify
+from nextgpt_lite.notebook import show_clip, show_sound
+from nextgpt_lite.world import Clip, Group, Picture, Sound, caption, render, tells, verify
 
 model = NextGPT.from_pretrained(checkpoint)
 
@@ -447,7 +443,7 @@ record("one turn gave text, image, audio and video", all_there)
 # (`nextgpt_lite/weights/lite/image/card.md` has the counts).
 
 # %%
-from nextgpt_lite.notebook.chat import ChatWidget
+from nextgpt_lite.notebook import ChatWidget
 
 MODALITY = {Picture: "image", Sound: "audio", Clip: "video"}
 turns_right = []
@@ -550,7 +546,7 @@ record("turns right", sum(turns_right))
 # parameters learns?
 
 # %%
-from nextgpt_lite.notebook.exercises import check
+from nextgpt_lite.notebook import check
 
 share = ...
 check("tour.share", share)

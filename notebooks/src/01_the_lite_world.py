@@ -31,15 +31,18 @@ import numpy as np
 from IPython.display import display
 from PIL import Image
 
+from nextgpt_lite import Audio, Video, world
 from nextgpt_lite.display import Bundle, parts_html
-from nextgpt_lite.media import Audio, Video
-from nextgpt_lite.notebook.exercises import check, check_shape
-from nextgpt_lite.notebook.plots import show_clip, show_pictures, show_sound
-from nextgpt_lite.notebook.results import record
-from nextgpt_lite.notebook.start import start
-from nextgpt_lite.world import scene as world
-from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Clip, Group, Picture, Sound
+from nextgpt_lite.notebook import (
+    check,
+    check_shape,
+    record,
+    show_clip,
+    show_pictures,
+    show_sound,
+    start,
+)
+from nextgpt_lite.world import Clip, Group, Picture, Sound, render
 
 session = start(profile, seed)
 
@@ -51,7 +54,7 @@ session = start(profile, seed)
 # (16 x 16 pixels around each), and at some whole images.
 
 # %%
-from nextgpt_lite.world.render import layout
+from nextgpt_lite.world import layout
 
 
 def close_up(scene):
@@ -96,7 +99,7 @@ for each in (cats, pair, bark, flight):
 # pixel at most, and lay the drawing over the ground.
 
 # %%
-from nextgpt_lite.world.sprites import background, sprite
+from nextgpt_lite.world import background, sprite
 
 
 def own_picture(scene, seed):
@@ -136,7 +139,7 @@ record("inline picture equals render, 100 scenes", same)
 # of the paper: *an old lady to the right of an old man, and a dog*.
 
 # %%
-from nextgpt_lite.world.describe import caption
+from nextgpt_lite.world import caption
 
 draw = Random(f"more/{seed}")
 several = [cats, pair]
@@ -190,7 +193,7 @@ record("inline caption equals describe.caption, all of them", agree)
 # training never uses them, though it uses every single word in them.
 
 # %%
-from nextgpt_lite.world.describe import paraphrase, parse
+from nextgpt_lite.world import paraphrase, parse
 
 back = all(parse(caption(scene)) == scene for scene in every[::7])
 record("parse inverts caption", back)
@@ -252,7 +255,7 @@ show_pictures(
 # and then compares each event with every voice.
 
 # %%
-from nextgpt_lite.world.hear import read_sound
+from nextgpt_lite.world import read_sound
 
 
 def own_onsets(audio):
@@ -303,7 +306,7 @@ for each in (flight, shrink):
 # the pixels that differ from the empty place.
 
 # %%
-from nextgpt_lite.world.verify import read_clip
+from nextgpt_lite.world import read_clip
 
 
 def own_motion(video, place):
@@ -335,8 +338,7 @@ record("inline motion equals read_clip, 30 clips", own == theirs)
 # and let each vote for the colour of the palette it is close to.
 
 # %%
-from nextgpt_lite.world.see import read_picture
-from nextgpt_lite.world.sprites import RGB_OF
+from nextgpt_lite.world import RGB_OF, read_picture
 
 
 def own_colour(image, place):
@@ -431,7 +433,7 @@ show_pictures(
 # attribute by attribute. For one group the rule is short.
 
 # %%
-from nextgpt_lite.world.verify import verify
+from nextgpt_lite.world import verify
 
 
 def own_verdict(scene, image):
@@ -495,7 +497,7 @@ record("inline verdict equals verify, 72 claims", all(agree))
 # right answers of sixty do not prove 100 %.
 
 # %%
-from nextgpt_lite.evaluation.statistics import Score
+from nextgpt_lite.evaluation import Score
 
 ATTRIBUTES = {
     "image": ("kind", "colour", "size", "count", "place"),
@@ -639,7 +641,7 @@ show_pictures([render(scene, seed) for scene in unseen], titles)
 # fixed order of things (`scene.in_order`).
 
 # %%
-from nextgpt_lite.world.dialogue import records as dialogue
+from nextgpt_lite.world import dialogue
 
 example = dialogue.pair(Random(f"pair/{seed}"), "image")
 asked = example.messages[0]["content"]
@@ -718,7 +720,7 @@ show_dialogue(talk)
 import json
 from collections import Counter
 
-from nextgpt_lite.data.released import read_folder
+from nextgpt_lite.data import read_folder
 
 raw = json.loads((session.data / "t2m.json").read_text(encoding="utf-8"))
 print(json.dumps(raw[0], indent=1))
@@ -732,7 +734,7 @@ record("conversations read back", len(records) + len(held_out))
 
 # %%
 # The files themselves: do they show what their captions say?
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model import MODALITIES
 
 truthful = {"image": [], "audio": [], "video": []}
 for each in records + held_out:

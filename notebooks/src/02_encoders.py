@@ -33,18 +33,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from nextgpt_lite import NextGPTConfig
+from nextgpt_lite import NextGPTConfig, world
 from nextgpt_lite.encoders import Encoder
-from nextgpt_lite.evaluation.statistics import Score
-from nextgpt_lite.model.config import locate
-from nextgpt_lite.notebook.exercises import check, check_shape
-from nextgpt_lite.notebook.plots import show_pictures, show_sound
-from nextgpt_lite.notebook.results import record
-from nextgpt_lite.notebook.start import start
-from nextgpt_lite.world import scene as world
-from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Clip, Group, Picture, Sound
+from nextgpt_lite.evaluation import Score
+from nextgpt_lite.model import locate
+from nextgpt_lite.notebook import check, check_shape, record, show_pictures, show_sound, start
+from nextgpt_lite.world import Clip, Group, Picture, Sound, caption, render
 
 session = start(profile, seed)
 config = NextGPTConfig.from_profile(profile)
@@ -61,7 +55,7 @@ model = encoder.model
 # them, so they belong to the weights: other numbers, other vectors.
 
 # %%
-from nextgpt_lite.encoders.preprocess import (
+from nextgpt_lite.encoders import (
     PIXEL_MEAN,
     PIXEL_STD,
     preprocess_audio,
@@ -328,7 +322,7 @@ record("captions whose nearest picture is theirs, of 8", right)
 # cross-entropies over the rows and columns of one matrix (*InfoNCE*).
 
 # %%
-from nextgpt_lite.world.pretraining.encoder import contrast
+from nextgpt_lite.world import contrast
 
 with torch.no_grad():
     scaled = encoder.encode_text(names)  # times 1 / temperature
@@ -382,7 +376,7 @@ def encoded(modality, scenes):
 
 
 # %%
-from nextgpt_lite.world.pretraining.encoder_scores import top
+from nextgpt_lite.world import top
 
 draw = Random(f"retrieval/{seed}")
 tests = {
@@ -689,9 +683,9 @@ record("lite tensors without a namesake", len(ours - theirs))
 # %%
 import tempfile
 
-from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
+from nextgpt_lite.checkpoints import write_stand_ins
 from nextgpt_lite.encoders import Encoder
-from nextgpt_lite.model.config import folder_name
+from nextgpt_lite.model import folder_name
 
 names = ["imagebind_huge", "nielsr/imagebind-huge"]  # pickle, safetensors
 with tempfile.TemporaryDirectory() as folder:

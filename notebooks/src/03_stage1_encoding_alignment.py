@@ -32,15 +32,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from nextgpt_lite import NextGPT, NextGPTConfig
-from nextgpt_lite.notebook.exercises import check, check_shape
-from nextgpt_lite.notebook.plots import (
+from nextgpt_lite.notebook import (
+    check,
+    check_shape,
     plot_losses,
+    record,
     show_clip,
     show_pictures,
     show_sound,
+    start,
 )
-from nextgpt_lite.notebook.results import record
-from nextgpt_lite.notebook.start import start
 
 session = start(profile, seed)
 config = NextGPTConfig.from_profile(profile)
@@ -54,9 +55,7 @@ model = NextGPT.from_config(config, seed).to(session.device)
 # thing into a vector that points in nearly the same direction.
 
 # %%
-from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.judge import sample_scene
-from nextgpt_lite.world.render import render
+from nextgpt_lite.world import caption, render, sample_scene
 
 draw = Random(f"notebook 3/{seed}")
 scenes = [sample_scene("image", draw) for _ in range(6)]
@@ -89,7 +88,7 @@ record("pictures matched with their caption, of 6", right)
 # learned nothing yet:
 
 # %%
-from nextgpt_lite.world.judge import described
+from nextgpt_lite.world import described
 
 for scene in scenes[:3]:
     words, _ = described(model, scene, "image")
@@ -139,7 +138,7 @@ print(tuple(own.shape))  # (6, 8, 256)
 record("inline projection equals InputProjection", same)
 
 # %%
-from nextgpt_lite.model.projections import InputProjection
+from nextgpt_lite.model import InputProjection
 
 size = sum(p.numel() for p in InputProjection(1024, 4096, 1).parameters())
 ours = sum(p.numel() for p in projection.parameters())
@@ -156,7 +155,7 @@ record("parameters at the paper's size", size)  # 4,198,400: its "4M"
 # the label -100.
 
 # %%
-from nextgpt_lite.world.dialogue import records as dialogue
+from nextgpt_lite.world import dialogue
 
 example = dialogue.pair(Random(f"a pair/{seed}"), "image")
 encoded = model.conversation.encode(example.messages)
@@ -200,8 +199,8 @@ with torch.no_grad():
 print(f"{own_loss:.4f} nats a token")
 
 # %%
-from nextgpt_lite.model.batch import collate
-from nextgpt_lite.training.features import Features
+from nextgpt_lite.model import collate
+from nextgpt_lite.training import Features
 
 cache = Features(model)
 
@@ -239,7 +238,7 @@ record("inline loss equals NextGPT.loss", close)
 # shipped one (`lite` after all three stages).
 
 # %%
-from nextgpt_lite.model.conversation import Conversation
+from nextgpt_lite.model import Conversation
 
 shipped = NextGPT.from_pretrained("lite").to(session.device)
 narrow = Conversation(model.llm.tokenizer, model.llm.signal_ids, 1)
@@ -266,9 +265,8 @@ record("shipped model's loss, labels K - 1 off", out_of_step)
 # ledger says so part by part, and which loss sends each part a gradient.
 
 # %%
-from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.stages import STAGES, frozen_state, ledger
-from nextgpt_lite.world.mixture import WorldMixture
+from nextgpt_lite.training import STAGES, Schedule, Trainer, frozen_state, ledger
+from nextgpt_lite.world import WorldMixture
 
 stage = STAGES[1]
 print(f"{'part':20}{'parameters':>12}  learns  from")
@@ -462,9 +460,8 @@ show_pictures(
 # learned first.
 
 # %%
-from nextgpt_lite.evaluation.statistics import Score
-from nextgpt_lite.world.describe import parse
-from nextgpt_lite.world.scene import Picture
+from nextgpt_lite.evaluation import Score
+from nextgpt_lite.world import Picture, parse
 
 
 def facts(scene):

@@ -34,15 +34,16 @@ from PIL import Image
 from torch import nn
 
 from nextgpt_lite import NextGPT, NextGPTConfig
-from nextgpt_lite.notebook.exercises import check, check_shape
-from nextgpt_lite.notebook.plots import (
+from nextgpt_lite.notebook import (
+    check,
+    check_shape,
     plot_losses,
+    record,
     show_clip,
     show_pictures,
     show_sound,
+    start,
 )
-from nextgpt_lite.notebook.results import record
-from nextgpt_lite.notebook.start import start
 
 session = start(profile, seed)
 config = NextGPTConfig.from_profile(profile)
@@ -57,7 +58,7 @@ untrained = NextGPT.from_config(config, seed).to(session.device)
 # is needed.
 
 # %%
-from nextgpt_lite.world.dialogue import records as dialogue
+from nextgpt_lite.world import dialogue
 
 example = dialogue.caption_record(Random(f"caption/{seed}"), "image")
 encoded = untrained.conversation.encode(example.messages)
@@ -178,9 +179,7 @@ record("inline projection equals OutputProjection", close)
 # learning needs captions only.
 
 # %%
-from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.dialogue.parts import sentence
-from nextgpt_lite.world.judge import sample_scene
+from nextgpt_lite.world import caption, sample_scene, sentence
 
 draw = Random(f"notebook 4/{seed}")
 scenes = {
@@ -237,7 +236,7 @@ check_shape(projected, (5, 24, 128))
 # square. 1 then means "no better than zeros" for every decoder.
 
 # %%
-from nextgpt_lite.model.losses import condition_distance
+from nextgpt_lite.model import condition_distance
 
 target = gold["image"]
 own_distance = (projected - target).pow(2).mean() / target.pow(2).mean()
@@ -252,7 +251,7 @@ record("distance before training", own_distance)
 # Two parts learn: the new rows and the three output projections.
 
 # %%
-from nextgpt_lite.training.stages import STAGES, ledger
+from nextgpt_lite.training import STAGES, ledger
 
 stage = STAGES[2]
 print(f"{'part':20}{'parameters':>12}  learns  from")
@@ -262,7 +261,7 @@ for row in ledger(untrained, stage):
     print(f"{row.part:20}{row.parameters:12,}  {learns:6}  {losses}")
 
 # %%
-from nextgpt_lite.training.run import train
+from nextgpt_lite import train
 
 folder = tempfile.TemporaryDirectory(prefix="stage2-")  # gone afterwards
 trainer = train(
@@ -485,7 +484,7 @@ print(words[0])
 # image is what the world's verifier says.
 
 # %%
-from nextgpt_lite.world.verify import verify
+from nextgpt_lite.world import verify
 
 
 def verdict(scene, media):

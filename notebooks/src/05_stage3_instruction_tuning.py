@@ -35,10 +35,7 @@ from IPython.display import HTML, Markdown, display
 
 from nextgpt_lite import NextGPT
 from nextgpt_lite.display import media_html
-from nextgpt_lite.notebook.exercises import check, check_shape
-from nextgpt_lite.notebook.plots import plot_losses
-from nextgpt_lite.notebook.results import record
-from nextgpt_lite.notebook.start import start
+from nextgpt_lite.notebook import check, check_shape, plot_losses, record, start
 
 session = start(profile, seed)
 shipped = NextGPT.from_pretrained("lite").to(session.device)
@@ -106,8 +103,7 @@ record("LoRA parameters at the paper's size", paper)  # Table 1: 33M
 # the caption whose condition it should produce.
 
 # %%
-from nextgpt_lite.world.dialogue import records as dialogue
-from nextgpt_lite.world.render import render
+from nextgpt_lite.world import dialogue, render
 
 BLUE, GREY = "background:#dbe9ff;color:#111", "color:#777"
 K = shipped.config.input_tokens
@@ -181,7 +177,7 @@ transcript(some_mosit(f"mosit 5/{seed}"))
 # Everything small learns at once; everything large stays frozen.
 
 # %%
-from nextgpt_lite.training.stages import STAGES, ledger, part_of
+from nextgpt_lite.training import STAGES, ledger, part_of
 
 for modality in shipped.config.conditions:
     shipped.decoder(modality)  # loaded now, so that the ledger counts them
@@ -202,9 +198,9 @@ for row in ledger(shipped, stage):
 # attention looks back to the beginning of its own conversation only.
 
 # %%
-from nextgpt_lite.model.batch import collate, first_fit
-from nextgpt_lite.training.features import Features
-from nextgpt_lite.world.mixture import WorldMixture
+from nextgpt_lite.model import collate, first_fit
+from nextgpt_lite.training import Features
+from nextgpt_lite.world import WorldMixture
 
 mixture = WorldMixture(stage, seed)
 talks = [mixture(i) for i in range(16)]
@@ -291,7 +287,7 @@ begin, output = (Path(folder.name) / name for name in ("begin", "run"))
 wiped.save_pretrained(begin)
 
 # %%
-from nextgpt_lite.training.run import train
+from nextgpt_lite import train
 
 trainer = train(
     3, output, init=begin, seed=seed, steps=steps, batch_size=8,
@@ -388,8 +384,7 @@ for request in requests:
 # the medium show the scene (`world.verify`), are the words right?
 
 # %%
-from nextgpt_lite.world.judge import answered, judge
-from nextgpt_lite.world.verify import verify
+from nextgpt_lite.world import answered, judge, verify
 
 talk = some_mosit(f"replay 5/{seed}")
 asked = iter(talk.messages[::2])
@@ -426,7 +421,7 @@ print(f"media turns that show their scene: {sum(media)} of {len(media)}")
 # word for word the true one ("text").
 
 # %%
-from nextgpt_lite.world.judge import score_dialogues
+from nextgpt_lite.world import score_dialogues
 
 for kind in ("t2m", "understand"):
     scores = score_dialogues(shipped, kinds[kind], count)
@@ -439,7 +434,7 @@ for kind in ("t2m", "understand"):
 # counts and held-out pairs apart.
 
 # %%
-from nextgpt_lite.model.config import locate
+from nextgpt_lite.model import locate
 
 for card in locate("lite/nextgpt").glob("card.md"):
     display(Markdown(card.read_text()))

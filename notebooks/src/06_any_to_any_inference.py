@@ -23,7 +23,7 @@ inference_steps = 20  # diffusion steps of each decoder
 checkpoint = "lite"  # or a folder that your own stage 3 wrote
 
 # %%
-from nextgpt_lite.notebook.start import start
+from nextgpt_lite.notebook import start
 
 session = start(profile, seed)
 
@@ -40,7 +40,7 @@ options = {"seed": seed, "num_inference_steps": inference_steps}
 # goes through the LLM, forward by forward.
 
 # %%
-from nextgpt_lite.trace import trace
+from nextgpt_lite import trace
 
 text = "Draw a large red car and let me hear it."
 traced = trace(model, text, **options)
@@ -56,7 +56,7 @@ print(traced)
 # tokens attend to these words, which helps an LLM as small as this one.
 
 # %%
-from nextgpt_lite.notebook.results import record
+from nextgpt_lite.notebook import record
 
 words = len(traced.ids) - len(traced.reply.signal_tokens)
 blocks = len(traced.blocks)
@@ -86,7 +86,7 @@ traced.reply
 import torch
 from transformers import DynamicCache
 
-from nextgpt_lite.model.modality import markers
+from nextgpt_lite.model import markers
 
 
 @torch.inference_mode()
@@ -148,9 +148,8 @@ assert torch.equal(condition, traced.blocks[0].condition)
 # %%
 from matplotlib.figure import Figure
 
-from nextgpt_lite.notebook.plots import show_figure, show_pictures
-from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.scene import Group, Picture
+from nextgpt_lite.notebook import show_figure, show_pictures
+from nextgpt_lite.world import Group, Picture, caption
 
 scene = Picture((Group("car", "red", "large"),))
 decoder = model.decoder("image")
@@ -180,13 +179,7 @@ record("mean cosine to the caption condition", float(cosine.mean()))
 from dataclasses import replace
 from random import Random
 
-from nextgpt_lite.world.scene import (
-    COLOURS,
-    KINDS,
-    PLACES,
-    SIZES,
-    sample_picture,
-)
+from nextgpt_lite.world import COLOURS, KINDS, PLACES, SIZES, sample_picture
 
 rng = Random(seed)
 (car,) = scene.groups
@@ -263,8 +256,7 @@ for wish in ("auto", [], ["audio"], ["image", "video"]):
 # model decides what to answer in; nothing is forced.
 
 # %%
-from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Clip, Sound
+from nextgpt_lite.world import Clip, Sound, render
 
 dog = Group("dog", "blue", "large")
 given = {
@@ -306,7 +298,7 @@ for source, medium in given.items():
             table[source, target] = model.chat([*opening, turn(wish)], **options)
 
 # %%
-from nextgpt_lite.world.verify import verify
+from nextgpt_lite.world import verify
 
 
 def is_right(source, reply, target):
@@ -438,7 +430,8 @@ import contextlib
 import tempfile
 from pathlib import Path
 
-from nextgpt_lite.media import MediaError, save_image
+from nextgpt_lite import MediaError
+from nextgpt_lite.media import save_image
 
 sentences = []
 with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -505,7 +498,7 @@ record("signal positions in the prompt", origins.count("signal"))
 # see it on GitHub) its transcript shows as it was.
 
 # %%
-from nextgpt_lite.notebook.chat import ChatWidget
+from nextgpt_lite.notebook import ChatWidget
 
 chat = ChatWidget(model, seed)
 chat.send("Draw a small pink bell on the table.")
@@ -520,7 +513,7 @@ chat
 # How many forwards does the LLM make from prompt to end?
 
 # %%
-from nextgpt_lite.notebook.exercises import check
+from nextgpt_lite.notebook import check
 
 forwards = ...
 check("inference.forwards", forwards)

@@ -26,7 +26,7 @@ tuning_steps = 60  # of the caption messenger, from the shipped model on
 inference_steps = 10  # of the picture decoder
 
 # %%
-from nextgpt_lite.notebook.start import start
+from nextgpt_lite.notebook import start
 
 session = start(profile, seed)
 
@@ -46,8 +46,8 @@ model = NextGPT.from_pretrained(checkpoint)
 # answered by a caption.
 
 # %%
-from nextgpt_lite.evaluation.baselines.pipeline import frozen_words
-from nextgpt_lite.notebook.plots import show_pictures
+from nextgpt_lite.evaluation import frozen_words
+from nextgpt_lite.notebook import show_pictures
 
 wish = "I have 7 red apples and eat one. Draw the rest."  # Figure 7
 asked = [{"role": "user", "content": f"Say what to make: {wish}"}]
@@ -63,8 +63,8 @@ print(caption, tuple(condition.shape))
 # %%
 import torch
 
-from nextgpt_lite.evaluation.baselines import ToolPipeline, answer
-from nextgpt_lite.notebook.results import record
+from nextgpt_lite.evaluation import ToolPipeline, answer
+from nextgpt_lite.notebook import record
 
 pipeline = ToolPipeline(model)
 options = {"seed": seed, "num_inference_steps": inference_steps}
@@ -92,9 +92,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.stages import STAGES
-from nextgpt_lite.world.mixture import WorldMixture
+from nextgpt_lite.training import STAGES, Schedule, Trainer
+from nextgpt_lite.world import WorldMixture
 
 config = replace(model.config, messenger="caption")
 with_captions = NextGPT.from_config(config, seed)
@@ -117,12 +116,7 @@ marks = [sum(row["signal"] for row in part) / 5 for part in (lines[:5], lines[-5
 record("loss on the marks, last over first", marks[1] / marks[0])
 
 # %%
-from nextgpt_lite.evaluation.baselines import (
-    Chat,
-    GoldCaption,
-    GroundTruth,
-    share_frozen,
-)
+from nextgpt_lite.evaluation import Chat, GoldCaption, GroundTruth, share_frozen
 
 share_frozen(model, with_captions)  # one encoder and one decoder for both
 captions, end_to_end = Chat(with_captions), Chat(model)
@@ -145,7 +139,7 @@ print(answer(end_to_end, wish, **options))
 # lite world:
 
 # %%
-from nextgpt_lite.world.scene import Group, Picture
+from nextgpt_lite.world import Group, Picture
 
 cases = {
     "Draw a cat in the garden.": Picture(
@@ -177,7 +171,7 @@ show_pictures(pictures, titles, columns=len(systems))
 # them use wordings and pairs that training never contains.
 
 # %%
-from nextgpt_lite.world.comparison.instructions import instructions
+from nextgpt_lite.world import instructions
 
 test = instructions(prompts, groups=("image",))
 for one in test[: prompts + 6]:
@@ -199,9 +193,9 @@ for one in test[: prompts + 6]:
 #   in the space of the frozen encoder; 0 if the verifier cannot read it.
 
 # %%
-from nextgpt_lite.evaluation.comparison.rows import judged
-from nextgpt_lite.evaluation.metrics.features import Features
-from nextgpt_lite.world.comparison.aspects import Judge
+from nextgpt_lite.evaluation.comparison import judged
+from nextgpt_lite.evaluation.metrics import Features
+from nextgpt_lite.world import Judge
 
 judge = Judge(Features(model.encoder, profile))
 rows = []
@@ -221,10 +215,9 @@ print(len(rows), "answers, the first:", rows[0])
 # kernel runs, as on a page, the question shows without its buttons.
 
 # %%
-from nextgpt_lite.evaluation.ratings.items import item_of
-from nextgpt_lite.evaluation.ratings.session import Session
-from nextgpt_lite.notebook.rating import RatingWidget
-from nextgpt_lite.world.judge import with_media
+from nextgpt_lite.evaluation import Session, item_of
+from nextgpt_lite.notebook import RatingWidget
+from nextgpt_lite.world import with_media
 
 one = test[-1]
 asked = [with_media(turn) for turn in one.messages]
@@ -247,7 +240,7 @@ RatingWidget(people)
 # %%
 import numpy as np
 
-from nextgpt_lite.evaluation.statistics import interval, table
+from nextgpt_lite.evaluation import interval, table
 
 mine = [row for row in rows if row["system"] == "end-to-end"]
 values, names = table(mine, "following")  # (seeds, prompts)
@@ -271,7 +264,7 @@ record("ends of the interval, by hand against package", off)
 # %%
 from IPython.display import Markdown, display
 
-from nextgpt_lite.evaluation.comparison.table14 import table14
+from nextgpt_lite.evaluation.comparison import table14
 
 display(Markdown(table14(rows)))
 
@@ -285,7 +278,7 @@ display(Markdown(table14(rows)))
 # too sure of itself, so a claim below needs both.
 
 # %%
-from nextgpt_lite.evaluation.comparison.rows import difference, mean, where
+from nextgpt_lite.evaluation.comparison import difference, mean, where
 
 
 def verdict(rows, first, second, aspect, level):
@@ -321,9 +314,8 @@ record("rationality, ground truth", truth.mean)
 # words alone.
 
 # %%
-from nextgpt_lite.evaluation.comparison.rows import decided
-from nextgpt_lite.world.dialogue.parts import modality_of
-from nextgpt_lite.world.judge import with_media
+from nextgpt_lite.evaluation.comparison import decided
+from nextgpt_lite.world import modality_of, with_media
 
 choices = {}
 for system in (pipeline, end_to_end):
@@ -358,7 +350,7 @@ for system in (pipeline, end_to_end):
 #   trained for longer, by `nextgpt-lite compare`.
 
 # %%
-from nextgpt_lite.evaluation.comparison.rows import read_rows
+from nextgpt_lite.evaluation.comparison import read_rows
 
 results = session.data.parent / "results"
 shipped = []
@@ -372,9 +364,9 @@ display(Markdown(table14(shipped or rows)))
 # %%
 from matplotlib.figure import Figure
 
-from nextgpt_lite.evaluation.comparison.table14 import systems_of
-from nextgpt_lite.notebook.plots import show_figure
-from nextgpt_lite.world.comparison.aspects import ASPECTS
+from nextgpt_lite.evaluation.comparison import systems_of
+from nextgpt_lite.notebook import show_figure
+from nextgpt_lite.world import ASPECTS
 
 shown = where(shipped or rows, group="image")
 order = systems_of(shown)
@@ -443,7 +435,7 @@ for group in ("audio", "video"):
 # p-value of the sign-flip test?
 
 # %%
-from nextgpt_lite.notebook.exercises import check
+from nextgpt_lite.notebook import check
 
 p = ...
 check("pipeline.signs", p)

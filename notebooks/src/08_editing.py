@@ -22,7 +22,7 @@ checkpoint = "lite"  # or a folder that your own stage 3 wrote
 wishes = 6  # edits behind each measured figure
 
 # %%
-from nextgpt_lite.notebook.start import start
+from nextgpt_lite.notebook import start
 
 session = start(profile, seed)
 
@@ -43,11 +43,8 @@ options = {"num_inference_steps": inference_steps, "seed": seed}
 # %%
 import torch
 
-from nextgpt_lite.notebook.plots import show_pictures
-from nextgpt_lite.notebook.results import record
-from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Group, Picture
+from nextgpt_lite.notebook import record, show_pictures
+from nextgpt_lite.world import Group, Picture, caption, render
 
 
 @torch.no_grad()
@@ -123,10 +120,9 @@ show_pictures([given, *row], ["given", *(f"{s}" for s in strengths)])
 # %% tags=["hide-input"]
 from matplotlib.figure import Figure
 
-from nextgpt_lite.evaluation.statistics import Score, interval
-from nextgpt_lite.notebook.plots import show_figure
-from nextgpt_lite.world.benchmarks.edits import edits
-from nextgpt_lite.world.verify import read_picture, verify
+from nextgpt_lite.evaluation import Score, interval
+from nextgpt_lite.notebook import show_figure
+from nextgpt_lite.world import edits, read_picture, verify
 
 many = [w for w in edits("image", 40) if w.given.groups[0].count == 1]
 many = many[:wishes]
@@ -214,7 +210,7 @@ show_pictures(
 # %%
 from PIL import Image
 
-from nextgpt_lite.world.render import layout
+from nextgpt_lite.world import layout
 
 x, y = layout(green, seed)[0][0]  # the middle of one of the apples
 mask = np.zeros((64, 64), bool)
@@ -234,9 +230,9 @@ record("outside the mask nothing changed", outside)
 # the same. Diffusers has no such pipeline, which is why there is a loop here.
 
 # %%
-from nextgpt_lite.evaluation.metrics.distances import mel_cepstral_distortion
-from nextgpt_lite.notebook.plots import show_sound
-from nextgpt_lite.world.scene import Sound
+from nextgpt_lite.evaluation.metrics import mel_cepstral_distortion
+from nextgpt_lite.notebook import show_sound
+from nextgpt_lite.world import Sound
 
 low, high = Sound("bell", 2, "low"), Sound("bell", 2, "high")
 rung = render(low, seed)
@@ -276,9 +272,8 @@ record("first stroke untouched", bool(unchanged < 1e-6))
 # For a video the mask follows the thing from frame to frame.
 
 # %%
-from nextgpt_lite.notebook.plots import show_clip
-from nextgpt_lite.world.benchmarks.edits import Edit
-from nextgpt_lite.world.scene import Clip
+from nextgpt_lite.notebook import show_clip
+from nextgpt_lite.world import Clip, Edit
 
 drive = Edit(
     Clip("car", "green", "right", "large", "street"),
@@ -309,7 +304,7 @@ print(verify(drive.wanted, filmed).attributes)
 # %%
 from IPython.display import Markdown, display
 
-from nextgpt_lite.evaluation.tables.run import Setting, run_table
+from nextgpt_lite.evaluation import Setting, run_table
 
 sheet = run_table(8, model, Setting(wishes, steps=inference_steps, seed=seed))
 display(Markdown(sheet.markdown().split("| the paper")[0]))
@@ -335,7 +330,7 @@ record("masked FID, edited over anew", captioned[1] / anew[1])
 # 0.3. How many does it take?
 
 # %%
-from nextgpt_lite.notebook.exercises import check
+from nextgpt_lite.notebook import check
 
 taken = ...
 check("editing.steps", taken)

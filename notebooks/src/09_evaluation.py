@@ -23,7 +23,7 @@ items = 8  # behind each measured figure
 questions = 4  # of each kind, in Tables 12 and 13
 
 # %%
-from nextgpt_lite.notebook.start import start
+from nextgpt_lite.notebook import start
 
 session = start(profile, seed)
 
@@ -44,7 +44,7 @@ model = NextGPT.from_pretrained(checkpoint)
 import math
 from collections import Counter
 
-from nextgpt_lite.evaluation.metrics.captioning import cider_each, words_of
+from nextgpt_lite.evaluation.metrics import cider_each, words_of
 
 
 def runs(text, n):
@@ -86,10 +86,8 @@ def cider(candidates, references):
 # the canonical caption and four paraphrases.
 
 # %%
-from nextgpt_lite.evaluation.benchmarks.items import lite_items
-from nextgpt_lite.evaluation.tables.describing import describe, lite_spice
-from nextgpt_lite.notebook.plots import show_pictures
-from nextgpt_lite.notebook.results import record
+from nextgpt_lite.evaluation import describe, lite_items, lite_spice
+from nextgpt_lite.notebook import record, show_pictures
 
 shown = lite_items("image", items, seed=seed)
 said = describe(model, shown)
@@ -120,9 +118,8 @@ show_pictures(
 from dataclasses import replace
 from random import Random
 
-from nextgpt_lite.evaluation.statistics import compare
-from nextgpt_lite.world.describe import caption, paraphrase
-from nextgpt_lite.world.scene import SIZES
+from nextgpt_lite.evaluation import compare
+from nextgpt_lite.world import SIZES, caption, paraphrase
 
 rng = Random(seed)
 many = lite_items("image", 60, seed=seed + 1)
@@ -173,8 +170,7 @@ record("share of facts that hold in the lies", true_facts)
 # %%
 import torch
 
-from nextgpt_lite.evaluation.metrics.distances import frechet_distance
-from nextgpt_lite.evaluation.metrics.features import Features
+from nextgpt_lite.evaluation.metrics import Features, frechet_distance
 
 features = Features.of(model)
 print(features.name)
@@ -193,7 +189,7 @@ record(
 # %% tags=["hide-input"]
 from matplotlib.figure import Figure
 
-from nextgpt_lite.notebook.plots import show_figure
+from nextgpt_lite.notebook import show_figure
 
 heap = features.media("image", [i.media() for i in lite_items("image", 256)])
 sizes = (8, 16, 32, 64, 128)
@@ -230,7 +226,7 @@ record(
 # %%
 from IPython.display import Markdown, display
 
-from nextgpt_lite.evaluation.tables.run import Setting, run_table
+from nextgpt_lite.evaluation import Setting, run_table
 
 setting = Setting(items, steps=inference_steps, seed=seed)
 sheets = {n: run_table(n, model, setting) for n in (2, 4)}
@@ -250,8 +246,8 @@ display(Markdown(sheets[4].markdown().split("| the paper")[0]))
 # such a number stands for in a single case:
 
 # %%
-from nextgpt_lite.evaluation.tables.generating import from_signals
-from nextgpt_lite.notebook.plots import show_sound
+from nextgpt_lite.evaluation import from_signals
+from nextgpt_lite.notebook import show_sound
 
 sound = lite_items("audio", 3, seed=seed)[0]
 show_sound(sound.media(), f"rendered: {sound.captions[0]}")
@@ -278,7 +274,7 @@ record("MMBench, all questions", sheets[13].rows["NExT-GPT"][0])
 record("MMBench, instance level", sheets[13].rows["NExT-GPT"][4])
 
 # %%
-from nextgpt_lite.evaluation.statistics import Score
+from nextgpt_lite.evaluation import Score
 
 _, _, _, relation, *look, _, _, _ = sheets[13].rows["NExT-GPT"]
 settled = Score(round(sum(look) * questions / 100), 3 * questions)
@@ -296,8 +292,8 @@ print("relations:               ", related)
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nextgpt_lite.evaluation.benchmarks.choices import YES_NO, read_mme
-from nextgpt_lite.world.benchmarks.choices import write_mme
+from nextgpt_lite.evaluation import YES_NO, read_mme
+from nextgpt_lite.world import write_mme
 
 with TemporaryDirectory() as folder:
     write_mme(Path(folder), items, seed)
@@ -329,7 +325,7 @@ record("colour named right", Score.of(knows).rate)
 # judge a cell by it. Two equal scores have no width, and mean nothing yet.
 
 # %%
-from nextgpt_lite.evaluation.tables.conversions import figure as draw, grid
+from nextgpt_lite.evaluation import figure as draw, grid
 
 wanted = [("text",), ("image",), ("audio",), ("image", "audio")]
 cells = grid(model, 2, wanted=wanted, seed=seed, num_inference_steps=inference_steps)
@@ -348,7 +344,7 @@ record("mean score of the conversions", float(np.mean(means)))
 # the 20 answers are right, and 7 images have both right. MME's score?
 
 # %%
-from nextgpt_lite.notebook.exercises import check
+from nextgpt_lite.notebook import check
 
 score = ...
 check("evaluation.mme", score)

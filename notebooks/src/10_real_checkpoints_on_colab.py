@@ -52,7 +52,7 @@ if "google.colab" in sys.modules and source:
 import os
 import tempfile
 
-from nextgpt_lite.notebook.start import start
+from nextgpt_lite.notebook import start
 
 session = start(profile, seed)
 work = tempfile.TemporaryDirectory(prefix="checkpoints-")  # gone afterwards
@@ -67,7 +67,7 @@ runs = Path(work.name)
 
 # %%
 from nextgpt_lite import NextGPTConfig
-from nextgpt_lite.checkpoints.catalogue import checkpoint, components, licences
+from nextgpt_lite.checkpoints import checkpoint, components, licences
 
 preset = "paper" if profile == "paper" else "colab"
 config = NextGPTConfig.from_profile(preset)
@@ -89,9 +89,8 @@ print(f"{bound} of {len(rows)} are not for commercial use")
 # modules for a Stable Diffusion, and brings its own copy of one.
 
 # %%
-from nextgpt_lite.checkpoints.doctor import GIB, memory
-from nextgpt_lite.checkpoints.parameters import count, sizes
-from nextgpt_lite.model.config import DECODER_SETTINGS
+from nextgpt_lite.checkpoints import GIB, count, memory, sizes
+from nextgpt_lite.model import DECODER_SETTINGS
 
 HALF = 2  # bytes
 parts = count(config)
@@ -122,7 +121,7 @@ print(f"{'with one decoder at a time':26}{one_decoder / GIB:6.2f} GiB")
 # the same (`nextgpt-lite doctor` prints it for your machine):
 
 # %%
-from nextgpt_lite.notebook.results import record
+from nextgpt_lite.notebook import record
 
 learns = sum(row.parameters for row in parts if row.stages)
 training = 16 * learns
@@ -152,15 +151,15 @@ if preset == "colab":
 # take their place.
 
 # %%
-from nextgpt_lite.model.config import CHECKPOINTS, folder_name
+from nextgpt_lite.model import CHECKPOINTS, folder_name
 
 if profile == "lite":
-    from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
+    from nextgpt_lite.checkpoints import write_stand_ins
 
     checkpoints = runs / "stand_ins"
     write_stand_ins(checkpoints, components(config), seed)
 else:
-    from nextgpt_lite.checkpoints.download import download
+    from nextgpt_lite.checkpoints import download
 
     download(preset, checkpoints)
 os.environ[CHECKPOINTS] = str(checkpoints)
@@ -182,8 +181,8 @@ for name in components(config):
 # %%
 import json
 
-from nextgpt_lite.notebook.plots import plot_losses
-from nextgpt_lite.training.run import train
+from nextgpt_lite import train
+from nextgpt_lite.notebook import plot_losses
 
 earlier = None
 metrics = {}
@@ -260,8 +259,7 @@ record("media in the reply", sum(map(len, media.values())))
 # that shape is needed first.
 
 # %%
-from nextgpt_lite.checkpoints.convert import from_released, to_released
-from nextgpt_lite.checkpoints.legacy import SIGNAL_TOKENS
+from nextgpt_lite.checkpoints import SIGNAL_TOKENS, from_released, to_released
 
 theirs = NextGPTConfig.from_profile(preset)
 theirs.signal_tokens = dict(SIGNAL_TOKENS)
@@ -299,7 +297,7 @@ record("another base model is refused", refused)
 # parameters. How many gigabytes (10^9 bytes) is that in float16?
 
 # %%
-from nextgpt_lite.notebook.exercises import check
+from nextgpt_lite.notebook import check
 
 gigabytes = ...
 check("checkpoints.half", gigabytes)

@@ -35,10 +35,7 @@ import numpy as np
 import torch
 
 from nextgpt_lite import NextGPT, NextGPTConfig
-from nextgpt_lite.notebook.exercises import check
-from nextgpt_lite.notebook.plots import LivePlot, show_figure
-from nextgpt_lite.notebook.results import record
-from nextgpt_lite.notebook.start import start
+from nextgpt_lite.notebook import LivePlot, check, record, show_figure, start
 
 session = start(profile, seed)
 work = tempfile.TemporaryDirectory(prefix="scale-")  # gone afterwards
@@ -53,11 +50,9 @@ folder = Path(work.name)
 # two that are not: one short reply, and three long conversations.
 
 # %%
-from nextgpt_lite.model.batch import collate
-from nextgpt_lite.model.losses import Divisors
-from nextgpt_lite.training.features import Features
-from nextgpt_lite.training.stages import STAGES
-from nextgpt_lite.world.mixture import WorldMixture
+from nextgpt_lite.model import Divisors, collate
+from nextgpt_lite.training import STAGES, Features
+from nextgpt_lite.world import WorldMixture
 
 stage = STAGES[3]
 config = NextGPTConfig.from_profile(profile)
@@ -135,7 +130,7 @@ record("shared divisors give the whole batch's loss", same)
 # conversations jump about, and show no learning yet.
 
 # %%
-from nextgpt_lite.training.loop import Schedule, Trainer
+from nextgpt_lite.training import Schedule, Trainer
 
 
 def trained(name, watchers=(), **changes):
@@ -208,7 +203,7 @@ def kept_bytes(batch, checkpointing=False):
     return sum(seen.values())
 
 
-from nextgpt_lite.training.stages import open_for
+from nextgpt_lite.training import open_for
 
 open_for(model, stage)
 sizes = (1, 2, 4, 8)
@@ -285,7 +280,7 @@ record("two processes differ from one by", abs(losses[1] - losses[2]))
 # configuration; the bytes are computed from them, not measured.
 
 # %%
-from nextgpt_lite.checkpoints.parameters import count as count_parameters
+from nextgpt_lite.checkpoints import count as count_parameters
 
 if profile == "lite":  # counted without any weight
     rows = count_parameters(NextGPTConfig.from_profile("paper"))

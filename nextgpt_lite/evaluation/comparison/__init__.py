@@ -6,3 +6,7 @@ Rooms: `instructions` are made by program, `instruction_files` keep them in GenE
 `aspects` say what an answer is worth, `rows` hold every answer and the numbers made of them,
 `table14` shows them beside the paper's, `run` does it all from folders of models.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

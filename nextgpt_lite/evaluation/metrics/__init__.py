@@ -4,3 +4,7 @@ Rooms: `captioning` (BLEU-4, METEOR, ROUGE-L, CIDEr, SPIDEr), `distances` (Frech
 Inception Score, cosine similarities, mel-cepstral distortion), `features` (the named extractor
 that the distances are measured by).
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,9 @@
+from .rows import (
+    decided as decided,
+    difference as difference,
+    judged as judged,
+    mean as mean,
+    read_rows as read_rows,
+    where as where,
+)
+from .table14 import systems_of as systems_of, table14 as table14
