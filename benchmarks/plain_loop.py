@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.model.batch import Batch, collate
-from nextgpt_lite.model.conversation import Conversation, Encoded
+from nextgpt_lite.model.conversation import ConversationTokenizer, Encoded
 from nextgpt_lite.model.losses import IGNORE
 from nextgpt_lite.model.projections import InputProjection
 
@@ -42,7 +42,7 @@ class PlainLoop:
         self,
         stage: int,
         causal_lm: PreTrainedModel,
-        conversation: Conversation,
+        conversation: ConversationTokenizer,
         encoder: Encoder,
         input_projection: InputProjection,
         output_projections: nn.ModuleDict,

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from nextgpt_lite.chat import drafts
 from nextgpt_lite.media import Audio, MediaError, Video
 from nextgpt_lite.reply import Reply
 from tests.tiny import tiny_model
@@ -27,16 +28,17 @@ def model():
     return tiny_model()
 
 
-def same(one: Reply, other: Reply) -> bool:
-    media = zip(
-        one.images + one.audios + one.videos,
-        other.images + other.audios + other.videos,
-        strict=True,
-    )
+def differences(one: Reply, other: Reply) -> list[float]:
+    """Of each medium the largest, in levels of 255 or, of sounds, in parts of full scale."""
     arrays = [
-        [np.asarray(getattr(m, "samples", getattr(m, "frames", m))) for m in pair] for pair in media
+        [np.asarray(getattr(m, "samples", getattr(m, "frames", m)), np.float64) for m in media]
+        for media in zip(*([part["data"] for part in r.media] for r in (one, other)), strict=True)
     ]
-    return one.text == other.text and all(np.array_equal(a, b) for a, b in arrays)
+    return [float(abs(a - b).max()) for a, b in arrays]
+
+
+def same(one: Reply, other: Reply) -> bool:
+    return one.text == other.text and not any(differences(one, other))
 
 
 def test_everything_in_and_everything_out(model) -> None:
@@ -60,12 +62,12 @@ def test_each_input_item_is_read_on_its_own(model) -> None:
         )
         for images in ((RED, BLUE), (BLUE, RED))
     ]
-    from nextgpt_lite.chat import _prompt
+    from nextgpt_lite.chat import prompt_embeddings
 
-    first, second = (_prompt(model, prompt) for prompt in prompts)
+    first, second = prompt_embeddings(model, prompts)
     k = model.config.input_tokens
     starts = [slot.start for slot in prompts[0].media]
-    gaps = [[p[0, s : s + k] for s in starts] for p in (first, second)]
+    gaps = [[p[s : s + k] for s in starts] for p in (first, second)]
     torch.testing.assert_close(gaps[0][0], gaps[1][1])
     torch.testing.assert_close(gaps[0][1], gaps[1][0])
     assert not torch.allclose(gaps[0][0], gaps[0][1])
@@ -176,3 +178,117 @@ def test_a_decoder_of_another_shape_is_refused(model, monkeypatch) -> None:
     monkeypatch.setattr(module, "load_decoder", lambda *_, **__: TinyDecoder("image", 77, 768))
     with pytest.raises(ValueError, match=r"\[77, 768\].*\[6, 12\]"):
         fresh.decoder("image")
+
+
+def conversations() -> list:
+    """Of unlike lengths, with media given in one turn, in several, in none, one given twice."""
+    seen = {"role": "user", "content": [{"type": "image", "data": RED}]}
+    heard = {"role": "user", "content": [{"type": "audio", "data": BEEP}, {"type": "image",
+             "data": BLUE}, {"type": "text", "text": "What do you hear?"}]}  # fmt: skip
+    told = {"role": "assistant", "content": "A dog barks twice."}
+    return ["Draw a red car in the garden", [seen], [seen, told, heard], "How?",
+            [{"role": "user", "content": [{"type": "video", "data": FILM}]}]]  # fmt: skip
+
+
+BATCHES = [
+    {"output_modalities": EVERY, "max_new_tokens": 5},
+    {"output_modalities": ["video"], "max_new_tokens": 7, "temperature": 1.0, "top_p": 0.9},
+    {"output_modalities": [], "max_new_tokens": 9, "temperature": 1.5},
+    {"max_new_tokens": 9},
+]
+
+
+@pytest.mark.parametrize("messenger", ["signal", "caption"])
+@pytest.mark.parametrize("options", BATCHES, ids=str)
+def test_many_replies_at_once_are_the_replies_one_by_one(messenger: str, options: dict) -> None:
+    model = tiny_model(messenger=messenger)
+    seeds = [7, 1, 2, 3, 4]
+    options = {**options, "num_inference_steps": 1}
+    alone = [
+        model.chat(conversation, seed=seed, **options)
+        for conversation, seed in zip(conversations(), seeds, strict=True)
+    ]
+    for batch_size in (1, 3, 16):
+        together = model.chat_batch(conversations(), seeds=seeds, batch_size=batch_size, **options)
+        compare(together, alone, exactly=batch_size == 1)
+
+
+def compare(together: list[Reply], alone: list[Reply], exactly: bool) -> None:
+    for ours, theirs in zip(together, alone, strict=True):
+        assert ours.text == theirs.text
+        assert [part["type"] for part in ours.parts] == [part["type"] for part in theirs.parts]
+        assert ours.signal_tokens == theirs.signal_tokens
+        assert all(difference <= 1 for difference in differences(ours, theirs))
+        assert [made.media for made in ours.made] == [part["data"] for part in ours.media]
+        if exactly:
+            assert same(ours, theirs)
+            for a, b in zip(ours.made, theirs.made, strict=True):
+                assert torch.equal(a.condition, b.condition)
+
+
+def test_a_medium_that_many_ask_about_is_encoded_once(model, monkeypatch) -> None:
+    encoded: list[int] = []
+    original = model.encoder.encode
+
+    def counted(items: list) -> torch.Tensor:
+        encoded.append(len(items))
+        return original(items)
+
+    monkeypatch.setattr(model.encoder, "encode", counted)
+    asked = [[{"role": "user", "content": [{"type": "image", "data": image}]}]
+             for image in (RED, BLUE, RED, RED)]  # fmt: skip
+    model.chat_batch(asked, output_modalities=[], max_new_tokens=2)
+    assert encoded == [2]
+
+
+def test_seeds_are_one_for_all_or_one_each(model) -> None:
+    options = {"output_modalities": ["image"], "max_new_tokens": 2}
+    both = model.chat_batch(["Draw", "Draw"], seeds=4, **options)
+    assert same(*both) and same(both[0], model.chat("Draw", seed=4, **options))
+    assert not same(*model.chat_batch(["Draw", "Draw"], seeds=[4, 5], **options))
+    with pytest.raises(ValueError, match="seeds has 3 numbers: give one, or 2"):
+        model.chat_batch(["Draw", "Draw"], seeds=[1, 2, 3])
+
+
+@pytest.mark.parametrize("wrong", [[], [{"role": "assistant", "content": "hi"}]])
+def test_a_wrong_conversation_among_many_is_named(model, wrong: list) -> None:
+    with pytest.raises(ValueError, match="user"):
+        model.chat_batch(["Draw", wrong])
+
+
+def test_the_media_of_a_told_reply_have_the_conditions_of_a_written_one(lite) -> None:
+    asked = {"role": "user", "content": "I want to see, watch and hear a large orange cat."}
+    (written,) = drafts(lite, [[asked]])
+    other = [asked, {"role": "assistant", "content": "No."}]
+    told, empty = drafts(lite, [[asked, written.message], other])
+    assert told.text == written.text and len(told.made) == 3
+    assert empty.text == "No." and not empty.made
+    for ours, theirs in zip(told.made, written.made, strict=True):
+        assert ours.block.modality == theirs.block.modality
+        torch.testing.assert_close(ours.condition, theirs.condition, atol=1e-4, rtol=1e-4)
+
+
+def test_the_shipped_model_answers_many_as_it_answers_one(lite) -> None:
+    """Every medium in and out; pictures and clips within a level, sounds within 1e-4."""
+    asked = [
+        "I want to see, watch and hear a large orange cat.",
+        "Tell me about a dog.",
+        "Let me hear a bell.",
+        [{"role": "user", "content": [{"type": "image", "data": RED},
+                                      {"type": "text", "text": "Describe it."}]}],
+        [{"role": "user", "content": [{"type": "audio", "data": BEEP},
+                                      {"type": "text", "text": "Show me a picture of it."}]}],
+        [{"role": "user", "content": [{"type": "video", "data": FILM},
+                                      {"type": "text", "text": "Describe it."}]}],
+    ]  # fmt: skip
+    options = {"num_inference_steps": 1, "temperature": 0.3}
+    together = lite.chat_batch(asked, seeds=range(6), **options)
+    found: set[str] = set()
+    for seed, (conversation, ours) in enumerate(zip(asked, together, strict=True)):
+        theirs = lite.chat(conversation, seed=seed, **options)
+        assert ours.text == theirs.text
+        assert [p["type"] for p in ours.parts] == [p["type"] for p in theirs.parts]
+        for part, difference in zip(ours.media, differences(ours, theirs), strict=True):
+            assert difference <= (1e-4 if part["type"] == "audio" else 1)
+            found.add(part["type"])
+    assert found == {*EVERY}

@@ -14,8 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from nextgpt_lite.checkpoints.catalogue import components, licences
-from nextgpt_lite.checkpoints.parameters import UNLOADED, Row, count, sizes
+from nextgpt_lite.checkpoints.catalogue import UNLOADED, components, licences
+from nextgpt_lite.checkpoints.parameters import Row, count, sizes
 from nextgpt_lite.model.config import DECODER_SETTINGS, PROFILES, NextGPTConfig, locate
 
 REQUIRED = ("torch", "transformers", "peft", "diffusers", "accelerate", "safetensors", "av")

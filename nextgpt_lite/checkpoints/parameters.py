@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nextgpt_lite.checkpoints.catalogue import blueprint
+from nextgpt_lite.checkpoints.catalogue import UNLOADED, blueprint
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.nextgpt import NextGPT
@@ -39,9 +39,6 @@ PAPER = {
     "all": "12.4B",
     "share": "1%",
 }
-
-
-UNLOADED = ("safety_checker",)  # part of a pipeline on the hub that is never loaded here
 
 
 @dataclass
@@ -94,7 +91,7 @@ def build(config: NextGPTConfig) -> NextGPT:
         encoder = Encoder(ImageBind(_encoder_config(config.encoder)), PreprocessConfig())
         model = NextGPT(config, encoder, _language_model(config))
         for modality, name in config.decoders.items():
-            model.decoders[modality] = nn.ModuleDict(dict(_modules(blueprint(name))))
+            model.decoders[modality] = nn.ModuleDict(dict(modules(blueprint(name))))
     return model
 
 
@@ -138,7 +135,7 @@ def sizes(name: str) -> dict[str, int]:
     with torch.device("meta"):
         return {
             part: sum(p.numel() for p in module.parameters())
-            for part, module in _modules(blueprint(name))
+            for part, module in modules(blueprint(name))
             if part not in UNLOADED
         }
 
@@ -218,8 +215,10 @@ def _language_model(config: NextGPTConfig) -> Any:
     )
 
 
-def _modules(folder: Path) -> Iterator[tuple[str, nn.Module]]:
-    """The modules of a pipeline in diffusers' layout, without weights."""
+def modules(folder: Path) -> Iterator[tuple[str, nn.Module]]:
+    """The modules of a pipeline in diffusers' layout, from their configurations alone."""
+    from diffusers import ConfigMixin
+
     for part, entry in json.loads((folder / "model_index.json").read_text()).items():
         path = folder / part / "config.json"
         if not isinstance(entry, list) or not path.is_file():
@@ -229,7 +228,7 @@ def _modules(folder: Path) -> Iterator[tuple[str, nn.Module]]:
             library = f"diffusers.pipelines.{library}"
         kind = getattr(import_module(library), name)
         values = json.loads(path.read_text())
-        if library == "diffusers":
+        if issubclass(kind, ConfigMixin):
             yield part, kind.from_config(values)
         else:
             yield part, kind(kind.config_class(**values))

@@ -24,6 +24,10 @@ DECODERS: dict[str, str | type[Decoder]] = {
     "TextToVideoSDPipeline": "text_to_video:TextToVideo",
     "AnimateDiffPipeline": "animatediff:AnimateDiff",
     "AudioLDMPipeline": "audioldm:AudioLDM",
+    "StableDiffusionXLPipeline": "sdxl:StableDiffusionXL",
+    "PixArtSigmaPipeline": "pixart:PixArtSigma",
+    "WanPipeline": "wan:Wan",
+    "StableAudioPipeline": "stable_audio:StableAudio",
 }
 # Files by which a folder without `model_index.json` is known.
 UNNAMED = {"animatediff_lightning_*step_diffusers.safetensors": "AnimateDiffPipeline"}

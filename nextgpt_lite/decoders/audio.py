@@ -44,7 +44,7 @@ class AudioDecoder(Decoder):
 
     def _sounds(self, waves: Any) -> list[Audio]:
         """(B, length) or (B, channels, length) as sounds."""
-        waves = np.asarray(waves, np.float32)
+        waves = torch.as_tensor(waves).float().cpu().numpy()
         return [Audio(wave.reshape(self.channels, -1), self.rate) for wave in waves]
 
     def _waves(self, media: Sequence[Audio]) -> Tensor:

@@ -55,11 +55,12 @@ class TextToVideo(VideoDecoder):
         bf16 where the processor multiplies it; pictures and sounds are as fast in float32."""
         from diffusers.models.attention_processor import AttnProcessor
 
+        fast = bf16_is_fast(self.device) and self.denoiser.dtype == torch.float32
         before = self.denoiser.attn_processors
         if self.device.type == "cpu":
             self.denoiser.set_attn_processor(AttnProcessor())
         try:
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast(self.device)):
+            with torch.autocast("cpu", torch.bfloat16, enabled=fast):
                 yield
         finally:
             self.denoiser.set_attn_processor(before)

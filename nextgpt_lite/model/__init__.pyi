@@ -6,7 +6,7 @@ from .config import (
     folder_name as folder_name,
     locate as locate,
 )
-from .conversation import Conversation as Conversation
+from .conversation import ConversationTokenizer as ConversationTokenizer
 from .generation import Sampling as Sampling, generate as generate
 from .llm import LanguageModel as LanguageModel
 from .losses import Divisors as Divisors, Losses as Losses, condition_distance as condition_distance

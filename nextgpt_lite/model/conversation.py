@@ -84,7 +84,7 @@ def content_parts(message: Message) -> list[dict[str, Any]]:
     return content
 
 
-class Conversation:
+class ConversationTokenizer:
     """Encodes messages for one tokenizer.
 
     Args:

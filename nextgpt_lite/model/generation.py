@@ -1,16 +1,23 @@
-"""The token loop: one reply, with signal blocks that are well formed by construction.
+"""The token loop: replies side by side, with signal blocks that are well formed by construction.
 
-Knows: the KV cache, sampling, and that a block is all or nothing: only its first token can be
-chosen, the rest is appended and goes through the LLM in one forward. Leaves to others: where the
-prompt comes from and what a block is turned into.
+Knows: the KV cache, sampling row by row, and that a block is all or nothing: only its first token
+can be chosen, the rest follows. Leaves to others: where prompts come from and what a block is
+turned into.
+
+All rows read the same number of tokens in each forward: as many as the row with the fewest to read
+has chosen. One row alone so reads a whole block at once, and words one by one.
+
+Letters: B rows, S positions, D width, V vocabulary, N tokens of a block.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache
 
@@ -40,68 +47,197 @@ class Sampling:
     top_p: float = 1.0
 
 
-@torch.inference_mode()  # torch leaves the mode at each yield, so that it cannot leak
-def generate(
-    llm: LanguageModel,
-    prompt: Tensor,
-    *,
-    allowed: Sequence[str],
-    required: Sequence[str] = (),
-    sampling: Sampling | None = None,
-    generator: torch.Generator | None = None,
-) -> Iterator[int | SignalBlock]:
-    """Yields word ids and signal blocks, in order, until the reply ends.
+@dataclass
+class Prompt:
+    """What one reply follows, and what may be in it.
 
-    Args:
-        prompt: (1, S, D) embeddings, media spliced in.
+    Attributes:
+        embeddings: (S, D), media spliced in.
         allowed: modalities whose blocks may appear.
         required: modalities that must appear; a missing one is appended where the reply would end.
-        generator: source of randomness when `sampling.temperature` > 0.
+        told: token ids of the whole reply, without the end token, where it is not to be chosen but
+            only read, for its blocks.
+        generator: source of randomness when `Sampling.temperature` > 0.
+    """
+
+    embeddings: Tensor
+    allowed: Sequence[str] = ()
+    required: Sequence[str] = ()
+    told: Sequence[int] = ()
+    generator: torch.Generator | None = None
+
+
+@torch.inference_mode()  # torch leaves the mode at each yield, so that it cannot leak
+def generate(
+    llm: LanguageModel, prompts: Sequence[Prompt], sampling: Sampling | None = None
+) -> Iterator[tuple[int, int | SignalBlock]]:
+    """Yields (number of the prompt, word id or signal block) until every reply has ended.
+
+    The items of one reply come in their order.
 
     Raises:
         FloatingPointError: the LLM's logits are not finite.
     """
-    sampling = sampling or Sampling()
-    missing = list(dict.fromkeys(required))
-    first_ids = {llm.signal_ids[modality][0]: modality for modality in allowed}
-    cache = DynamicCache()
-    hidden = llm.hidden(prompt, cache=cache)[:, -1]  # (1, D)
-    words = blocks = 0
-    ending = _Ending(llm)
-    # No reply is longer than that, so the loop would end even without the masks below.
-    for _ in range(sampling.max_new_tokens + sampling.max_blocks + len(missing) + 1):
-        open_ids = list(first_ids) if blocks < sampling.max_blocks else []
-        token = _choose(llm, hidden, open_ids, sampling, generator)
-        if words >= sampling.max_new_tokens and token not in first_ids:
-            token = llm.eos_id
-        if token not in first_ids and ending.comes_with(token):
+    rows = [_Row(n, llm, prompt, sampling or Sampling()) for n, prompt in enumerate(prompts)]
+    reader = _Reader(llm)
+    last = reader.begin([prompt.embeddings for prompt in prompts])  # (B, D)
+    while True:
+        if not all(row.unread for row in rows):
+            for row, logits in zip(rows, _logits(llm, last), strict=True):
+                if not row.unread:
+                    row.choose(logits)
+                    yield from row.news()
+        going = [index for index, row in enumerate(rows) if row.unread]
+        if not going:
+            return
+        if len(going) < len(rows):
+            reader.keep(going)
+            rows = [rows[index] for index in going]
+        length = min(len(row.unread) for row in rows)
+        ids = [[row.unread.popleft() for _ in range(length)] for row in rows]
+        last, states, embeddings = reader.read(ids)
+        for row, tokens, *vectors in zip(rows, ids, states, embeddings, strict=True):
+            for token, state, embedding in zip(tokens, *vectors, strict=True):
+                row.see(token, state, embedding)
+            yield from row.news()
+
+
+class _Row:
+    """One reply as it grows: chosen tokens wait in `unread` until the LLM has read them."""
+
+    def __init__(self, number: int, llm: LanguageModel, prompt: Prompt, sampling: Sampling) -> None:
+        self.number, self.llm, self.sampling = number, llm, sampling
+        self.generator = prompt.generator
+        self.openers = {llm.signal_ids[modality][0]: modality for modality in prompt.allowed}
+        self.missing = list(dict.fromkeys(prompt.required))
+        # No reply is longer than that, so it would end even if no token were forbidden.
+        self.left = sampling.max_new_tokens + sampling.max_blocks + len(self.missing) + 1
+        self.unread = deque(prompt.told)
+        self.told = bool(prompt.told)
+        self.words = self.blocks = 0
+        self._block: _Open | None = None
+        self._ending = _Ending(llm)
+        self._news: list[int | SignalBlock] = []
+
+    def news(self) -> Iterator[tuple[int, int | SignalBlock]]:
+        """What was added to the reply since the last call."""
+        news, self._news = self._news, []
+        return ((self.number, item) for item in news)
+
+    def choose(self, logits: Tensor) -> None:
+        """Puts what is read next into `unread`; nothing, when the reply ends."""
+        llm, limits = self.llm, self.sampling
+        if self._block is not None:
+            closing = llm.signal_ids[self._block.modality][-1]
+            token = _choose(llm, logits, [closing], limits, self.generator)
+            full = len(self._block.ids) > limits.max_new_tokens
+            self.unread.append(closing if full or token == llm.eos_id else token)
+            return
+        self.left -= 1
+        if self.told or self.left < 0:
+            self._news += self._ending.rest()
+            return
+        open_ids = list(self.openers) if self.blocks < limits.max_blocks else []
+        token = _choose(llm, logits, open_ids, limits, self.generator)
+        if token not in self.openers and (
+            self.words >= limits.max_new_tokens or self._ending.comes_with(token)
+        ):
             token = llm.eos_id
         if token == llm.eos_id:
-            yield from ending.rest()
-            if not missing:
+            self._news += self._ending.rest()
+            if not self.missing:
                 return
-            token = llm.signal_ids[missing[0]][0]
-        if token not in first_ids:
-            words += 1
-            yield from ending.words_with(token)
-            hidden = llm.hidden(_embed(llm, [token]), cache=cache)[:, -1]
-            continue
-        yield from ending.rest()
-        modality = first_ids[token]
-        ids = llm.signal_ids[modality]
-        with llm.tapped() as tapped:
-            if llm.messenger == "caption":
-                ids, states = _write_caption(llm, ids, cache, sampling, generator)
-                embedding = _embed(llm, ids)  # (1, N, D)
-            else:
-                embedding = _embed(llm, ids)  # (1, N, D)
-                states = llm.hidden(embedding, cache=cache)  # (1, N, D), one forward for the block
-        read = torch.cat(tapped, 1) if tapped else states
-        blocks += 1
-        if modality in missing:
-            missing.remove(modality)
-        yield SignalBlock(modality, ids, read[0], embedding[0])
-        hidden = states[:, -1]
+            token = llm.signal_ids[self.missing[0]][0]
+        whole = token in self.openers and llm.messenger == "signal"
+        self.unread.extend(llm.signal_ids[self.openers[token]] if whole else [token])
+
+    def see(self, token: int, state: Tensor, embedding: Tensor) -> None:
+        """Takes note of a token that was read: its state and input embedding, (D,) each."""
+        if self._block is None:
+            if token not in self.openers:
+                self.words += 1
+                self._news += self._ending.words_with(token)
+                return
+            self._news += self._ending.rest()
+            self._block = _Open(self.openers[token])
+        block = self._block
+        block.add(token, state, embedding)
+        if token != self.llm.signal_ids[block.modality][-1]:
+            return
+        self._news.append(block.closed())
+        self._block = None
+        self.blocks += 1
+        if block.modality in self.missing:
+            self.missing.remove(block.modality)
+
+
+@dataclass
+class _Open:
+    """A block whose tokens are being read."""
+
+    modality: str
+    ids: list[int] = field(default_factory=list)
+    hidden: list[Tensor] = field(default_factory=list)  # (D,) each
+    embedding: list[Tensor] = field(default_factory=list)  # (D,) each
+
+    def add(self, token: int, state: Tensor, embedding: Tensor) -> None:
+        self.ids.append(token)
+        self.hidden.append(state)
+        self.embedding.append(embedding)
+
+    def closed(self) -> SignalBlock:
+        hidden, embedding = torch.stack(self.hidden), torch.stack(self.embedding)
+        return SignalBlock(self.modality, self.ids, hidden, embedding)
+
+
+class _Reader:
+    """The LLM with the cache of those rows whose replies have not ended.
+
+    Shorter prompts are padded on the left. Without padding there is neither a mask nor positions:
+    then the numbers are, to the last bit, those of a row alone.
+    """
+
+    def __init__(self, llm: LanguageModel) -> None:
+        self.llm, self.cache = llm, DynamicCache()
+        self.mask: Tensor | None = None  # (B, positions so far)
+        self.lengths: Tensor | None = None  # (B, 1) of them no padding
+
+    def begin(self, prompts: Sequence[Tensor]) -> Tensor:
+        """(S, D) embeddings of each row -> (B, D) states at their ends."""
+        longest = max(len(prompt) for prompt in prompts)
+        padding = [longest - len(prompt) for prompt in prompts]
+        embeddings = torch.stack(
+            [F.pad(prompt, (0, 0, n, 0)) for prompt, n in zip(prompts, padding, strict=True)]
+        )  # (B, S, D)
+        if any(padding):
+            device = embeddings.device
+            begins = torch.tensor(padding, device=device)[:, None]  # (B, 1)
+            self.mask = (torch.arange(longest, device=device) >= begins).long()  # (B, S)
+            self.lengths = longest - begins
+        positions = None if self.mask is None else (self.mask.cumsum(1) - 1).clamp_min(0)
+        return self.llm.hidden(embeddings, self.mask, self.cache, positions)[:, -1]
+
+    def read(self, ids: list[list[int]]) -> tuple[Tensor, Tensor, Tensor]:
+        """n tokens a row -> last hidden states (B, D); of the configured layer, and embeddings,
+        (B, n, D) each."""
+        device = self.llm.causal_lm.get_input_embeddings().weight.device
+        tokens = torch.tensor(ids, device=device)  # (B, n)
+        positions = None
+        if self.mask is not None and self.lengths is not None:
+            self.mask = F.pad(self.mask, (0, tokens.shape[1]), value=1)
+            positions = self.lengths + torch.arange(tokens.shape[1], device=device)  # (B, n)
+            self.lengths = self.lengths + tokens.shape[1]
+        embeddings = self.llm.embed(tokens)  # (B, n, D)
+        with self.llm.tapped() as tapped:
+            hidden = self.llm.hidden(embeddings, self.mask, self.cache, positions)  # (B, n, D)
+        return hidden[:, -1], tapped[0] if tapped else hidden, embeddings
+
+    def keep(self, rows: list[int]) -> None:
+        """Forgets all other rows."""
+        kept = torch.tensor(rows)
+        self.cache.batch_select_indices(kept)
+        if self.mask is not None and self.lengths is not None:
+            self.mask, self.lengths = self.mask[kept], self.lengths[kept]
 
 
 class _Ending:
@@ -137,46 +273,29 @@ class _Ending:
         return self.llm.tokenizer.decode([*self.held, token]).strip()
 
 
-def _write_caption(
-    llm: LanguageModel,
-    marks: Sequence[int],
-    cache: DynamicCache,
-    sampling: Sampling,
-    generator: torch.Generator | None,
-) -> tuple[list[int], Tensor]:
-    """A mark, words, the other mark: their ids, and (1, N, D) their last hidden states.
-
-    The end of a reply, or too many words, close the caption too.
-    """
-    opening, closing = marks
-    ids, states = [opening], [llm.hidden(_embed(llm, [opening]), cache=cache)]
-    while ids[-1] != closing:
-        token = _choose(llm, states[-1][:, -1], [closing], sampling, generator)
-        full = len(ids) > sampling.max_new_tokens
-        ids.append(closing if full or token == llm.eos_id else token)
-        states.append(llm.hidden(_embed(llm, ids[-1:]), cache=cache))
-    return ids, torch.cat(states, 1)
-
-
-def _embed(llm: LanguageModel, ids: Sequence[int]) -> Tensor:
-    device = llm.causal_lm.get_input_embeddings().weight.device
-    return llm.embed(torch.tensor([list(ids)], device=device))  # (1, S, D)
-
-
-def _choose(
-    llm: LanguageModel,
-    hidden: Tensor,
-    open_ids: Sequence[int],
-    sampling: Sampling,
-    generator: torch.Generator | None,
-) -> int:
-    """The next token among words, the end, and the first tokens of blocks that may open."""
-    logits = llm.logits(hidden)[0].float()  # (V,)
+def _logits(llm: LanguageModel, hidden: Tensor) -> Tensor:
+    """(B, D) -> (B, V), refused where they are not numbers."""
+    logits = llm.logits(hidden).float()
     if not torch.isfinite(logits).all():
         raise FloatingPointError(
             "The language model's logits are not finite: set precision to 'float32' (or to "
             "'bfloat16' where the device has it) in the configuration."
         )
+    return logits
+
+
+def _choose(
+    llm: LanguageModel,
+    logits: Tensor,
+    open_ids: Sequence[int],
+    sampling: Sampling,
+    generator: torch.Generator | None,
+) -> int:
+    """The next token among words, the end, and the first tokens of blocks that may open.
+
+    Args:
+        logits: (V,), changed in place.
+    """
     logits[closed_ids(llm, open_ids)] = -torch.inf
     if sampling.temperature <= 0:
         return int(logits.argmax())

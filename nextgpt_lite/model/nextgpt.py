@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model import checkpoint
 from nextgpt_lite.model.batch import Batch, SignalTargets
 from nextgpt_lite.model.config import PROFILES, NextGPTConfig, locate
-from nextgpt_lite.model.conversation import Conversation
+from nextgpt_lite.model.conversation import ConversationTokenizer
 from nextgpt_lite.model.generation import SignalBlock
 from nextgpt_lite.model.llm import LanguageModel
 from nextgpt_lite.model.losses import (
@@ -40,6 +40,14 @@ from nextgpt_lite.model.modality import MODALITIES, get_modality
 from nextgpt_lite.model.prefix import read_after_prefix
 from nextgpt_lite.model.projections import InputProjection, output_projection
 from nextgpt_lite.reply import Event, Reply
+
+
+class States(NamedTuple):
+    """What the LLM makes of a batch, (B, S, D) each."""
+
+    embeddings: Tensor  # of the tokens, without media
+    hidden: Tensor  # the last hidden states
+    signal: Tensor  # those of `hidden_layer`, which are projected at signal tokens
 
 
 class NextGPT(nn.Module):
@@ -79,7 +87,7 @@ class NextGPT(nn.Module):
         llm.signal_layer = check_layer(config.hidden_layer, llm.causal_lm.config.num_hidden_layers)
         self.decoders = nn.ModuleDict()
         self._loaded_decoders: set[str] = set()
-        self.conversation = Conversation(
+        self.conversation = ConversationTokenizer(
             llm.tokenizer, llm.signal_ids, config.input_tokens, config.messenger
         )
 
@@ -234,16 +242,19 @@ class NextGPT(nn.Module):
             return self.decoder(block.modality).encode_text([caption])
         return self.project(block.modality, block.hidden[None], block.embedding[None])
 
-    def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Puts a batch through the LLM: (token embeddings, last hidden states), (B, S, D) each."""
+    def read(self, batch: Batch) -> States:
+        """Puts a batch through the LLM."""
         token_embeddings = self.llm.embed(batch.ids)  # (B, S, D)
         embeddings = self.splice(
             token_embeddings, batch.media_rows, batch.media_starts, batch.media_features
         )
         if batch.positions is None and self.prefixes_frozen and torch.is_grad_enabled():
-            return token_embeddings, self._read_after_prefix(batch, embeddings)
+            hidden = self._read_after_prefix(batch, embeddings)
+            return States(token_embeddings, hidden, hidden)
         mask = batch.attention_mask if batch.positions is None else None
-        return token_embeddings, self.llm.hidden(embeddings, mask, positions=batch.positions)
+        with self.llm.tapped() as tapped:
+            hidden = self.llm.hidden(embeddings, mask, positions=batch.positions)
+        return States(token_embeddings, hidden, tapped[0] if tapped else hidden)
 
     @property
     def prefixes_frozen(self) -> bool:
@@ -278,9 +289,7 @@ class NextGPT(nn.Module):
             divisors: of the whole batch when this is a share (see `Divisors`).
         """
         divisors = divisors or batch.divisors()
-        with self.llm.tapped() as tapped:
-            token_embeddings, hidden = self.read(batch)  # (B, S, D) each
-        states = tapped[0] if tapped else hidden  # (B, S, D) of the layer that is projected
+        embeddings, hidden, states = self.read(batch)
         targets = batch.labels[:, 1:]  # (B, S-1), position p predicts the token at p + 1
         trained = targets != IGNORE
         signal_ids = torch.tensor(list(self.llm.all_signal_ids), device=targets.device)
@@ -296,7 +305,7 @@ class NextGPT(nn.Module):
                 continue
             offsets = torch.arange(len(self.llm.signal_ids[modality]), device=hidden.device)
             where = (target.rows[:, None], target.starts[:, None] + offsets)  # (X, N)
-            projected = self.project(modality, states[where], token_embeddings[where]).float()
+            projected = self.project(modality, states[where], embeddings[where]).float()
             condition = condition + condition_distance(
                 projected, target.conditions.float(), sizes[modality], every, self.config.distance
             )
@@ -345,6 +354,14 @@ class NextGPT(nn.Module):
         for event in happenings:
             reply = event.reply
         return reply
+
+    def chat_batch(
+        self, conversations: Sequence[str | Sequence[dict[str, Any]]], **options: Any
+    ) -> list[Reply]:
+        """The replies to many conversations, several at a time; see `nextgpt_lite.chat`."""
+        from nextgpt_lite.chat import chat_batch  # `chat` needs this class, for its types
+
+        return chat_batch(self, conversations, **options)
 
     def edit(
         self,

@@ -117,9 +117,7 @@ def _signal_states(
         features=features.media,
         conditions=lambda _, captions: torch.zeros(len(captions), 0),
     ).to(model.device)
-    with model.llm.tapped() as tapped:
-        _, hidden = model.read(batch)  # (B, S, D)
-    hidden = tapped[0] if tapped else hidden
+    hidden = model.read(batch).signal  # (B, S, D)
     found: list[list[tuple[str, Tensor, str]]] = []
     for row, conversation in enumerate(encoded):
         found.append([])

@@ -238,10 +238,10 @@ record("inline loss equals NextGPT.loss", close)
 # shipped one (`lite` after all three stages).
 
 # %%
-from nextgpt_lite.model import Conversation
+from nextgpt_lite.model import ConversationTokenizer
 
 shipped = NextGPT.from_pretrained("lite").to(session.device)
-narrow = Conversation(model.llm.tokenizer, model.llm.signal_ids, 1)
+narrow = ConversationTokenizer(model.llm.tokenizer, model.llm.signal_ids, 1)
 late = narrow.encode(example.messages).labels  # as if K were 1
 late += [-100] * (K - 1)
 wrong = batch_of([example])
@@ -255,8 +255,8 @@ record("shipped model's loss, labels K - 1 off", out_of_step)
 
 # %% [markdown]
 # Training on the second number would teach the model to say each word
-# seven positions early. That is why `Conversation.encode` makes ids and
-# labels together, gap included, and why a test tries it with several K.
+# seven positions early. That is why `ConversationTokenizer.encode` makes
+# ids and labels together, gap included, and why a test tries it with several K.
 
 # %% [markdown]
 # ## What learns: the ledger
@@ -617,7 +617,7 @@ check("stage1.chance", share)
 # | paper | here | tested in |
 # |---|---|---|
 # | section 3, input projection | `projections.InputProjection` | `test_projections.py` |
-# | section 3, where items stand | `conversation.Conversation.encode` | `test_conversation.py` |
+# | section 3, where items stand | `ConversationTokenizer.encode` | `test_conversation.py` |
 # | section 4.1, X-to-text loss | `losses.token_losses`, `NextGPT.loss` | `test_stages.py` |
 # | appendix C, stage 1 | `training.stages.STAGES[1]`, `Trainer` | `test_stages.py` |
 # | (not in the paper) frozen work once | `training.features.Features` | `test_features.py` |

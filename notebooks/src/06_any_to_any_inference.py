@@ -585,5 +585,5 @@ check("inference.history", written)
 # | appendix E, Figure 4 | `chat.events` | `test_chat.py` |
 # | section 4.2, `[IMG0] ..` | `generation.generate` | `test_generation.py` |
 # | section 3, generation stage | `projections.OutputProjection` | `test_projections.py` |
-# | section 5.2, several turns | `conversation.Conversation` | `test_conversation.py` |
+# | section 5.2, several turns | `ConversationTokenizer` | `test_conversation.py` |
 # | not in the paper | `trace.trace` | `test_trace.py` |

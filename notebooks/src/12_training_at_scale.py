@@ -95,7 +95,7 @@ import torch.nn.functional as F
 @torch.no_grad()
 def error_sum(batch):
     """Summed cross-entropy over the trained positions of a share."""
-    _, hidden = model.read(batch)  # (B, S, D)
+    hidden = model.read(batch).hidden  # (B, S, D)
     wanted = batch.labels[:, 1:]
     logits = model.llm.logits(hidden[:, :-1][wanted != -100])
     return F.cross_entropy(logits, wanted[wanted != -100], reduction="sum")

@@ -22,7 +22,7 @@ from nextgpt_lite.model.nextgpt import NextGPT, NextGPTConfig
 from nextgpt_lite.model.projections import OutputProjection
 
 BASE = "TinyLlama/TinyLlama-1.1B-Chat-v1.0"
-WIDTH, ENCODER, LAYERS, RANK = 64, 24, 2, 4
+WIDTH, ENCODER, LAYERS, RANK = 128, 24, 2, 4
 SHAPES = {"image": (7, 12), "video": (7, 16), "audio": (1, 10)}
 ORDER = ["<Img>", "</Img>", *(f"[IMG{i}]" for i in range(4)), *(f"[VID{i}]" for i in range(24)),
          *(f"[AUD{i}]" for i in range(8))]  # fmt: skip
@@ -61,7 +61,7 @@ def matrices(base: Path, new: int) -> State:
 
 
 def lora(prefix: str, suffix: str) -> State:
-    heads = {"q": WIDTH, "k": WIDTH // 4, "v": WIDTH // 4, "o": WIDTH}
+    heads = {"q": WIDTH, "k": WIDTH // 8, "v": WIDTH // 8, "o": WIDTH}
     state = {}
     for layer in range(LAYERS):
         for name, width in heads.items():

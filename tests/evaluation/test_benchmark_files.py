@@ -15,7 +15,7 @@ import soundfile
 import torch
 from PIL import Image
 
-from nextgpt_lite.chat import _prompt
+from nextgpt_lite.chat import prompt_embeddings
 from nextgpt_lite.evaluation.benchmarks.choices import (
     YES_NO,
     Choice,
@@ -184,11 +184,11 @@ def test_losses_are_those_of_the_reply_token_by_token(model: NextGPT) -> None:
     start = answer_losses(model, content, ["A dog barks", "Six apples"], whole=False)
     answer = model.llm.tokenizer(" A dog barks.", add_special_tokens=False).input_ids
     asked = model.conversation.encode([{"role": "user", "content": content}], reply_follows=True)
-    prompt = _prompt(model, asked)
+    (prompt,) = prompt_embeddings(model, [asked])
     losses = []
     for index, token in enumerate([*answer, model.llm.eos_id]):
         said = model.llm.embed(torch.tensor([answer[:index]], dtype=torch.long))
-        hidden = model.llm.hidden(torch.cat([prompt, said], 1))[:, -1]
+        hidden = model.llm.hidden(torch.cat([prompt[None], said], 1))[:, -1]
         losses.append(float(-torch.log_softmax(model.llm.logits(hidden)[0], -1)[token].detach()))
     assert whole[0] == pytest.approx(np.mean(losses), abs=1e-4)
     assert start[0] == pytest.approx(np.mean(losses[:3]), abs=1e-4), "neither mark nor end"

@@ -123,9 +123,9 @@ def test_packed_conversations_do_not_see_each_other() -> None:
     batch = batch_of(model, [0, 1], pack=1000)
     assert len(batch.ids) == 1
     second = int((batch.positions[0] == 0).nonzero()[1])
-    before = model.read(batch)[1]
+    before = model.read(batch).hidden
     batch.ids[0, 3] = 5  # in the first conversation
-    after = model.read(batch)[1]
+    after = model.read(batch).hidden
     assert not torch.equal(before[0, :second], after[0, :second])
     assert torch.equal(before[0, second:], after[0, second:])
 

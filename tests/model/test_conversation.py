@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from nextgpt_lite.model.conversation import Conversation
+from nextgpt_lite.model.conversation import ConversationTokenizer
 from nextgpt_lite.model.losses import IGNORE
 from tests.tiny import tiny_config, tiny_llm
 
@@ -13,8 +13,8 @@ PICTURE = {"type": "image", "data": Image.new("RGB", (8, 8))}
 LLM = tiny_llm(tiny_config())
 
 
-def conversation(input_tokens: int = 3) -> Conversation:
-    return Conversation(LLM.tokenizer, LLM.signal_ids, input_tokens)
+def conversation(input_tokens: int = 3) -> ConversationTokenizer:
+    return ConversationTokenizer(LLM.tokenizer, LLM.signal_ids, input_tokens)
 
 
 def dialogue() -> list[dict]:

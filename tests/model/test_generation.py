@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nextgpt_lite.model import generation
-from nextgpt_lite.model.generation import Sampling, SignalBlock, generate
+from nextgpt_lite.model.generation import Prompt, Sampling, SignalBlock, generate
 from tests.tiny import tiny_config, tiny_llm
 
 
@@ -34,8 +34,13 @@ def llm():
     return tiny_llm(tiny_config())
 
 
-def prompt(llm) -> torch.Tensor:
-    return llm.embed(torch.tensor([llm.tokenizer.encode("Draw a red car")])).detach()
+def prompt(llm, words: str = "Draw a red car") -> torch.Tensor:
+    return llm.embed(torch.tensor(llm.tokenizer.encode(words))).detach()  # (S, D)
+
+
+def written(llm, sampling: Sampling | None = None, **options) -> list:
+    """Words and blocks of one reply."""
+    return [item for _, item in generate(llm, [Prompt(prompt(llm), **options)], sampling)]
 
 
 ALL = ["image", "audio", "video"]
@@ -45,7 +50,7 @@ ALL = ["image", "audio", "video"]
 def test_no_token_inside_a_block_can_be_chosen_alone(llm, position: int) -> None:
     inside = [ids[position] for ids in llm.signal_ids.values()]
     with Urge(llm, inside):
-        items = list(generate(llm, prompt(llm), allowed=ALL, sampling=Sampling(12, max_blocks=2)))
+        items = written(llm, Sampling(12, max_blocks=2), allowed=ALL)
     blocks = [item for item in items if isinstance(item, SignalBlock)]
     assert bool(blocks) == (position == 0)
     for block in blocks:
@@ -57,7 +62,7 @@ def test_no_token_inside_a_block_can_be_chosen_alone(llm, position: int) -> None
 
 def test_endless_signal_tokens_end(llm) -> None:
     with Urge(llm, [llm.signal_ids["image"][0]]):
-        items = list(generate(llm, prompt(llm), allowed=ALL, sampling=Sampling(5, max_blocks=3)))
+        items = written(llm, Sampling(5, max_blocks=3), allowed=ALL)
     assert sum(isinstance(item, SignalBlock) for item in items) == 3
     assert len(items) <= 3 + 5
 
@@ -65,16 +70,13 @@ def test_endless_signal_tokens_end(llm) -> None:
 def test_the_loop_ends_even_without_its_masks(llm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "closed_ids", lambda *_: [])
     with Urge(llm, [llm.signal_ids["image"][0]]):
-        sampling = Sampling(5, max_blocks=3)
-        items = list(generate(llm, prompt(llm), allowed=ALL, required=["audio"], sampling=sampling))
+        items = written(llm, Sampling(5, max_blocks=3), allowed=ALL, required=["audio"])
     assert len(items) <= 5 + 3 + 1 + 1
 
 
 def test_a_forbidden_modality_cannot_appear_and_a_required_one_must(llm) -> None:
     with Urge(llm, [llm.signal_ids["image"][0], llm.eos_id]):
-        items = list(
-            generate(llm, prompt(llm), allowed=["audio"], required=["audio"], sampling=Sampling(6))
-        )
+        items = written(llm, Sampling(6), allowed=["audio"], required=["audio"])
     assert [item.modality for item in items if isinstance(item, SignalBlock)] == ["audio"]
 
 
@@ -82,14 +84,14 @@ def test_a_block_costs_one_forward_and_equals_token_by_token(llm) -> None:
     calls = []
     original = llm.hidden
 
-    def counted(embeddings, attention_mask=None, cache=None):
+    def counted(embeddings, *rest):
         calls.append(embeddings.shape[1])
-        return original(embeddings, attention_mask, cache)
+        return original(embeddings, *rest)
 
     llm.hidden = counted
-    start = prompt(llm)
+    start = prompt(llm)[None]
     with Urge(llm, [llm.eos_id]):
-        (block,) = generate(llm, start, allowed=["video"], required=["video"])
+        (block,) = written(llm, allowed=["video"], required=["video"])
     assert calls == [start.shape[1], 25]
     embeddings = torch.cat([start, llm.embed(torch.tensor([block.ids]))], 1)
     with torch.no_grad():
@@ -100,7 +102,7 @@ def test_a_block_costs_one_forward_and_equals_token_by_token(llm) -> None:
 
 
 def test_gradients_stay_possible_while_a_reply_streams(llm) -> None:
-    stream = generate(llm, prompt(llm), allowed=ALL, sampling=Sampling(3))
+    stream = generate(llm, [Prompt(prompt(llm), ALL)], Sampling(3))
     next(stream)
     assert not torch.is_inference_mode_enabled()
 
@@ -109,7 +111,7 @@ def test_sampling_repeats_with_its_seed(llm) -> None:
     def ids(seed: int) -> list:
         generator = torch.Generator().manual_seed(seed)
         sampling = Sampling(20, max_blocks=0, temperature=2.0, top_p=0.95)
-        return list(generate(llm, prompt(llm), allowed=[], sampling=sampling, generator=generator))
+        return written(llm, sampling, generator=generator)
 
     assert ids(1) == ids(1)
     assert ids(1) != ids(2)
@@ -120,11 +122,11 @@ def test_broken_logits_stop_with_a_sentence(llm) -> None:
         Urge(llm, [5], by=float("nan")),
         pytest.raises(FloatingPointError, match="not finite"),
     ):
-        list(generate(llm, prompt(llm), allowed=ALL))
+        written(llm, allowed=ALL)
 
 
 @pytest.mark.parametrize(
-    ("written", "words"),
+    ("said", "words"),
     [
         ("A cat.\n###", "A cat."),
         ("A cat.\n### Human: And now?", "A cat."),
@@ -133,13 +135,13 @@ def test_broken_logits_stop_with_a_sentence(llm) -> None:
     ],
 )
 def test_a_mark_in_words_ends_a_reply(
-    llm, monkeypatch: pytest.MonkeyPatch, written: str, words: str
+    llm, monkeypatch: pytest.MonkeyPatch, said: str, words: str
 ) -> None:
     llm.end_mark = "###"
-    script = [*llm.tokenizer.encode(written, add_special_tokens=False), *[llm.eos_id] * 9]
+    script = [*llm.tokenizer.encode(said, add_special_tokens=False), *[llm.eos_id] * 9]
     chosen = iter(script)
     monkeypatch.setattr(generation, "_choose", lambda *_: next(chosen))
-    assert llm.tokenizer.decode([*generate(llm, prompt(llm), allowed=ALL)]).strip() == words
+    assert llm.tokenizer.decode(written(llm, allowed=ALL)).strip() == words
 
 
 def test_a_required_medium_comes_where_a_mark_ends_the_reply(
@@ -149,6 +151,55 @@ def test_a_required_medium_comes_where_a_mark_ends_the_reply(
     script = [*llm.tokenizer.encode("A cat. ###", add_special_tokens=False), llm.eos_id]
     chosen = iter(script)
     monkeypatch.setattr(generation, "_choose", lambda *_: next(chosen))
-    items = list(generate(llm, prompt(llm), allowed=ALL, required=["image"]))
+    items = written(llm, allowed=ALL, required=["image"])
     assert isinstance(items.pop(), SignalBlock)
     assert llm.tokenizer.decode(items).strip() == "A cat."
+
+
+WORDS = ["Draw a red car", "How many are left?", "Show me 7 apples; I ate one. Draw it", "A dog"]
+
+
+def shape_of(items: list) -> list:
+    return [item.ids if isinstance(item, SignalBlock) else item for item in items]
+
+
+@pytest.mark.parametrize("messenger", ["signal", "caption"])
+@pytest.mark.parametrize("layer", [-1, 1])
+def test_rows_side_by_side_are_the_rows_alone(messenger: str, layer: int) -> None:
+    """Of unlike length, seeds and modalities; some end early, some inside a neighbour's block."""
+    llm = tiny_llm(tiny_config(messenger=messenger), seed=3)
+    llm.signal_layer = layer
+
+    def asked() -> list[Prompt]:
+        wishes = [(ALL, ["video"]), (["audio"], ["audio"]), ([], []), (ALL, ["image", "audio"])] * 2
+        return [
+            Prompt(prompt(llm, WORDS[n % 4]), *wish, generator=torch.Generator().manual_seed(n))
+            for n, wish in enumerate(wishes)
+        ]
+
+    with Urge(llm, [llm.eos_id], by=1.5):  # so that replies end at different times
+        for sampling in (Sampling(9, temperature=1.5, top_p=0.9), Sampling(9)):
+            together: list[list] = [[] for _ in range(8)]
+            for row, item in generate(llm, asked(), sampling):
+                together[row].append(item)
+            alone = [[i for _, i in generate(llm, [each], sampling)] for each in asked()]
+            assert [shape_of(row) for row in together] == [shape_of(row) for row in alone]
+            for row, same in zip(together, alone, strict=True):
+                for ours, theirs in zip(row, same, strict=True):
+                    if isinstance(ours, SignalBlock):
+                        torch.testing.assert_close(ours.hidden, theirs.hidden, atol=1e-5, rtol=1e-5)
+                        assert torch.equal(ours.embedding, theirs.embedding)
+            if sampling.temperature:
+                assert len({len(row) for row in alone}) > 2, "they end at different times"
+
+
+def test_a_told_reply_is_read_and_its_blocks_are_those_that_would_be_written(llm) -> None:
+    options = {"allowed": ALL, "required": ["image", "video"]}
+    reply = written(llm, Sampling(4), **options)
+    told = [t for item in reply for t in (item.ids if isinstance(item, SignalBlock) else [item])]
+    with Urge(llm, [llm.signal_ids["audio"][0]]):  # it has nothing to choose
+        again = written(llm, allowed=ALL, told=told)
+    assert shape_of(again) == shape_of(reply)
+    for ours, theirs in zip(again, reply, strict=True):
+        if isinstance(ours, SignalBlock):
+            torch.testing.assert_close(ours.hidden, theirs.hidden, atol=1e-5, rtol=1e-5)

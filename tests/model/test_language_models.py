@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
 from nextgpt_lite.model.config import LANGUAGE_MODELS, LoraSettings, folder_name
-from nextgpt_lite.model.conversation import Conversation
-from nextgpt_lite.model.generation import generate
+from nextgpt_lite.model.conversation import ConversationTokenizer
+from nextgpt_lite.model.generation import Prompt, generate
 from nextgpt_lite.model.llm import LanguageModel
 from nextgpt_lite.model.losses import IGNORE
 from nextgpt_lite.model.modality import MODALITIES
@@ -56,7 +56,7 @@ def load(root: Path, name: str, **options: Any) -> LanguageModel:
 @pytest.mark.parametrize(("name", "chat_format"), FAMILIES)
 def test_replies_are_found_in_every_template(root: Path, name: str, chat_format: str) -> None:
     llm = load(root, name, chat_format=chat_format)
-    conversation = Conversation(llm.tokenizer, llm.signal_ids, 2)
+    conversation = ConversationTokenizer(llm.tokenizer, llm.signal_ids, 2)
     assert llm.end_mark == ("###" if chat_format == "vicuna-v0" else None)
     whole = conversation.encode(DIALOGUE)
     trained = [i for i, label in zip(whole.ids, whole.labels, strict=True) if label != IGNORE]
@@ -141,9 +141,9 @@ def test_numbers_beyond_float16_stop_the_reply_with_what_to_change(root: Path) -
     llm = load(root, TINYLLAMA, dtype=torch.float16)
     with torch.no_grad():
         llm.causal_lm.model.norm.weight.fill_(6e4)  # a hidden state that float16 cannot hold
-        start = llm.embed(torch.tensor([[5, 6, 7]]))
+        start = llm.embed(torch.tensor([5, 6, 7]))
     with pytest.raises(FloatingPointError, match="not finite: set precision") as caught:
-        list(generate(llm, start, allowed=[]))
+        list(generate(llm, [Prompt(start)]))
     assert "\n" not in str(caught.value)
 
 
@@ -155,4 +155,4 @@ def test_four_bits_train_and_answer(root: Path) -> None:
     llm.errors(hidden[0], torch.tensor([6, 7, llm.new_ids[1]])).sum().backward()
     moved = {part_of(n) for n, p in llm.named_parameters() if p.grad is not None and p.grad.any()}
     assert moved == {"lora", "token_rows"}
-    assert list(generate(llm, llm.embed(torch.tensor([[5, 6]])), allowed=["image"]))
+    assert list(generate(llm, [Prompt(llm.embed(torch.tensor([5, 6])), ["image"])]))

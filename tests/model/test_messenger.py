@@ -9,12 +9,12 @@ import torch
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.model.config import NextGPTConfig
-from nextgpt_lite.model.generation import Sampling, SignalBlock, generate
+from nextgpt_lite.model.generation import Sampling, SignalBlock
 from nextgpt_lite.model.losses import IGNORE
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.stages import STAGES
-from tests.model.test_generation import Urge, prompt
+from tests.model.test_generation import Urge, written
 from tests.tiny import Made, tiny_model
 
 CAPTION = "a large red car in the garden"
@@ -51,10 +51,9 @@ def test_a_caption_ends_and_its_marks_come_in_pairs(model) -> None:
     opening, closing = model.llm.signal_ids["audio"]
     for urged in ([opening], [opening, closing], [opening, model.llm.eos_id]):
         with Urge(model.llm, urged):
-            items = generate(
-                model.llm, prompt(model.llm), allowed=["audio"], required=["audio"],
-                sampling=Sampling(4, max_blocks=2),
-            )  # fmt: skip
+            items = written(
+                model.llm, Sampling(4, max_blocks=2), allowed=["audio"], required=["audio"]
+            )
             blocks = [item for item in items if isinstance(item, SignalBlock)]
         assert 1 <= len(blocks) <= 2
         for block in blocks:

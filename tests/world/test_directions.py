@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from nextgpt_lite.chat import drafts
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.describe import tells
@@ -15,7 +16,6 @@ from nextgpt_lite.world.dialogue.parts import modality_of, user
 from nextgpt_lite.world.judge import sample_scene, with_media
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
-from nextgpt_lite.world.suite.replies import draft_all
 from nextgpt_lite.world.verify import verify
 
 CAR = Picture((Group("car", "blue"),), None, "street")
@@ -74,9 +74,9 @@ def shares(lite: NextGPT) -> dict[tuple[str, str], float]:
         request = DIRECTIONS[given, wanted][0]
         asked = [[with_media(user(request, *([scene] if scene else [])))] for scene in scenes]
         expected = [] if wanted == "text" else [wanted]
-        drafts = draft_all(lite, asked)
-        assert all(draft.text for draft in drafts)
-        right = [[part["type"] for part in draft.media] == expected for draft in drafts]
+        replies = drafts(lite, asked)
+        assert all(reply.text for reply in replies)
+        right = [[part["type"] for part in reply.media] == expected for reply in replies]
         found[given, wanted] = sum(right) / len(right)
     return found
 

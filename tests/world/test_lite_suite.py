@@ -18,8 +18,6 @@ from PIL import Image
 from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.dialogue import records as dialogue
-from nextgpt_lite.world.judge import with_media
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import (
     HELD_OUT_COLOURS,
@@ -34,9 +32,8 @@ from nextgpt_lite.world.suite import run as suite
 from nextgpt_lite.world.suite.contact import RIGHT, WRONG, Tile, write_sheets
 from nextgpt_lite.world.suite.dialogues import macro_f1
 from nextgpt_lite.world.suite.encoder import PROBES
-from nextgpt_lite.world.suite.examination import Examination, Found
+from nextgpt_lite.world.suite.examination import Examination, Found, make
 from nextgpt_lite.world.suite.prompts import counted, related, unseen_colour, unseen_count
-from nextgpt_lite.world.suite.replies import draft_all, make, told_conditions
 from nextgpt_lite.world.suite.rows import Row, markdown, mean, resampled, share, weakest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,32 +87,6 @@ def test_prompts_ask_for_what_their_row_says() -> None:
         assert (count.groups[0].kind, count.groups[0].count) in HELD_OUT_COUNTS
         assert (count.groups[0].kind, count.groups[0].colour) not in HELD_OUT_COLOURS
     assert [name for _, _, asked in PROBES for name in asked].count("count") == 2
-
-
-def test_many_replies_at_once_are_those_of_chat(lite: NextGPT) -> None:
-    records = [dialogue.mosit(Random(f"batch/{i}"), tells=1.0) for i in range(5)]
-    asked = [
-        [with_media(m) for m in record.messages[: 2 * turn + 1]]
-        for turn, record in enumerate(records, 0)
-        if len(record.messages) > 2 * turn
-    ]
-    together = draft_all(lite, asked)
-    for messages, reply in zip(asked, together, strict=True):
-        alone = lite.chat(messages, num_inference_steps=1, seed=3)
-        assert reply.text == alone.text
-        assert [part["type"] for part in reply.media] == [
-            made.block.modality for made in alone.made
-        ]
-        for part, made in zip(reply.media, alone.made, strict=True):
-            torch.testing.assert_close(part["condition"], made.condition, atol=1e-3, rtol=1e-3)
-
-
-def test_conditions_of_told_replies_are_those_written(lite: NextGPT) -> None:
-    asked = [{"role": "user", "content": "Show me a large red apple in the garden."}]
-    written = draft_all(lite, [asked])[0]
-    reply = {"role": "assistant", "content": written.parts}
-    told = told_conditions(lite, [[*asked, reply]])
-    torch.testing.assert_close(told[0], written.media[0]["condition"], atol=1e-3, rtol=1e-3)
 
 
 def test_a_medium_does_not_depend_on_its_batch(lite: NextGPT) -> None:

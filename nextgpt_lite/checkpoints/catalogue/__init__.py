@@ -1,12 +1,14 @@
 """The public checkpoints that the presets name: where from, which revision, under what licence.
 
-Knows: hub ids, pinned commits, licences, which files a checkpoint needs, and, in the folders beside
-this file, each one's configurations in its own layout, so that it can be built without weights.
+Knows: hub ids, pinned commits, licences (`checkpoints.json`), which files a checkpoint needs, and,
+in the folders beside this file, each one's configurations in its own layout, so that it can be
+built without weights: the parameters so counted are the published ones (tests/checkpoints).
 Leaves to others: fetching (`download`), building (`parameters`), loading.
 """
 
 from __future__ import annotations
 
+import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,9 @@ from nextgpt_lite.model.config import DECODER_SETTINGS, WEIGHTS, NextGPTConfig, 
 
 HERE = Path(__file__).parent
 
-_PIPELINE = ("model_index.json", "scheduler/*", "tokenizer/*", "text_encoder/*", "unet/*", "vae/*")
+# Files of a causal language model, and parts of a pipeline that are never loaded.
 _CAUSAL_LM = ("*.json", "*.jinja", "*.model", "*.txt", "*.safetensors", "*.bin")
+UNLOADED = ("safety_checker", "feature_extractor")
 
 
 @dataclass(frozen=True)
@@ -39,55 +42,20 @@ class Checkpoint:
     files: tuple[str, ...]
 
 
+def _files(name: str) -> tuple[str, ...]:
+    """The files of a checkpoint, told by its own configurations."""
+    index = HERE / folder_name(name) / "model_index.json"
+    if not index.is_file():
+        return _CAUSAL_LM
+    entries = json.loads(index.read_text()).items()
+    parts = [part for part, entry in entries if isinstance(entry, list) and part not in UNLOADED]
+    return ("model_index.json", *(f"{part}/*" for part in parts))
+
+
 CATALOGUE: dict[str, Checkpoint] = {
-    row.name: row
-    for row in (
-        Checkpoint(
-            "nielsr/imagebind-huge", "51fc1ff707903501e60bdb2f73dd4e8818eef099",
-            "CC-BY-NC-SA-4.0", False, ("*.json", "*.safetensors", "*.pth", "*.bin"),
-        ),
-        Checkpoint(
-            "lmsys/vicuna-7b-v1.5", "3321f76e3f527bd14065daf69dad9344000a201d",
-            "Llama 2 Community Licence", True, _CAUSAL_LM,
-        ),
-        Checkpoint(
-            "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "fe8a4ea1ffedaf415f4da2f062534de366a451e6",
-            "Apache-2.0", True, _CAUSAL_LM,
-        ),
-        Checkpoint(
-            "Qwen/Qwen3-0.6B", "c1899de289a04d12100db370d81485cdf75e47ca",
-            "Apache-2.0", True, _CAUSAL_LM,
-        ),
-        Checkpoint(
-            "HuggingFaceTB/SmolLM2-360M-Instruct", "a10cc1512eabd3dde888204e902eca88bddb4951",
-            "Apache-2.0", True, _CAUSAL_LM,
-        ),
-        Checkpoint(
-            "stable-diffusion-v1-5/stable-diffusion-v1-5",
-            "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
-            "CreativeML Open RAIL-M", True, _PIPELINE,
-        ),
-        Checkpoint(
-            "stabilityai/sd-turbo", "b261bac6fd2cf515557d5d0707481eafa0485ec2",
-            "Stability AI Community", False, _PIPELINE,
-        ),
-        *(
-            Checkpoint(
-                f"cvssp/audioldm-{size}", None, "CC-BY-NC-SA-4.0", False,
-                (*_PIPELINE, "vocoder/*"),
-            )
-            for size in ("s-full-v2", "m-full", "l-full")
-        ),
-        Checkpoint(
-            "cerspense/zeroscope_v2_576w", "6963642a64dbefa93663d1ecebb4ceda2d9ecb28",
-            "CC-BY-NC-4.0", False, _PIPELINE,
-        ),
-        Checkpoint(
-            "ByteDance/AnimateDiff-Lightning", "027c893eec01df7330f5d4b733bc9485ee02e8b2",
-            "CreativeML Open RAIL-M", True, ("animatediff_lightning_4step_diffusers.safetensors",),
-        ),
-    )
-}  # fmt: skip
+    name: Checkpoint(name, **{"files": _files(name), **row})
+    for name, row in json.loads((HERE / "checkpoints.json").read_text()).items()
+}
 
 
 def checkpoint(name: str) -> Checkpoint | None:

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from nextgpt_lite.chat import draft
+from nextgpt_lite.chat import drafts
 from nextgpt_lite.evaluation.baselines.answer import Answer, Messages, Step
 from nextgpt_lite.model.conversation import content_parts
-from nextgpt_lite.model.generation import Sampling, generate
+from nextgpt_lite.model.generation import Prompt, Sampling, generate
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
@@ -201,8 +201,8 @@ class ToolPipeline:
         question = DESCRIBE[part["type"]]["train"][1]
         content = [part, text_part(question)]
         asked = [{"role": "user", "content": content}]
-        said = draft(self.captioner, asked, output_modalities=[], max_new_tokens=48).text
-        said = self.model.conversation.harmless(said).rstrip(".")
+        (reply,) = drafts(self.captioner, [asked], output_modalities=[], max_new_tokens=48)
+        said = self.model.conversation.harmless(reply.text).rstrip(".")
         return said[:1].lower() + said[1:]
 
 
@@ -214,12 +214,11 @@ def frozen_words(model: NextGPT, messages: list[dict[str, Any]]) -> str:
         messages: whose content is a string; markers in it are markers.
     """
     text = model.conversation.render(messages, True)
-    ids = model.llm.tokenizer(text, add_special_tokens=False)["input_ids"]
-    prompt = torch.tensor([ids], device=model.device)  # (1, S)
+    ids = model.llm.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     with model.llm.peft.disable_adapter():
-        said = [*generate(model.llm, model.llm.embed(prompt), allowed=(),
-                          sampling=Sampling(MAX_WORDS))]  # fmt: skip
-    return model.conversation.decode([item for item in said if isinstance(item, int)]).strip()
+        prompt = Prompt(model.llm.embed(ids.to(model.device))[0])
+        said = [word for _, word in generate(model.llm, [prompt], Sampling(MAX_WORDS))]
+    return model.conversation.decode([word for word in said if isinstance(word, int)]).strip()
 
 
 def calls_of_captions(text: str) -> list[Call]:

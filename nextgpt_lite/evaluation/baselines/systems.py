@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nextgpt_lite.chat import draft
+from nextgpt_lite.chat import drafts
 from nextgpt_lite.evaluation.baselines.answer import Answer, Messages, Step
 from nextgpt_lite.model.conversation import content_parts
 from nextgpt_lite.model.nextgpt import NextGPT
@@ -37,7 +37,7 @@ class Chat:
 
     def draft(self, messages: Messages, wanted: Sequence[Scene] = (), seed: int = 0) -> Answer:
         """See `System.draft`."""
-        reply = draft(self.model, messages, seed=seed)
+        (reply,) = drafts(self.model, [messages], seeds=seed)
         steps = [Step("LLM", words_of(messages[-1]), reply.text)]
         for made in reply.made:
             names = self.model.llm.describe_ids(made.block.ids)

@@ -1,7 +1,7 @@
 """Examinations of the whole model: requests and conversations, as stage 3 taught them.
 
-Knows: which media each turn should have. Leaves to others: writing many replies at once
-(`replies`), the world's conversations (`world.dialogue`), the earlier stages (`stages`).
+Knows: which media each turn should have. Leaves to others: writing replies (`chat`),
+the world's conversations (`world.dialogue`), the earlier stages (`stages`).
 
 A turn of a conversation is asked behind the model's own earlier replies where these were right,
 else behind those it should have given, so that one slip does not spoil the rest.
@@ -13,17 +13,19 @@ import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
-from typing import Any
 
+from torch import Tensor
+
+from nextgpt_lite.chat import drafts
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.evaluation.statistics import Score
+from nextgpt_lite.model.conversation import Message
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.judge import with_media
 from nextgpt_lite.world.scene import MODALITIES, Scene, Split
 from nextgpt_lite.world.suite.contact import Tile
-from nextgpt_lite.world.suite.examination import Examiner, Found, Judged, judge_all
-from nextgpt_lite.world.suite.replies import Message, draft_all, make
+from nextgpt_lite.world.suite.examination import Examiner, Found, Judged, judge_all, make
 from nextgpt_lite.world.suite.rows import resampled, share, weakest
 from nextgpt_lite.world.suite.stages import says
 
@@ -72,7 +74,7 @@ def _about_input(rng: Random) -> Record:
 def last_turns(examiner: Examiner, records: Sequence[Record]) -> tuple[list[bool], list[Tile]]:
     """Whether the last reply of each conversation has the right media; earlier ones are given."""
     asked = [[with_media(m) for m in record.messages[:-1]] for record in records]
-    replies = draft_all(examiner.model, asked)
+    replies = drafts(examiner.model, asked)
     trial = _Trial(examiner)
     for index, (reply, record) in enumerate(zip(replies, records, strict=True)):
         if given(reply) == wanted(record.messages[-1]):
@@ -94,7 +96,7 @@ def conversations(examiner: Examiner) -> Found:
     talks = [[with_media(message) for message in record.messages] for record in records]
     for turn in range(0, max(len(talk) for talk in talks), 2):
         going = [index for index, talk in enumerate(talks) if turn < len(talk)]
-        replies = draft_all(examiner.model, [talks[index][: turn + 1] for index in going])
+        replies = drafts(examiner.model, [talks[index][: turn + 1] for index in going])
         for index, reply in zip(going, replies, strict=True):
             expected = records[index].messages[turn + 1]
             choices.append((given(reply), wanted(expected)))
@@ -150,14 +152,14 @@ class _Trial:
     def __init__(self, examiner: Examiner) -> None:
         self.examiner = examiner
         self.failed: set[int] = set()
-        self._waiting: dict[str, list[tuple[int, int, Any, Scene]]] = {m: [] for m in MODALITIES}
+        self._waiting: dict[str, list[tuple[int, int, Tensor, Scene]]] = {m: [] for m in MODALITIES}
         self._made: list[tuple[int, int, Judged]] = []
 
     def add(self, index: int, reply: Reply, expected: Message) -> None:
         """Takes the media of reply `index`, which are of the right modalities."""
         scenes = [part["scene"] for part in expected["content"] if part["type"] != "text"]
-        for place, (part, scene) in enumerate(zip(reply.media, scenes, strict=True)):
-            self._waiting[part["type"]].append((index, place, part["condition"], scene))
+        for place, (made, scene) in enumerate(zip(reply.made, scenes, strict=True)):
+            self._waiting[made.block.modality].append((index, place, made.condition, scene))
 
     def run(self) -> None:
         """Makes and judges them; clips, which take longest, last."""

@@ -1,6 +1,6 @@
 """Examinations of what stages 1 and 2 taught: telling what media show, and making them.
 
-Knows: which questions are asked. Leaves to others: writing many replies at once (`replies`),
+Knows: which questions are asked. Leaves to others: writing replies (`chat`),
 prompts (`prompts`), what stage 3 taught (`dialogues`).
 """
 
@@ -10,7 +10,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
+from torch import Tensor
+
+from nextgpt_lite.chat import drafts
 from nextgpt_lite.evaluation.statistics import Score
+from nextgpt_lite.model.conversation import Message
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.describe import caption, tells
 from nextgpt_lite.world.dialogue.parts import assistant, telling, user
@@ -21,7 +25,6 @@ from nextgpt_lite.world.scene import MODALITIES, Scene, Split
 from nextgpt_lite.world.suite.decoders import gold_counted, gold_pairs
 from nextgpt_lite.world.suite.examination import Examiner, Found
 from nextgpt_lite.world.suite.prompts import NAMES, any_scene, counted, related
-from nextgpt_lite.world.suite.replies import Message, draft_all, told_conditions
 from nextgpt_lite.world.suite.rows import resampled, share
 
 # ---- stage 1
@@ -39,7 +42,7 @@ def stage_1(examiner: Examiner) -> Found:
     for modality, about in QUESTIONS:
         draw = related if about == "relation" else any_scene(modality)
         asked = examiner.draws(f"ask/{modality}/{about}", partial(_question, draw, about))
-        replies = draft_all(examiner.model, [messages for messages, _ in asked])
+        replies = drafts(examiner.model, [messages for messages, _ in asked])
         right = [says(reply, answer) for reply, (_, answer) in zip(replies, asked, strict=True)]
         rows.append(
             share("after stage 1", f"{about} of a {NAMES[modality]}, asked", Score.of(right), 93)
@@ -57,7 +60,7 @@ def stage_1(examiner: Examiner) -> Found:
                 [with_media(user(say(wish, "train", Random(index)), scene))]
                 for index, scene in enumerate(scenes)
             ]
-            replies = draft_all(examiner.model, asked_for)
+            replies = drafts(examiner.model, asked_for)
             right = [
                 tells(reply.text, scene) and not reply.media
                 for reply, scene in zip(replies, scenes, strict=True)
@@ -93,7 +96,7 @@ def stage_2(examiner: Examiner) -> Found:
     """
     alike, pairs = gold_counted(examiner), gold_pairs(examiner)
     ours = [
-        examiner.decoded(scenes, told_conditions(examiner.model, [_told(s) for s in scenes]))
+        examiner.decoded(scenes, _conditions(examiner, scenes))
         for scenes in (examiner.draws("counted", counted), examiner.draws("related", related))
     ]
     rows = []
@@ -113,8 +116,10 @@ def stage_2(examiner: Examiner) -> Found:
     return Found(rows, {"image_from_signal_tokens": mixed})
 
 
-def _told(scene: Scene) -> list[Message]:
-    return [user(f"Show me {caption(scene)}."), assistant(telling(scene), scene)]
+def _conditions(examiner: Examiner, scenes: Sequence[Scene]) -> list[Tensor]:
+    """(L, C) of each scene's picture, in a reply whose words are given."""
+    told = [[user(f"Show me {caption(s)}."), assistant(telling(s), s)] for s in scenes]
+    return [reply.made[-1].condition for reply in drafts(examiner.model, told)]
 
 
 def _points(pairs: Sequence[tuple[bool, bool]]) -> float:

@@ -1,0 +1,56 @@
+"""PixArt-Sigma: a transformer that attends to a T5 encoder's states, as far as a mask lets it.
+
+The condition has L = 300 rows of width 4096, one a token (`settings["caption_tokens"]` may make it
+shorter). Rows of zeros are padding: the mask is read off the condition itself (`text.counts`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from nextgpt_lite.decoders.image import ImageDecoder
+from nextgpt_lite.decoders.loading import read_json
+from nextgpt_lite.decoders.text import counts, hidden_states
+
+
+class PixArtSigma(ImageDecoder):
+    """`PixArtSigmaPipeline`: 1024x1024 pictures."""
+
+    pipelines = ("PixArtSigmaPipeline",)
+    defaults: ClassVar[dict[str, Any]] = {"guidance_scale": 4.5, "caption_tokens": 300}
+
+    @classmethod
+    def condition_shape(cls, folder: Path, settings: dict[str, Any]) -> list[int]:
+        transformer = read_json(folder / "transformer" / "config.json")
+        return [settings["caption_tokens"], transformer["caption_channels"]]
+
+    def embed(self, captions: list[str]) -> Tensor:
+        pipeline = self.pipeline
+        length = self.condition_length
+        return hidden_states(pipeline.tokenizer, pipeline.text_encoder, captions, length)
+
+    def arguments(self, condition: Tensor, negative: Tensor) -> dict[str, Any]:
+        return {
+            "prompt_embeds": condition,
+            "prompt_attention_mask": counts(condition).long(),
+            "negative_prompt_embeds": negative,
+            "negative_prompt_attention_mask": counts(negative).long(),
+            "negative_prompt": None,
+            "width": self.size[0],
+            "height": self.size[1],
+            "use_resolution_binning": False,
+        }
+
+    def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
+        answer = self.denoiser(
+            noisy,
+            encoder_hidden_states=condition,
+            encoder_attention_mask=counts(condition).long(),
+            timestep=times,
+            added_cond_kwargs={"resolution": None, "aspect_ratio": None},
+        ).sample
+        noise: Tensor = answer[:, : noisy.shape[1]]  # the rest is the variance, learnt beside it
+        return noise
