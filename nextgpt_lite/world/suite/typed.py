@@ -22,9 +22,10 @@ from typing import Any, Final
 import yaml
 from PIL.Image import Image
 
+from nextgpt_lite.chat import drafts
 from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.media import Audio, Video
-from nextgpt_lite.reply import Reply
+from nextgpt_lite.reply import Made, Reply
 from nextgpt_lite.world.describe import parse
 from nextgpt_lite.world.dialogue.parts import DEFAULTS, assistant, modality_of, telling, user
 from nextgpt_lite.world.dialogue.typed.wishes import BESIDE
@@ -45,8 +46,7 @@ from nextgpt_lite.world.scene import (
     Sound,
     in_order,
 )
-from nextgpt_lite.world.suite.examination import Examiner, Found
-from nextgpt_lite.world.suite.replies import draft_all, make
+from nextgpt_lite.world.suite.examination import Examiner, Found, make
 from nextgpt_lite.world.suite.rows import share
 from nextgpt_lite.world.verify import read_clip, read_picture, verify
 
@@ -254,8 +254,8 @@ def right_replies(
     right = []
     for index, (request, reply) in enumerate(zip(asked, replies, strict=True)):
         wanted = sorted(request.wanted.scenes, key=modality_of)
-        given = sorted(reply.media, key=lambda part: part["type"])
-        if [part["type"] for part in given] != [modality_of(scene) for scene in wanted]:
+        given = sorted(reply.made, key=lambda made: made.block.modality)
+        if [made.block.modality for made in given] != [modality_of(scene) for scene in wanted]:
             right.append(False)
         elif not wanted:
             right.append(right_words(request.wanted, reply.text, len(given)))
@@ -265,11 +265,11 @@ def right_replies(
 
 
 def _media_right(
-    examiner: Examiner, wanted: Sequence[Scene], given: Sequence[dict[str, Any]], index: int
+    examiner: Examiner, wanted: Sequence[Scene], given: Sequence[Made], index: int
 ) -> bool:
-    for scene, part in zip(wanted, given, strict=True):
-        decoder = examiner.model.decoder(part["type"])
-        (medium,) = make(decoder, [part["condition"]], [examiner.seed + index], examiner.steps)
+    for scene, made in zip(wanted, given, strict=True):
+        decoder = examiner.model.decoder(made.block.modality)
+        (medium,) = make(decoder, [made.condition], [examiner.seed + index], examiner.steps)
         if not right_medium(scene, medium):
             return False
     return True
@@ -278,7 +278,7 @@ def _media_right(
 def typed_requests(examiner: Examiner) -> Found:
     """Every request of the file: in world by kind and by manner, and what is outside of it."""
     asked = requests()[:: max(1, len(requests()) // examiner.count)]
-    replies = draft_all(examiner.model, [[with_media(m) for m in r.messages] for r in asked])
+    replies = drafts(examiner.model, [[with_media(m) for m in r.messages] for r in asked])
     right = right_replies(examiner, asked, replies)
     inside: list[bool] = []
     kinds: dict[str, list[bool]] = defaultdict(list)
