@@ -1,0 +1,127 @@
+"""Documentation: every name in the paper map, and every link, leads somewhere."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from runpy import run_path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAP = run_path(str(ROOT / "docs" / "paper_map.py"))
+GROUPS: list[dict[str, Any]] = MAP["entries"]()
+ENTRIES = [entry for group in GROUPS for entry in group["entries"]]
+NEW = re.compile(r"`(nextgpt_lite[\w.]+)`")
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / folder / "README.md" for folder in ("results", "notebooks/src", "tests/reference")),
+]
+
+
+def unresolved(entry: dict[str, Any]) -> list[str]:
+    """What an entry names that is not there, a sentence each."""
+    missing = []
+    for name in entry.get("code", []):
+        module, _, attributes = name.partition(":")
+        try:
+            found: Any = importlib.import_module(f"nextgpt_lite.{module}")
+            for attribute in filter(None, attributes.split(".")):
+                found = getattr(found, attribute)
+        except (ImportError, AttributeError) as error:
+            missing.append(f"code {name}: {error}")
+    for test in entry.get("tests", []):
+        file, _, function = test.partition("::")
+        path = ROOT / "tests" / file
+        if not path.is_file():
+            missing.append(f"test file {file} is not there")
+        elif function and not re.search(rf"^def {function}\(", path.read_text(), re.MULTILINE):
+            missing.append(f"{file} has no {function}")
+    for place in entry.get("notebook", []):
+        name, title = place.split("#", 1)
+        source = ROOT / "notebooks" / "src" / f"{name}.py"
+        if not source.is_file():
+            missing.append(f"notebook {name} is not there")
+        elif not re.search(rf"^# #+ {re.escape(title)}$", source.read_text(), re.MULTILINE):
+            missing.append(f"notebook {name} has no section {title!r}")
+    return missing
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["paper"])
+def test_the_paper_map_names_what_is_there(entry):
+    assert not unresolved(entry), f"docs/paper_map.yaml, {entry['paper']}"
+    assert entry.keys() & {"code", "note"}, "say so where there is no counterpart"
+
+
+def test_the_paper_map_is_whole():
+    names = " ".join(entry["paper"] for entry in ENTRIES)
+    numbers = {
+        word: {
+            int(number)
+            for group in re.findall(rf"{word}s? ([\d, ]+)", names)
+            for number in re.findall(r"\d+", group)
+        }
+        for word in ("Table", "Figure")
+    }
+    assert numbers["Table"] == set(range(1, 16))
+    assert numbers["Figure"] == set(range(1, 14))
+    assert set(re.findall(r"Appendix ([A-Z])", names)) == set("ABCDEFGHIJ")
+    assert {f"Section {n}" for n in range(1, 8)} <= {entry["paper"][:9] for entry in ENTRIES}
+
+
+def test_the_page_is_made_from_the_map():
+    page = (ROOT / "docs" / "paper_map.md").read_text(encoding="utf-8")
+    assert page == MAP["page"](GROUPS), "run `python docs/paper_map.py`"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"code": ["model.nextgpt:NextGTP"]},
+        {"code": ["model.nowhere"]},
+        {"tests": ["test_chat.py::test_of_nothing"]},
+        {"tests": ["test_nothing.py"]},
+        {"notebook": ["00_tour#No such section"]},
+        {"notebook": ["99_none#Training"]},
+    ],
+)
+def test_what_does_not_resolve_is_named(entry):
+    (sentence,) = unresolved(entry)
+    name = next(iter(entry.values()))[0]
+    assert re.split(r"[:#]", name)[-1].strip(":") in sentence or name.split("#")[0] in sentence
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = link.partition("#")
+        if "://" not in link:
+            assert (page.parent / path).exists(), f"{page.name} links to {link}"
+        if anchor and not path:
+            titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}
+            assert anchor in slugs, f"{page.name} has no section {anchor}"
+
+
+def test_tests_named_in_notebooks_and_pages_are_there():
+    files = {path.name for path in (ROOT / "tests").rglob("*.py")}
+    for page in [*PAGES, *(ROOT / "notebooks" / "src").glob("*.py")]:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"\btest_\w+\.py\b", text):
+            assert name in files, f"{page.name} names {name}"
+        for path in re.findall(r"\btests/[\w/]+\.py\b", text):
+            assert (ROOT / path).exists(), f"{page.name} names {path}"
+
+
+def test_new_imports_of_the_changelog_are_there():
+    table = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("| old | new |")[1]
+    modules = [
+        name for line in table.splitlines() for name in NEW.findall(line.rpartition(" | ")[2])
+    ]
+    assert len(modules) > 30
+    for name in modules:
+        importlib.import_module(name)
