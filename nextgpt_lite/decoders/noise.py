@@ -55,7 +55,8 @@ def ask(scheduler: Any, latents: Tensor, generator: torch.Generator | None = Non
         # Karras et al. (2022) scale their input to unit size: a circle from media to noise.
         signal, spread = (way * math.pi / 2).cos(), (way * math.pi / 2).sin()
         times = scheduler.precondition_noise((share * math.pi / 2).tan())
-        target = noise if kind == "epsilon" else signal * noise - spread * latents
+        target = signal * noise - spread * latents
+        target = -target if kind == "epsilon" else target  # so their preconditioning has it
         return Question(signal * latents + spread * noise, times, target)
     raise ConfigError(
         f"The noise of {type(scheduler).__name__} is not known here: use a scheduler with "
