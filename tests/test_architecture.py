@@ -26,11 +26,10 @@ ROOMS = (
 UPWARD = {
     ("model.nextgpt", "chat"), ("model.nextgpt", "reply"), ("model.sharding", "model.nextgpt"),
     ("model.nextgpt", "checkpoints.catalogue"), ("display", "reply"),
-    ("checkpoints.stand_ins.tokenizers", "world.describe"),
     ("model.checkpoint", "model.nextgpt"),
     ("world.suite.contact", "notebook.plots"),
 }  # fmt: skip
-GUESTS_IN = ("evaluation", "checkpoints.stand_ins.tokenizers")  # still import the world
+GUESTS_IN = ("evaluation",)  # still import the world
 
 
 @pytest.fixture(scope="module")

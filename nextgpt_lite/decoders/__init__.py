@@ -94,10 +94,11 @@ def decoder_class(folder: str | Path, modality: str | None = None) -> type[Decod
     if isinstance(decoder, str):
         module, _, attribute = decoder.partition(":")
         decoder = getattr(import_module(f"{__name__}.{module}"), attribute)
-    if modality not in (None, decoder.modality):
+    makes = decoder.read_settings(Path(folder)).get("modality", decoder.modality)
+    if modality not in (None, makes):
         raise ConfigError(
-            f"{folder} holds a {name}, which makes {decoder.modality} and not {modality}: give a "
-            f"decoder of {modality}."
+            f"{folder} holds a {name}, which makes {makes} and not {modality}: give a decoder of "
+            f"{modality}."
         )
     return decoder
 

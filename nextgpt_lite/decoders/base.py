@@ -34,7 +34,7 @@ class Decoder(Editing, nn.Module, ABC):
     stay in evaluation mode.
 
     Attributes:
-        modality: what it makes.
+        modality: what it makes; a folder's settings may say another (`"modality": "depth"`).
         pipelines: the `_class_name`s in `model_index.json` that it is for.
         defaults: settings of a pipeline whose folder has none, such as `guidance_scale`.
         options: of the pipeline's own loader, such as parts that are not loaded.
@@ -54,6 +54,7 @@ class Decoder(Editing, nn.Module, ABC):
         pipeline.set_progress_bar_config(disable=True)
         self.pipeline = pipeline
         self.settings = settings
+        self.modality = settings.get("modality", self.modality)
         self.condition_length, self.condition_width = shape
         parts = pipeline.components.items()
         self.parts = nn.ModuleDict({n: part for n, part in parts if isinstance(part, nn.Module)})

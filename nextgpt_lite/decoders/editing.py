@@ -117,21 +117,28 @@ def denoise_from(
     options = {"generator": generator}
     if "generator" not in inspect.signature(scheduler.step).parameters:
         options = {}
-    latents = scheduler.add_noise(original, noise, timesteps[:1].expand(len(original)))
+
+    def noised(timestep: Tensor) -> Tensor:
+        times = timestep.expand(len(original))
+        if hasattr(scheduler, "add_noise"):
+            return scheduler.add_noise(original, noise, times)
+        return scheduler.scale_noise(original, times, noise)
+
+    latents = noised(timesteps[0])
     guided = scale > 1
     words = torch.cat([negative, condition]) if guided else condition
     for index, timestep in enumerate(timesteps):
-        given = scheduler.scale_model_input(torch.cat([latents] * (1 + guided)), timestep)
+        given = torch.cat([latents] * (1 + guided))
+        if hasattr(scheduler, "scale_model_input"):
+            given = scheduler.scale_model_input(given, timestep)
         answer = denoise(given, timestep.expand(len(given)), words)
         if guided:
             empty, answer = answer.chunk(2)
             answer = empty + scale * (answer - empty)
         latents = scheduler.step(answer, timestep, latents, **options, return_dict=False)[0]
         if mask is not None:
-            kept = original
-            if index + 1 < len(timesteps):
-                later = timesteps[index + 1].expand(len(original))
-                kept = scheduler.add_noise(original, noise, later)
+            last = index + 1 == len(timesteps)
+            kept = original if last else noised(timesteps[index + 1])
             latents = mask * latents + (1 - mask) * kept
         if callback is not None:
             callback(index + 1, len(timesteps))

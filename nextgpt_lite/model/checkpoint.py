@@ -89,19 +89,23 @@ def save(
         save_file(base_rows, folder / BASE_ROWS_FILE)
 
 
-def load_into(model: NextGPT, folder: Path) -> None:
+def load_into(model: NextGPT, folder: Path, anew: tuple[str, ...] = ()) -> None:
     """See `NextGPT.load_trained`."""
     saved = read_config(folder)
     _check_origin(model, saved, folder / CONFIG_FILE)
     absent = tuple(saved.get("absent", ()))  # converted: what the files did not hold starts anew
     adapter, projections = (
-        {name: value for name, value in state.items() if not any(part in name for part in absent)}
+        {
+            name: value
+            for name, value in state.items()
+            if not any(part in name for part in absent) and not name.startswith(anew)
+        }
         for state in trained_state(model)
     )
     further = set(model.config.signal_tokens) - set(saved["config"].get("signal_tokens", ()))
     given = {
-        **_read(folder / PROJECTIONS_FILE, projections, bool(further)),
-        **_read(folder / ADAPTER_FILE, adapter, bool(further)),
+        **_read(folder / PROJECTIONS_FILE, projections, bool(further), anew),
+        **_read(folder / ADAPTER_FILE, adapter, bool(further), anew),
     }
     model.load_state_dict(_cut(given, projections), strict=False)
     set_peft_model_state_dict(model.llm.peft, _cut(given, adapter))
@@ -147,16 +151,20 @@ def _cut(given: dict[str, Tensor], ours: dict[str, Tensor]) -> dict[str, Tensor]
     return {name: cut_like(given[name], value) for name, value in ours.items()}
 
 
-def _read(path: Path, expected: dict[str, Tensor], extended: bool) -> dict[str, Tensor]:
+def _read(
+    path: Path, expected: dict[str, Tensor], extended: bool, anew: tuple[str, ...]
+) -> dict[str, Tensor]:
     """The tensors of a file, refused in one sentence unless names and shapes fit.
 
     Args:
         extended: the model has modalities that the file does not know: their projections and token
             rows, which are the last, are the model's own.
+        anew: beginnings of names that are not read.
     """
     if not path.is_file():
         raise MissingError(f"{path} is missing: give a folder that a training run wrote.")
-    given = {name: value.float() for name, value in load_file(path).items()}
+    stored = load_file(path).items()
+    given = {name: value.float() for name, value in stored if not name.startswith(anew)}
     for name, ours in expected.items() if extended else ():
         if name not in given:
             given[name] = ours

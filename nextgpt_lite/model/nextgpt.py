@@ -92,17 +92,27 @@ class NextGPT(nn.Module):
         )
 
     @classmethod
-    def from_config(cls, config: NextGPTConfig, seed: int = 0, new: bool = True) -> NextGPT:
+    def from_config(
+        cls, config: NextGPTConfig | str, seed: int = 0, new: bool = True, **changes: Any
+    ) -> NextGPT:
         """Pretrained frozen parts with projections, LoRA and token rows still untrained.
 
         Args:
-            config: what it is made of; `conditions` are read off those decoders that are here.
+            config: what it is made of, or the name of a preset; `conditions` are read off those
+                decoders that are here.
             seed: of what is untrained.
             new: False keeps `conditions` as they are, for weights that were trained for them.
+            decoders: other decoders, by modality: folders or hub ids. Of a trained model, the
+                output projection to one that reads another condition starts anew (stage 2).
+            changes: to fields of the preset: `decoders={"image": "some/folder"}`, ...
 
         Raises:
-            FileNotFoundError: naming a component that is not on this machine.
+            MissingError: naming a component that is not on this machine.
         """
+        if isinstance(config, str):
+            config = NextGPTConfig.from_profile(config, **changes)
+        elif changes:
+            config = replace(config, **changes)
         warn_of_licences(config)
         config = with_found_conditions(config) if new else config
         with torch.random.fork_rng(devices=[]):
@@ -121,7 +131,12 @@ class NextGPT(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path, *, add: Mapping[str, str | Path | None] | None = None, **changes: Any
+        cls,
+        name: str | Path,
+        *,
+        add: Mapping[str, str | Path | None] | None = None,
+        decoders: Mapping[str, str | Path] | None = None,
+        **changes: Any,
     ) -> NextGPT:
         """Loads a trained model, or the frozen parts of a preset that nobody has trained yet.
 
@@ -137,8 +152,9 @@ class NextGPT(nn.Module):
             CheckpointError: the checkpoint was trained on another base model or vocabulary.
             ConfigError: it is no preset that could be changed.
         """
+        swapped = {modality: str(folder) for modality, folder in (decoders or {}).items()}
         if name in PROFILES and name != "lite":
-            preset = NextGPTConfig.from_profile(str(name), **changes)
+            preset = NextGPTConfig.from_profile(str(name), decoders=swapped, **changes)
             return cls.from_config(preset.extended(add or {}))
         encoder = changes.pop("encoder", None)
         if changes:
@@ -151,10 +167,13 @@ class NextGPT(nn.Module):
         if encoder is not None:
             trained = replace(trained, encoder=str(encoder))
         config = trained.extended(add or {})
-        found = with_found_conditions(config).conditions if add else {}
-        config.conditions.update({name: found[name] for name in add or () if name in found})
+        config.decoders.update(swapped)
+        found = with_found_conditions(config).conditions if add or swapped else {}
+        news = {m: found[m] for m in (*(add or ()), *swapped) if m in found}
+        unlike = [m for m in swapped if news.get(m) != config.conditions[m]]
+        config.conditions.update(news)
         model = cls.from_config(config, new=False)
-        model.load_trained(folder)
+        model.load_trained(folder, anew=[f"output_projections.{m}." for m in unlike])
         return model
 
     @property
@@ -421,15 +440,18 @@ class NextGPT(nn.Module):
         """
         checkpoint.save(self, Path(folder), dtype, is_main_process)
 
-    def load_trained(self, folder: str | Path) -> None:
+    def load_trained(self, folder: str | Path, anew: Sequence[str] = ()) -> None:
         """Loads what `save_pretrained` wrote into this model.
 
         What belongs to modalities that the folder does not know stays as it is.
 
+        Args:
+            anew: beginnings of names that stay as they are too.
+
         Raises:
             CheckpointError: naming what differs, when it was trained on another base model.
         """
-        checkpoint.load_into(self, Path(folder))
+        checkpoint.load_into(self, Path(folder), tuple(anew))
 
 
 def resolve_precision(name: str) -> torch.dtype:
@@ -449,13 +471,20 @@ def resolve_precision(name: str) -> torch.dtype:
 
 
 def with_found_conditions(config: NextGPTConfig) -> NextGPTConfig:
-    """The configuration with the condition shapes of those decoders that are on this machine."""
+    """The configuration with the condition shapes of those decoders that are on this machine.
+
+    Raises:
+        MissingError: a decoder is not here, and it is not the preset's, whose shape is known.
+    """
     found = dict(config.conditions)
+    known = PROFILES.get(config.profile, {}).get("decoders", {})
     for modality, name in config.decoders.items():
         try:
             folder = locate(name)
-        except FileNotFoundError:  # it will be asked for when it is needed, and no sooner
-            continue
+        except FileNotFoundError:
+            if name != known.get(modality):
+                raise
+            continue  # it will be asked for when it is needed, and no sooner
         found[modality] = condition_shape(folder, config.settings_of(modality), modality=modality)
     return replace(config, conditions=found)
 

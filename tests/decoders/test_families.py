@@ -10,21 +10,28 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from nextgpt_lite.checkpoints.catalogue import HERE
 from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
+from nextgpt_lite.data.sources import FolderSource
 from nextgpt_lite.decoders import condition_shape, load_decoder
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.model.config import (
     CHECKPOINTS,
     DECODER_SETTINGS,
     STABLE_DIFFUSION,
+    WEIGHTS,
     OutputProjectionConfig,
     folder_name,
 )
 from nextgpt_lite.model.losses import condition_distance
+from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.model.projections import OutputProjection
+from nextgpt_lite.training.loop import Schedule, Trainer
+from nextgpt_lite.training.stages import STAGES
 
+SAMPLES = Path(__file__).resolve().parents[2] / "data_samples"
 XL = "stabilityai/stable-diffusion-xl-base-1.0"
 PIXART = "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS"
 WAN = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
@@ -247,3 +254,41 @@ def test_wan_2_2_is_refused(root: Path, tmp_path: Path) -> None:
     (folder / "model_index.json").write_text(json.dumps({**index, "boundary_ratio": 0.9}))
     with pytest.raises(ValueError, match=r"Wan 2\.2, which denoises in another way"):
         load_decoder(folder)
+
+
+@pytest.mark.parametrize(
+    ("modality", "name"),
+    [("image", XL), ("image", PIXART), ("video", WAN), ("audio", STABLE_AUDIO)],
+)
+def test_a_decoder_is_swapped_by_one_argument(
+    modality: str, name: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It trains in stage 2, keeps what was trained, and makes what a reply asks for."""
+    monkeypatch.setenv(CHECKPOINTS, str(root))
+    model = NextGPT.from_pretrained("lite", decoders={modality: name})
+    shape = model.config.conditions[modality]
+    assert shape == condition_shape(root / folder_name(name))
+    assert model.output_projections[modality].query_embs.shape[1] == shape[0]
+    kept = load_file(WEIGHTS / "lite" / "nextgpt" / "projections.safetensors")
+    ours = model.state_dict()
+    for tensor, value in kept.items():
+        if not tensor.startswith(f"output_projections.{modality}."):
+            torch.testing.assert_close(ours[tensor], value.float(), atol=0, rtol=0)
+    plan = STAGES[2]
+    schedule = Schedule.of(plan, steps=1, batch_size=4, warmup=1, log_every=1)
+    line = Trainer(model, plan, FolderSource(plan, SAMPLES), tmp_path, schedule).run()[-1]
+    assert np.isfinite(line["condition"]) and line["gradient"] > 0
+    again = NextGPT.from_pretrained(tmp_path)
+    assert again.config.decoders[modality] == name
+    reply = again.chat(
+        "Show it.", output_modalities=[modality], num_inference_steps=1, max_new_tokens=4
+    )
+    assert len(reply.media) == 1
+
+
+def test_a_decoder_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    monkeypatch.setenv(CHECKPOINTS, str(root))
+    with pytest.raises(FileNotFoundError, match="nobody/nothing"):
+        NextGPT.from_config("lite", decoders={"image": "nobody/nothing"})
+    model = NextGPT.from_config("lite", decoders={"image": XL})
+    assert model.config.conditions["image"] == condition_shape(root / folder_name(XL))
