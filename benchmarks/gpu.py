@@ -18,7 +18,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from threading import Event
 from typing import Any
 
 import torch
@@ -27,7 +26,7 @@ from benchmarks.flops import matmul_speed, step_flops
 from benchmarks.setting import Conversations, Sizes, causal_lm, model
 from nextgpt_lite.model.losses import condition_distance
 from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.report import Report, peak_memory
+from nextgpt_lite.training.report import peak_memory
 from nextgpt_lite.training.stages import STAGES
 
 HERE = Path(__file__).parent
@@ -89,10 +88,8 @@ def stage_3(full: Full, **changes: Any) -> dict[str, float]:
         trainer = Trainer(made, STAGES[3], records, Path(folder), schedule)
         for index in range(full.sizes.records // full.sizes.batch):
             trainer.batch(index)  # features are kept from now on
-        trainer.report = Report(trainer.accelerator, Path(folder), "", schedule.steps, 0)
-        trainer.report.bar.close()
         trainer.wrapped.train()
-        seconds = _seconds(lambda: trainer._one_step(Event()), full.steps, device)
+        seconds = _seconds(trainer.take_step, full.steps, device)
         flops = step_flops(trainer, full.sizes)
     batch = trainer.batch(0)[0]
     peak = matmul_speed(torch.bfloat16, 8192 if device == "cuda" else 512, device)

@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ from benchmarks.plain_loop import PlainLoop
 from benchmarks.setting import Conversations, Sizes, captions, causal_lm, model, opened
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.report import Report, peak_memory
+from nextgpt_lite.training.report import peak_memory
 from nextgpt_lite.training.stages import STAGES
 
 HERE = Path(__file__).parent
@@ -57,12 +56,10 @@ class Ours:
         for index in range(-(-sizes.records // sizes.batch)):
             self.trainer.batch(index)
         self.trainer.features.flush()
-        self.trainer.report = Report(self.trainer.accelerator, output, "", schedule.steps, 0)
-        self.trainer.report.bar.close()
         self.trainer.wrapped.train()
 
     def step(self) -> None:
-        self.trainer._one_step(Event())
+        self.trainer.take_step()
 
 
 class Plain:

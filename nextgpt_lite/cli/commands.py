@@ -155,6 +155,7 @@ def refine(
     records: Count = 40_000,
     steps: Count = 2000,
     seed: int = 0,
+    resume: bool = False,
 ) -> None:
     """Fit the output projections alone, after stage 3.
 
@@ -162,6 +163,7 @@ def refine(
         init: folder of a model of stage 3.
         records: conversations to learn from.
         steps: of each projection.
+        resume: continue from the last checkpoint.
     """
     options = locals()
     from nextgpt_lite.training.refine import refine

@@ -2,7 +2,7 @@
 
 Knows: writing beside and renaming, checkpoints with their sums, which of them are kept and which
 is the newest whole one, ending after the step in hand. Leaves to others: what a checkpoint holds
-(`loop`, `pretraining.trainer`).
+(`engine`).
 
 A checkpoint of the three stages is a folder with a `SHA256SUMS` that `sha256sum -c` reads; it is
 also a model folder that `NextGPT.from_pretrained` loads.
@@ -18,7 +18,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -168,8 +168,8 @@ class Checkpoints:
 def _loss(folder: Path) -> float:
     try:
         return float(json.loads((folder / RUN_FILE).read_text())["loss"])
-    except (OSError, ValueError, KeyError):
-        return float("inf")  # damaged: never the best
+    except (OSError, ValueError, KeyError, TypeError):
+        return float("inf")  # damaged, or no step was taken: never the best
 
 
 def _sum(path: Path) -> str:
@@ -199,28 +199,37 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def optimizer_state(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    """The optimiser's tensors as "parameter/moment", whole and on the CPU.
+def optimizer_state(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
+    """The optimizers' tensors as "parameter/moment", whole and on the CPU.
 
     Every process must ask, for a cut model is gathered.
     """
     return {
         f"{name}/{moment}": gathered(value).detach().cpu().contiguous()
         for name, parameter in model.named_parameters()
+        for optimizer in optimizers
         if parameter in optimizer.state
         for moment, value in optimizer.state[parameter].items()
     }
 
 
-def load_optimizer_state(model: nn.Module, optimizer: Optimizer, state: dict[str, Tensor]) -> None:
+def load_optimizer_state(
+    model: nn.Module, optimizers: Sequence[Optimizer], state: dict[str, Tensor]
+) -> None:
     """Inverts `optimizer_state`, whether or not the model is cut as it was then."""
     parameters = dict(model.named_parameters())
+    held = {
+        id(p): (o, group) for o in optimizers for group in o.param_groups for p in group["params"]
+    }
     for key, value in state.items():
         name, _, moment = key.rpartition("/")
         parameter = parameters[name]
-        whole = value.to(parameter.device)
-        # The count of steps is a plain number in a cut model too.
-        optimizer.state[parameter][moment] = cut_like(whole, parameter) if value.ndim else whole
+        optimizer, group = held[id(parameter)]
+        if value.ndim:
+            value = cut_like(value.to(parameter.device), parameter)
+        elif group.get("fused"):  # which counts steps where it works; other optimizers on the CPU
+            value = value.to(parameter.device)
+        optimizer.state[parameter][moment] = value
 
 
 @contextmanager

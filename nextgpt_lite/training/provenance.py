@@ -74,13 +74,14 @@ def same_run(ours: dict[str, Any], theirs: dict[str, Any], folder: Path) -> None
     Raises:
         ValueError: naming what differs.
     """
-    same_base(ours["base"], theirs["base"], folder)
+    if "base" in ours:
+        same_base(ours["base"], theirs["base"], folder)
     pairs = [
         (name, theirs["schedule"].get(name), value)
         for name, value in ours["schedule"].items()
         if name not in FREE
     ]
-    pairs += [(name, theirs[name], ours[name]) for name in ("stage", "batch", "data")]
+    pairs += [(n, theirs.get(n), ours[n]) for n in ("stage", "batch", "data") if n in ours]
     for name, before, now in pairs:
         if before != now:
             raise ValueError(

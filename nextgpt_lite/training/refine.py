@@ -4,27 +4,31 @@ Once the LLM no longer changes, neither do the states of its signal tokens nor t
 should become: both are gathered once, and thousands of steps on them cost what dozens of steps
 through the LLM did. Exact for the same reason; not valid while token rows or LoRA still learn.
 
-Knows: gathering states, fitting projections. Leaves to others: what the LLM learned (`loop`).
+Knows: gathering states, what a projection is fitted to. Leaves to others: what the LLM learned
+(`loop`), the steps (`part`).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 from tqdm.auto import tqdm
 
 from nextgpt_lite.data.sources import Source, open_source
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.batch import collate
 from nextgpt_lite.model.conversation import Encoded
 from nextgpt_lite.model.losses import condition_distance
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.features import Features
-from nextgpt_lite.training.schedule import optimizers
+from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.training.stages import STAGES
 
 # Projections learn these states by heart long before they have seen every scene (with 1,800
@@ -42,33 +46,32 @@ def refine(
     records: int = 40_000,
     steps: int = 2000,
     seed: int = 0,
+    resume: bool = False,
 ) -> NextGPT:
     """Refines every output projection of a trained model and saves the result.
 
     Args:
         init: folder of stage 3, whose LLM stays as it is.
-        output: gets the whole trained model, and `refine.jsonl` with each modality's losses.
+        output: gets the whole trained model, and a run for each modality in `refine/`.
         data: as of `train`.
         records: conversations to gather signal states from.
         steps: of each projection.
+        resume: go on from the checkpoints in `output`; the states are gathered anew.
 
     Raises:
-        ValueError: the model has no output projections.
+        ConfigError: the model has no output projections.
+        FileExistsError: there are checkpoints, and `resume` is False.
     """
     model = NextGPT.from_pretrained(init)
     if not model.output_projections:
-        raise ValueError(f"{init} has captions as messenger: there is no projection to refine.")
+        raise ConfigError(f"{init} has captions as messenger: there is no projection to refine.")
     stage = replace(STAGES[3], mixture=KINDS)
     source = open_source(data, stage, seed + 1)  # other conversations than the stages had
-    output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
     with torch.autocast(model.device.type, torch.bfloat16):
         states = gather(model, source, records)
-    with (output / "refine.jsonl").open("w") as log:
-        for modality, found in states.items():
-            losses = fit(model, modality, found, steps=steps, seed=seed)
-            for step, loss in enumerate(tqdm(losses, desc=modality, total=steps, mininterval=1.0)):
-                log.write(json.dumps({"modality": modality, "step": step, "loss": loss}) + "\n")
+    for modality, found in states.items():
+        folder = Path(output) / "refine" / modality
+        fitting(model, modality, found, folder, steps=steps, seed=seed).run(resume)
     model.save_pretrained(output)
     return model
 
@@ -129,20 +132,37 @@ def _signal_states(
     return found
 
 
-def fit(
+class Fitting(PartTrainer):
+    """Fits one module under torch's one-cycle rate, which moves the momentum too."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        rate, steps = self.schedule.learning_rate, self.schedule.steps
+        self.cycles = [
+            OneCycleLR(each, rate, total_steps=steps, pct_start=0.05) for each in self.optimizers
+        ]
+
+    def set_rates(self) -> None:
+        """Those of this step."""
+        with warnings.catch_warnings():  # a run that goes on catches up before its first step
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+            for cycle in self.cycles:
+                while cycle.last_epoch < self.step:
+                    cycle.step()
+
+
+def fitting(
     model: NextGPT,
     modality: str,
     states: SignalStates,
+    output: Path,
     *,
     steps: int,
     batch_size: int = 64,
     learning_rate: float = 1e-3,
     seed: int = 0,
-) -> Iterator[float]:
-    """Fits one output projection to gathered states; yields the loss of each step.
-
-    Everything else in the model stays as it is.
-    """
+) -> Fitting:
+    """What fits one output projection to gathered states; everything else stays as it is."""
     captions = list(dict.fromkeys(states.captions))
     row_of = {caption: row for row, caption in enumerate(captions)}
     conditions = torch.cat(
@@ -155,31 +175,30 @@ def fit(
     rows = torch.tensor([row_of[caption] for caption in states.captions])  # (X,)
     # Each caption as often as any other: short ones come up again and again, long ones are hard.
     weights = 1 / rows.bincount()[rows]  # (X,)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [
+        torch.multinomial(weights, batch_size, True, generator=generator) for _ in range(steps)
+    ]
     with torch.no_grad():
         ids = torch.tensor(model.llm.signal_ids[modality], device=model.device)
         embedding = model.llm.embed(ids)  # (N, D)
-    projection = model.output_projections[modality].requires_grad_(True).train()
-    learning = list(projection.parameters())
-    matrices = [p for p in learning if p.ndim == 2]
-    each = optimizers(learning, 0.01, (0.9, 0.98), muon=matrices)
-    schedules = [
-        torch.optim.lr_scheduler.OneCycleLR(o, learning_rate, total_steps=steps, pct_start=0.05)
-        for o in each
-    ]
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
-        chosen = torch.multinomial(weights, batch_size, True, generator=generator)
-        states_now = hidden[chosen].to(model.device).float()  # (B, N, D)
-        with torch.autocast(model.device.type, torch.bfloat16):
-            projected = projection(states_now, embedding.expand_as(states_now))  # (B, L, C)
-        loss = condition_distance(
-            projected.float(), conditions[rows[chosen]], kind=model.config.distance
-        )
-        projection.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learning, 1.0)
-        for optimizer, schedule in zip(each, schedules, strict=True):
-            optimizer.step()
-            schedule.step()
-        yield float(loss.detach())
-    projection.eval()
+
+    def data(_: torch.Generator) -> tuple[Tensor, Tensor]:
+        chosen = drawn[trainer.step]
+        return hidden[chosen].to(model.device).float(), conditions[rows[chosen]]  # (B, N, D)
+
+    def loss(
+        projection: nn.Module, batch: tuple[Tensor, Tensor], _: torch.Generator
+    ) -> dict[str, Tensor]:
+        states, wanted = batch
+        projected = projection(states, embedding.expand_as(states)).float()  # (B, L, C)
+        return {"condition": condition_distance(projected, wanted, kind=model.config.distance)}
+
+    projection = model.output_projections[modality].requires_grad_(True)
+    recipe = PartRecipe(
+        steps=steps, learning_rate=learning_rate, seed=seed, device=str(model.device), ema=0,
+        log_every=1,
+    )  # fmt: skip
+    matrices = [p for p in projection.parameters() if p.ndim == 2]
+    trainer = Fitting(projection, loss, data, output, recipe, matrices, (0.9, 0.98))
+    return trainer

@@ -1,7 +1,7 @@
 """What a run shows while it runs: a bar, `metrics.jsonl`, experiment trackers, whoever watches.
 
 Knows: rates, seconds left, peak memory, which trackers there are. Leaves to others: the numbers of
-a step (`loop`), curves (`notebook.plots`), sample replies (`samples_page`).
+a step (`engine`), curves (`notebook.plots`), sample replies (`samples_page`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from accelerate import Accelerator
 from accelerate.tracking import GeneralTracker
 from tqdm.auto import tqdm
 
-from nextgpt_lite.model.losses import Losses
 from nextgpt_lite.training.checkpoint import append, beside
 
 METRICS = "metrics.jsonl"
@@ -84,60 +83,49 @@ class Report:
     """Shows one run.
 
     Args:
-        accelerator: its main process reports, all others keep silent.
         folder: of the run.
         title: before the bar.
         steps: of the whole run.
         step: the one the run starts from.
         watchers: called with each logged line.
+        accelerator: its main process reports, all others keep silent; its trackers are told.
     """
 
     def __init__(
         self,
-        accelerator: Accelerator,
         folder: Path,
         title: str,
         steps: int,
         step: int,
         watchers: Sequence[Watcher] = (),
+        accelerator: Accelerator | None = None,
     ) -> None:
-        self.accelerator, self.folder = accelerator, folder
-        self.steps, self.watchers = steps, watchers
-        self.pace: float | None = None  # seconds a step, smoothed
+        self.folder, self.watchers, self.accelerator = folder, watchers, accelerator
+        self.main = accelerator is None or accelerator.is_main_process
         self.bar = tqdm(
             total=steps,
             initial=step,
             desc=title,
-            disable=not accelerator.is_main_process,
+            disable=not self.main,
             mininterval=1.0,
             smoothing=0.1,
         )
 
-    def measured(self, step: int, seconds: float, records: int, tokens: int) -> dict[str, float]:
-        """The `TIMES` of one step: rates of all processes together, and when the run ends."""
-        self.pace = seconds if self.pace is None else 0.9 * self.pace + 0.1 * seconds
-        return {
-            "samples_per_second": records / seconds,
-            "tokens_per_second": tokens / seconds,
-            "seconds_left": (self.steps - step) * self.pace,
-            "peak_memory": peak_memory(self.accelerator.device),
-        }
-
     def show(self, line: Mapping[str, float]) -> None:
         """Moves the bar by one step."""
-        parts = {name: f"{line[name]:.3f}" for name in Losses._fields}
-        rates = {
-            "samples/s": f"{line['samples_per_second']:.1f}",
-            "tokens/s": f"{line['tokens_per_second']:.0f}",
-            "GB": f"{line['peak_memory'] / 1e9:.2f}",
-        }
+        names = [*line]
+        shown = {name: f"{line[name]:.3f}" for name in names[1 : names.index("gradient")]}  # losses
+        for name in ("samples", "tokens"):
+            if (rate := line.get(f"{name}_per_second")) is not None:
+                shown[f"{name}/s"] = f"{rate:.4g}"
         self.bar.update()
-        self.bar.set_postfix({**parts, **rates}, refresh=False)
+        self.bar.set_postfix({**shown, "GB": f"{line['peak_memory'] / 1e9:.2f}"}, refresh=False)
 
     def log(self, line: Mapping[str, float]) -> None:
         """Writes a line to `metrics.jsonl`, to every tracker, and tells the watchers."""
-        self.accelerator.log(dict(line), step=int(line["step"]))
-        if not self.accelerator.is_main_process:
+        if self.accelerator is not None:
+            self.accelerator.log(dict(line), step=int(line["step"]))
+        if not self.main:
             return
         values = {k: float(f"{v:.9g}") for k, v in line.items()}
         append(self.folder / METRICS, json.dumps(values) + "\n")
@@ -147,5 +135,6 @@ class Report:
     def close(self) -> None:
         """Ends the bar and the trackers."""
         self.bar.close()
-        for tracker in self.accelerator.trackers:  # `end_training` would end the process group too
-            tracker.finish()
+        if self.accelerator is not None:  # `end_training` would end the process group too
+            for tracker in self.accelerator.trackers:
+                tracker.finish()

@@ -1,7 +1,6 @@
-"""The numbers of a run, how its learning rate goes, and which parameters decay, which optimizers
-there are.
+"""The numbers of a run, how its learning rate goes, and its optimizers.
 
-Knows: which numbers must be the same when a run goes on. Leaves to others: what they do (`loop`).
+Knows: which numbers must be the same when a run goes on. Leaves to others: what they do (`engine`).
 """
 
 from __future__ import annotations
@@ -19,17 +18,44 @@ from nextgpt_lite.training.stages import Stage
 
 # What a resumed run may have otherwise.
 FREE = ("steps", "batch_size", "log_every", "checkpoint_every", "keep", "shard", "accumulate",
-        "checkpointing", "compile")  # fmt: skip
+        "checkpointing", "compile", "device")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """The numbers of a run. Changing `steps` of a resumed run stretches its cosine.
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The numbers of any run. Changing `steps` of a resumed run stretches its cosine.
+
+    Attributes:
+        weight_decay: of matrices only.
+        clip: largest norm of the gradient.
+        checkpoint_every: steps; a clock would not agree between processes.
+        keep: how many of the newest checkpoints are kept, besides the best.
+    """
+
+    steps: int
+    learning_rate: float
+    warmup: int = 50
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    seed: int = 0
+    log_every: int = 10
+    checkpoint_every: int = 100
+    keep: int = 2
+
+    def rate(self, step: int) -> float:
+        """Linear warm-up, then a cosine down to a twentieth; steps are counted from 0."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * (0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Recipe):
+    """The numbers of a stage's run.
 
     Attributes:
         batch_size: of one process; the batch of a step is this times the processes.
-        checkpoint_every: steps; a clock would not agree between processes.
-        keep: how many of the newest checkpoints are kept, besides the best.
         shard: cut the model over the processes (FSDP2) instead of copying it (DDP).
         mixed_precision: "no", "bf16", "fp16" (with a scaler, for a T4), or "auto": what the device
             is fast at.
@@ -40,16 +66,7 @@ class Schedule:
         compile: torch.compile LLM and output projections, after a check that it keeps gradients.
     """
 
-    steps: int
     batch_size: int
-    learning_rate: float
-    warmup: int = 50
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    seed: int = 0
-    log_every: int = 10
-    checkpoint_every: int = 100
-    keep: int = 2
     mixed_precision: str = "no"
     shard: bool = False
     packed: bool = True
@@ -75,13 +92,6 @@ class Schedule:
             **{name: value for name, value in changes.items() if value is not None},
         }
         return cls(**values)
-
-    def rate(self, step: int) -> float:
-        """Linear warm-up, then a cosine down to a twentieth."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.learning_rate * (0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
 def decaying(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

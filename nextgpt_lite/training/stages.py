@@ -204,16 +204,16 @@ def check_learning(model: NextGPT, stage: Stage, optimizer: Optimizer) -> None:
             )
 
 
-def without_gradient(model: NextGPT, parts: set[str]) -> set[str]:
-    """Those of `parts` in which no parameter has a gradient other than zero."""
-    parameters = ((part_of(name), p.grad) for name, p in model.named_parameters())
-    reached = {
-        part for part, grad in parameters if part in parts and grad is not None and grad.any()
-    }
-    return parts - reached
+def learning_parts(model: NextGPT) -> dict[str, list[nn.Parameter]]:
+    """The parameters that are open, by their parts."""
+    found: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            found.setdefault(part_of(name), []).append(parameter)
+    return found
 
 
-def forget_absent(model: NextGPT, blocks: Tensor) -> None:
+def drop_absent_gradients(model: NextGPT, blocks: Tensor) -> None:
     """Drops the gradients of a modality's projection where no process has a block of it.
 
     Gradients of zeros would still let AdamW's momentum and decay move it.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +19,6 @@ from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.media import Video
 from nextgpt_lite.world.pretraining import denoiser as shared, text
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.world.pretraining.trainer import CHECKPOINT, METRICS, Pretrainer, Recipe
 from nextgpt_lite.world.scene import Group, Picture
 
 SIDE, FRAMES = 16, 4
@@ -184,67 +181,6 @@ def test_wrong_inputs_are_named(decoders: dict[str, Decoder], tmp_path: Path) ->
         decoders["image"].generate(torch.zeros(1, 7, 128))
     with pytest.raises(FileNotFoundError, match=r"model_index\.json"):
         load_decoder(tmp_path)
-
-
-def _trainer(directory: Path, steps: int, module: nn.Module | None = None) -> Pretrainer:
-    """The real loss on a tiny UNet with random latents."""
-    if module is None:
-        torch.manual_seed(0)
-        module = shared.Denoiser(_tiny_unet("image"), text.build())
-
-    def data(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        from nextgpt_lite.world.pretraining.image import draw_scene
-
-        rng = Random(int(torch.randint(2**31, (), generator=generator)))
-        ids = shared.caption_ids([draw_scene(rng) for _ in range(2)], rng)
-        return torch.randn(2, 4, 8, 8, generator=generator), ids
-
-    recipe = Recipe(steps=steps, warmup=2, log_every=1, gradient_check_steps=3)
-    loss = shared.denoising_loss_of(shared.new_scheduler())
-    return Pretrainer(module, loss, data, directory, recipe)
-
-
-def test_resumed_run_equals_uninterrupted_one(tmp_path: Path) -> None:
-    whole = _trainer(tmp_path / "whole", 6)
-    whole.run()
-
-    cut = _trainer(tmp_path / "cut", 6)
-    draw = cut.data
-
-    def interrupt(generator: torch.Generator) -> object:
-        if cut.step == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return draw(generator)
-
-    cut.data = interrupt
-    cut.run()
-    assert cut.step == 3, "SIGTERM ends the run after the step in hand"
-    with pytest.raises(FileExistsError, match="resume"):
-        _trainer(tmp_path / "cut", 6).run()
-    rest = _trainer(tmp_path / "cut", 6)
-    rest.run(resume=True)
-
-    for name in ("module", "average"):
-        ours = getattr(rest, name).state_dict()
-        for key, value in getattr(whole, name).state_dict().items():
-            assert torch.equal(value, ours[key]), (name, key)
-    logged = [json.loads(line) for line in (tmp_path / "cut" / METRICS).open()]
-    assert [line["step"] for line in logged] == [1, 2, 3, 4, 5, 6]
-    assert not (tmp_path / "cut" / CHECKPOINT).with_suffix(".writing").exists()
-
-
-def test_a_part_without_gradient_is_refused(tmp_path: Path) -> None:
-    class Loose(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = shared.Denoiser(_tiny_unet("image"), text.build())
-            self.idle = nn.Linear(2, 2)
-
-        def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-            return self.inner(*inputs)
-
-    with pytest.raises(RuntimeError, match=r"idle\.bias, idle\.weight"):
-        _trainer(tmp_path, 6, Loose()).run()
 
 
 def test_video_unet_starts_as_the_image_unet_on_every_frame() -> None:

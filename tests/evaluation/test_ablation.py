@@ -189,15 +189,15 @@ def test_what_is_done_is_not_done_again(once: Path, monkeypatch: pytest.MonkeyPa
 def test_an_interrupted_cell_goes_on_from_its_checkpoint(
     once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, steps = Trainer._one_step, []
+    whole, steps = Trainer.take_step, []
 
-    def step(self: Trainer, stop: Any) -> Any:
+    def step(self: Trainer) -> Any:
         steps.append((self.stage.number, self.step))
         if steps[-1] == (2, 2) and len(steps) == 5:
             raise KeyboardInterrupt
-        return whole(self, stop)
+        return whole(self)
 
-    monkeypatch.setattr(Trainer, "_one_step", step)
+    monkeypatch.setattr(Trainer, "take_step", step)
     with pytest.raises(KeyboardInterrupt):
         ablate(grid_file(tmp_path), tmp_path / "out")
     assert not (tmp_path / "out" / "cells").exists()

@@ -15,8 +15,10 @@ import torch
 from nextgpt_lite.model.config import locate
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints, append, beside
-from nextgpt_lite.training.loop import CHECKPOINTS, METRICS, Trainer
+from nextgpt_lite.training.engine import CHECKPOINTS
+from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.provenance import base, same_base
+from nextgpt_lite.training.report import METRICS
 from nextgpt_lite.training.stages import STAGES, check_learning, ledger, part_of
 from tests.tiny import Made, tiny_model
 from tests.training.test_stages import record, trainer
@@ -98,7 +100,7 @@ def test_a_full_disk_stops_with_a_sentence_and_leaves_the_last_checkpoint_whole(
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))  # no file grows beyond this
     try:
         with pytest.raises(OSError, match=r"step-00000004 cannot be written .*make room"):
-            run._save()
+            run.save()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
@@ -231,14 +233,14 @@ def test_a_run_that_would_not_do_what_its_ledger_says_is_stopped(tmp_path: Path)
     run = trainer(tiny_model(), 3, tmp_path)
     run.model.output_projections["audio"].requires_grad_(False)
     with pytest.raises(RuntimeError, match=r"output_projections.audio.* would not learn"):
-        check_learning(run.model, run.stage, run.optimizer)
+        check_learning(run.model, run.stage, run.optimizers[0])
 
 
 def test_a_part_that_no_loss_reaches_is_named(tmp_path: Path) -> None:
     run = trainer(tiny_model(), 3, tmp_path, steps=60)
-    assert run._reached({"lora"}, 49) == {"lora"}
-    with pytest.raises(RuntimeError, match="No loss reached lora in 50 steps"):
-        run._reached({"lora"}, 50)
+    run._check_gradients(dict(run.named), 49)
+    with pytest.raises(RuntimeError, match=r"No loss reached .*lora.* in 50 steps of stage 3"):
+        run._check_gradients(dict(run.named), 50)
 
 
 def test_the_ledger_names_parts_counts_and_dtypes() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import pytest
 import torch
 
 from nextgpt_lite.training.features import Features
-from nextgpt_lite.training.refine import fit, gather
+from nextgpt_lite.training.refine import fitting, gather
 from nextgpt_lite.training.stages import part_of
 from tests.tiny import Made, tiny_model
 from tests.training.test_stages import record, snapshot
@@ -30,14 +34,45 @@ def test_gathered_states_are_those_of_the_whole_model() -> None:
     torch.testing.assert_close(found.hidden[0].float(), block, atol=2e-3, rtol=2e-3)
 
 
-def test_only_the_output_projection_moves_and_its_loss_falls() -> None:
+def test_only_the_output_projection_moves_and_its_loss_falls(tmp_path: Path) -> None:
     model = tiny_model()
     states = gather(model, Made(record), records=6)
     before = snapshot(model)
-    losses = list(fit(model, "image", states["image"], steps=60, batch_size=8, learning_rate=1e-2))
+    run = fitting(
+        model, "image", states["image"], tmp_path, steps=60, batch_size=8, learning_rate=1e-2
+    )
+    losses = [line["condition"] for line in run.run()]
     moved = {
         name for name, value in model.named_parameters() if not torch.equal(value, before[name])
     }
     assert {part_of(name) for name in moved} == {"output_projections"}
     assert all(name.startswith("output_projections.image.") for name in moved)
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+
+
+def test_a_refinement_that_was_stopped_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    def run(name: str, stop_at: int = -1, resume: bool = False) -> list[float]:
+        model = tiny_model()
+        states = gather(model, Made(record), records=6)
+        trainer = fitting(model, "audio", states["audio"], tmp_path / name, steps=6, batch_size=4)
+        draw = trainer.data
+
+        def data(generator: torch.Generator) -> object:
+            if trainer.step == stop_at:
+                trainer.stop.set()
+            return draw(generator)
+
+        trainer.data = data
+        try:
+            return [line["condition"] for line in trainer.run(resume)]
+        finally:
+            kept[name] = trainer
+
+    kept: dict[str, Any] = {}
+    whole = run("whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("parts", stop_at=2)
+    assert kept["parts"].step == 3
+    assert run("parts", resume=True) == whole[3:]
+    ours, theirs = (kept[name].module.parameters() for name in ("parts", "whole"))
+    assert all(map(torch.equal, ours, theirs))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from nextgpt_lite.training.loop import METRICS
+from nextgpt_lite.training.report import METRICS
 from tests.training import trainings
 
 STAGES = (1, 2, 3)

@@ -33,7 +33,9 @@ from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import OPTIMIZER_FILE, RUN_FILE
-from nextgpt_lite.training.loop import CHECKPOINTS, METRICS, Schedule, Trainer
+from nextgpt_lite.training.engine import CHECKPOINTS
+from nextgpt_lite.training.loop import Schedule, Trainer
+from nextgpt_lite.training.report import METRICS
 from nextgpt_lite.training.stages import STAGES
 from tests.tiny import Made, tiny_model
 from tests.training import test_stages

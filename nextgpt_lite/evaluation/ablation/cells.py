@@ -33,8 +33,9 @@ from nextgpt_lite.model.config import NextGPTConfig, locate
 from nextgpt_lite.model.nextgpt import NextGPT, with_found_conditions
 from nextgpt_lite.training.cache import hash_files
 from nextgpt_lite.training.checkpoint import RUN_FILE, beside
+from nextgpt_lite.training.engine import CHECKPOINTS
 from nextgpt_lite.training.features import component_files
-from nextgpt_lite.training.loop import CHECKPOINTS, Trainer
+from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.schedule import FREE, Schedule
 from nextgpt_lite.training.stages import Stage
 from nextgpt_lite.world.dialogue.parts import modality_of

@@ -2,7 +2,7 @@
 
 Knows: the order (text encoder, autoencoder, vocoder, denoiser), budgets, the layout of
 the folder that `decoders.audio` loads, the card, and scores by ear (`world.hear`).
-Leaves to others: the parts and their losses (`audio_parts`), the loop (`trainer`).
+Leaves to others: the parts and their losses (`audio_parts`), the steps (`training.part`).
 
     nextgpt-lite pretrain --part audio --output runs/audio
 """
@@ -23,6 +23,7 @@ from nextgpt_lite.decoders import load_decoder
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.media import Audio
 from nextgpt_lite.model.config import SETTINGS_FILE
+from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.hear import verify_sound
 from nextgpt_lite.world.pretraining.audio_parts import (
@@ -48,7 +49,6 @@ from nextgpt_lite.world.pretraining.audio_text import (
 )
 from nextgpt_lite.world.pretraining.autoencoder import normalise_latents
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.world.pretraining.trainer import Pretrainer, Recipe
 from nextgpt_lite.world.scene import Sound
 from nextgpt_lite.world.sounds import SECONDS, render_sound
 
@@ -113,7 +113,6 @@ def train(
     text = train_text(
         output / "text", budget.steps["text"], seed, device, resume, began["text_encoder"]
     )
-    _finished(text)
     autoencoder = _train_autoencoder(output, budget, cache, seed, device, resume, began["vae"])
     vocoder = _train_vocoder(output, budget, seed, device, resume, began["vocoder"])
     known = conditions(text.average, wordings(seed), device)
@@ -140,19 +139,23 @@ def _train_autoencoder(
     device: str,
     resume: bool,
     start: Path | None,
-) -> Pretrainer:
+) -> PartTrainer:
     def data(generator: torch.Generator) -> Tensor:
         rows = torch.randint(len(cache.mels), (budget.batch // 2,), generator=generator)
         return cache.mels[rows].to(device).float()
 
-    recipe = Recipe(
-        budget.steps["autoencoder"], 2e-3, warmup=100, ema=0.995, seed=seed, device=device
+    recipe = PartRecipe(
+        steps=budget.steps["autoencoder"],
+        learning_rate=2e-3,
+        warmup=100,
+        ema=0.995,
+        seed=seed,
+        device=device,
     )
     torch.manual_seed(seed)
     vae = _begun(build_autoencoder(), start)
-    run = Pretrainer(vae, autoencoder_loss, data, output / "autoencoder", recipe)
+    run = PartTrainer(vae, autoencoder_loss, data, output / "autoencoder", recipe)
     run.run(resume)
-    _finished(run)
     if start is None:  # an exported one has its latents normalised already
         normalise_latents(run.average, cache.mels[:512, None].float().to(device))
     return run
@@ -160,7 +163,7 @@ def _train_autoencoder(
 
 def _train_vocoder(
     output: Path, budget: Budget, seed: int, device: str, resume: bool, start: Path | None
-) -> Pretrainer:
+) -> PartTrainer:
     """On true mels: those of the autoencoder turned out near enough to be heard alike."""
     cache = render_cache(budget.sounds // 2, seed + 1, device, weight_hard=True)
 
@@ -170,12 +173,18 @@ def _train_vocoder(
         mels, waves = segments(cache, rows, starts, SEGMENT)
         return mels.to(device), waves.to(device)
 
-    recipe = Recipe(budget.steps["vocoder"], 2e-3, warmup=100, seed=seed, device=device, clip=5.0)
+    recipe = PartRecipe(
+        steps=budget.steps["vocoder"],
+        learning_rate=2e-3,
+        warmup=100,
+        seed=seed,
+        device=device,
+        clip=5.0,
+    )
     torch.manual_seed(seed)
     vocoder = _begun(build_vocoder(), start)
-    run = Pretrainer(vocoder, VocoderLoss(device), data, output / "vocoder", recipe)
+    run = PartTrainer(vocoder, VocoderLoss(device), data, output / "vocoder", recipe)
     run.run(resume)
-    _finished(run)
     return run
 
 
@@ -189,7 +198,7 @@ def _train_denoiser(
     device: str,
     resume: bool,
     start: Path | None,
-) -> Pretrainer:
+) -> PartTrainer:
     with torch.no_grad():
         latents = torch.cat(
             [
@@ -202,21 +211,17 @@ def _train_denoiser(
         rows = torch.randint(len(latents), (budget.batch,), generator=generator)
         return latents[rows].to(device), cache.scene[rows]
 
-    recipe = Recipe(budget.steps["denoiser"], 1e-3, seed=seed, device=device)
+    recipe = PartRecipe(
+        steps=budget.steps["denoiser"], learning_rate=1e-3, seed=seed, device=device
+    )
     torch.manual_seed(seed)
     unet = _begun(build_denoiser(), start)
-    run = Pretrainer(unet, DenoiserLoss(known), data, output / "denoiser", recipe)
+    run = PartTrainer(unet, DenoiserLoss(known), data, output / "denoiser", recipe)
     run.run(resume)
-    _finished(run)
     return run
 
 
-def _finished(run: Pretrainer) -> None:
-    if run.step < run.recipe.steps:  # the next part would build on an unfinished one
-        raise SystemExit(f"{run.directory} stopped at step {run.step}: run again with resume")
-
-
-def export(folder: str | Path, runs: dict[str, Pretrainer], scored: int = 240) -> Path:
+def export(folder: str | Path, runs: dict[str, PartTrainer], scored: int = 240) -> Path:
     """Writes the averaged parts as float16 safetensors in diffusers layout, settings and card.
 
     Args:
@@ -281,7 +286,7 @@ def _shares(asked: Sequence[Sound], made: Sequence[Audio]) -> dict[str, float]:
     return {name: right[name] / len(asked) for name in ("kind", "times", "pitch", "all")}
 
 
-def _card(runs: dict[str, Pretrainer]) -> str:
+def _card(runs: dict[str, PartTrainer]) -> str:
     """What the parts are, what they learned from and for how long."""
     lines = [
         "# Lite audio decoder",

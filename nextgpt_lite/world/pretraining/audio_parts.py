@@ -1,8 +1,8 @@
 """The trained modules of the lite audio decoder, what they train on and what they minimise.
 
 Knows: shapes and sizes of mel autoencoder, vocoder and denoiser, the cached sounds, three losses.
-Leaves to others: captions (`audio_text`), the loop (`trainer`), order, export and scores (`audio`),
-inference (`decoders.audio`).
+Leaves to others: captions (`audio_text`), the steps (`training.part`), order, export and scores
+(`audio`), inference (`decoders`).
 
 The parts are the classes AudioLDM is made of (Liu et al. 2023), at small width. Shape letters:
 B batch, T mel frames (128), M mel bands (64), C condition width.

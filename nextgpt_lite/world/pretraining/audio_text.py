@@ -5,7 +5,7 @@ never change under the parts that learn to imitate them. All wordings of one sou
 together, different sounds far apart, and each attribute must be there to be read.
 
 Knows: the sounds there are, their wordings, and the text encoder. Leaves to others: sound itself
-(`audio_parts`), the loop (`trainer`).
+(`audio_parts`), the steps (`training.part`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import ClapTextConfig, ClapTextModelWithProjection
 
+from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.world.pretraining.trainer import Pretrainer, Recipe
 from nextgpt_lite.world.scene import KINDS, MAX_TIMES, PITCHES, Sound
 
 WIDTH = 128  # C
@@ -84,7 +84,7 @@ def train_text(
     device: str = "cpu",
     resume: bool = False,
     start: str | Path | None = None,
-) -> Pretrainer:
+) -> PartTrainer:
     """Trains the reader; its average holds the text encoder to freeze.
 
     Args:
@@ -120,12 +120,14 @@ def train_text(
         }
 
     torch.manual_seed(seed)
-    recipe = Recipe(steps, 1e-3, warmup=50, ema=0.98, seed=seed, device=device)
+    recipe = PartRecipe(
+        steps=steps, learning_rate=1e-3, warmup=50, ema=0.98, seed=seed, device=device
+    )
     reader = CaptionReader()
     if start is not None:
         known = ClapTextModelWithProjection.from_pretrained(str(start), dtype=torch.float32)
         reader.text_encoder = known
-    run = Pretrainer(reader, loss, data, output, recipe)
+    run = PartTrainer(reader, loss, data, output, recipe)
     run.run(resume)
     return run
 

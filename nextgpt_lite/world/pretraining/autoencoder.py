@@ -2,8 +2,8 @@
 
 Knows: an `AutoencoderKL` of diffusers at small width, how it is trained on pictures and on frames
 of clips, and how its latents are brought to mean 0 and deviation 1.
-Leaves to others: the loop (`trainer`), the world, and what is diffused in latent space (`image`,
-`video`).
+Leaves to others: the steps (`training.part`), the world, and what is diffused in latent space
+(`image`, `video`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nextgpt_lite.training.part import LossParts, PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.denoiser import (
     LATENT_CHANNELS,
     Denoiser,
     caption_ids,
     new_scheduler,
 )
-from nextgpt_lite.world.pretraining.trainer import LossParts, Pretrainer, Recipe
 from nextgpt_lite.world.render import render_clip, render_picture
 from nextgpt_lite.world.scene import Clip, Picture, sample_clip, sample_picture
 from nextgpt_lite.world.sprites import SIDE, background
@@ -72,14 +72,14 @@ def train_autoencoder(
     whole pictures, which are as many pixels.
     """
     output = Path(output)
-    recipe = Recipe(steps=steps, learning_rate=2e-3, seed=seed, device=device, ema=0.995)
+    recipe = PartRecipe(steps=steps, learning_rate=2e-3, seed=seed, device=device, ema=0.995)
 
     def data(generator: torch.Generator) -> dict[str, Any]:
         rng = Random(int(torch.randint(2**31, (), generator=generator)))
         crops = trainer.step < steps // 2
         return _batch(rng, batch_size if crops else batch_size // 4, crops)
 
-    trainer = Pretrainer(new_autoencoder(), _loss, data, output / "autoencoder", recipe)
+    trainer = PartTrainer(new_autoencoder(), _loss, data, output / "autoencoder", recipe)
     trainer.run(resume)
     vae: Any = trainer.average
     normalise_latents(vae, _batch(Random(seed), 512, crops=False)["pixels"].to(device))
@@ -110,7 +110,7 @@ def tune_decoding(
     vae.decoder.requires_grad_(True)
     vae.post_quant_conv.requires_grad_(True)
     denoiser.requires_grad_(False).to(device)
-    recipe = Recipe(steps=steps, learning_rate=5e-4, seed=seed, device=device, ema=0.995)
+    recipe = PartRecipe(steps=steps, learning_rate=5e-4, seed=seed, device=device, ema=0.995)
 
     def data(generator: torch.Generator) -> dict[str, Any]:
         rng = Random(int(torch.randint(2**31, (), generator=generator)))
@@ -125,7 +125,7 @@ def tune_decoding(
         error = vae.decode(latents).sample.float() - pixels  # (B, 3, H, W)
         return {"l1": (weights * error.abs()).mean(), "l2": (weights * error**2).mean()}
 
-    trainer = Pretrainer(vae, loss, data, Path(output), recipe)
+    trainer = PartTrainer(vae, loss, data, Path(output), recipe)
     trainer.run(resume)
     tuned: Any = trainer.average
     return tuned

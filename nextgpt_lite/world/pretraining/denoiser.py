@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nextgpt_lite.decoders.noise import denoising_target
+from nextgpt_lite.training.part import LossParts
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.pretraining.text import LENGTH, train as train_text, widen
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.world.pretraining.trainer import LossParts
 from nextgpt_lite.world.scene import Scene
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ off the embedding, and others that read what lies under each patch off an early 
 
 Knows: the run of all trunks, the order of both runs, the export. Leaves to others: batches
 (`encoder_data`), losses (`encoder_losses`), the later vision blocks, which then learn alone
-(`encoder_gather`), the loop (`trainer`), scores (`encoder_scores`).
+(`encoder_gather`), the steps (`training.part`), scores (`encoder_scores`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
+from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.encoder_data import (
     ATTRIBUTES,
     PATCH_LABELS,
@@ -34,7 +35,6 @@ from nextgpt_lite.world.pretraining.encoder_gather import (
 from nextgpt_lite.world.pretraining.encoder_losses import attribute_loss, contrast, split_loss
 from nextgpt_lite.world.pretraining.encoder_scores import scores
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.world.pretraining.trainer import Pretrainer, Recipe
 
 CONTEXT = 28
 TRUNK_STEPS = 1400
@@ -112,43 +112,36 @@ def train(
         trunk_steps: of all trunks together, before that; none with `start`.
 
     Returns:
-        the scores of `encoder_scores.scores`; none when it was stopped before its last step.
+        the scores of `encoder_scores.scores`.
     """
     output = Path(output)
     if start is not None:
         trunks = Encoder.from_pretrained(start)
     else:
-        trained = train_trunks(output / "trunks", trunk_steps, seed, device, resume)
-        if trained is None:
-            return {}
-        trunks = trained
+        trunks = train_trunks(output / "trunks", trunk_steps, seed, device, resume)
     encoder, trainer = train_later_blocks(trunks, output, steps, seed, device, resume)
-    if trainer.step < steps:
-        return {}  # stopped by a signal; what is saved goes on with `resume`
     found = scores(encoder)
     export(encoder, output / "export" if export_to is None else export_to, trainer, found)
     return found
 
 
-def train_trunks(output: Path, steps: int, seed: int, device: str, resume: bool) -> Encoder | None:
-    """All trunks together, from random weights; None when it was stopped before its last step."""
+def train_trunks(output: Path, steps: int, seed: int, device: str, resume: bool) -> Encoder:
+    """All trunks together, from random weights."""
     encoder = build(seed)
     data = EncoderData(encoder.tokenize, encoder.preprocess)
-    recipe = Recipe(
+    recipe = PartRecipe(
         steps=steps, learning_rate=1.2e-3, warmup=100, weight_decay=0.05, ema=0.995,
         seed=seed, device=device,
     )  # fmt: skip
     training = EncoderTraining(encoder.model.requires_grad_(True))
-    trainer = Pretrainer(training, encoder_loss, data, output, recipe)
+    trainer = PartTrainer(training, encoder_loss, data, output, recipe)
     trainer.run(resume)
     assert isinstance(trainer.average, EncoderTraining)
-    if trainer.step < steps:
-        return None
     return Encoder(trainer.average.model.cpu(), encoder.preprocess, encoder.tokenizer)
 
 
 def export(
-    encoder: Encoder, folder: str | Path, trainer: Pretrainer, found: dict[str, float]
+    encoder: Encoder, folder: str | Path, trainer: PartTrainer, found: dict[str, float]
 ) -> None:
     """Writes float16 weights, tokenizer and card.md."""
     folder = Path(folder)

@@ -108,7 +108,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class EncoderData:
-    """Makes the batch of a generator: `data(generator) -> Batch`, as `Pretrainer` asks for it."""
+    """Makes the batch of a generator: `data(generator) -> Batch`, as `PartTrainer` asks for it."""
 
     tokenize: Callable[[Sequence[str]], Tensor]
     config: PreprocessConfig

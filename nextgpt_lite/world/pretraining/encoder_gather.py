@@ -11,7 +11,7 @@ first stands to the second. Patches and vector are asked besides where each thin
 is the sign of a difference then.
 
 Knows: the blocks added, the pool of states, losses, the run.
-Leaves to others: labels (`encoder_data`), the file of states (`pool`), the loop (`trainer`).
+Leaves to others: labels (`encoder_data`), the file of states (`pool`), the steps (`training.part`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nextgpt_lite.encoders import Encoder, ImageBind
+from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.encoder_data import (
     ATTRIBUTES,
     IGNORE,
@@ -49,7 +50,6 @@ from nextgpt_lite.world.pretraining.encoder_losses import (
     unit,
 )
 from nextgpt_lite.world.pretraining.pool import ScenePool
-from nextgpt_lite.world.pretraining.trainer import Pretrainer, Recipe
 from nextgpt_lite.world.scene import (
     KINDS,
     MAX_COUNT,
@@ -240,7 +240,7 @@ def train_later_blocks(
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
-) -> tuple[Encoder, Pretrainer]:
+) -> tuple[Encoder, PartTrainer]:
     """Trains the later vision blocks in `output`; returns the encoder and how it was trained.
 
     Args:
@@ -256,12 +256,12 @@ def train_later_blocks(
         pool.grow(FIRST_POOL + FRESH * trainer.step)
         return pool.batch(Random(int(torch.randint(2**62, (), generator=generator))), BATCH)
 
-    recipe = Recipe(
-        steps, learning_rate=2e-3, warmup=50, weight_decay=0.05, ema=0.995,
+    recipe = PartRecipe(
+        steps=steps, learning_rate=2e-3, warmup=50, weight_decay=0.05, ema=0.995,
         seed=seed, device=device,
     )  # fmt: skip
     matrices = [p for p in training.later.parameters() if p.ndim == 2]
-    trainer = Pretrainer(training, gather_loss, data, output, recipe, muon=matrices)
+    trainer = PartTrainer(training, gather_loss, data, output, recipe, muon=matrices)
     trainer.run(resume)
     assert isinstance(trainer.average, GatherTraining)
     return Encoder(trainer.average.model, deep.preprocess, deep.tokenizer), trainer

@@ -2,8 +2,8 @@
 
 Knows: the UNet's size, the mix of scenes, the pool of latents it learns from, and how the result
 is laid out as a Stable Diffusion pipeline.
-Leaves to others: the autoencoder (`autoencoder`), what it shares with video (`denoiser`), the loop
-(`trainer`).
+Leaves to others: the autoencoder (`autoencoder`), what it shares with video (`denoiser`), the steps
+(`training.part`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_model
 from torch import Tensor
 
 from nextgpt_lite.media import Video
 from nextgpt_lite.model.config import SETTINGS_FILE
+from nextgpt_lite.training.part import AVERAGE_FILE, PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.autoencoder import train_autoencoder, tune_decoding
 from nextgpt_lite.world.pretraining.denoiser import (
     LATENT_CHANNELS,
@@ -34,7 +36,6 @@ from nextgpt_lite.world.pretraining.denoiser import (
 from nextgpt_lite.world.pretraining.latents import LatentPool
 from nextgpt_lite.world.pretraining.text import LENGTH, WIDTH
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.world.pretraining.trainer import CHECKPOINT, Pretrainer, Recipe
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Clip, Picture, Scene, sample_clip, sample_picture
 
@@ -145,10 +146,10 @@ def train(
         rng = Random(int(torch.randint(2**31, (), generator=generator)))
         return pool.batch(rng, batch_size)
 
-    recipe = Recipe(steps=steps, learning_rate=1e-3, seed=seed, device=device)
+    recipe = PartRecipe(steps=steps, learning_rate=1e-3, seed=seed, device=device)
     loss = denoising_loss_of(new_scheduler(), noisier)
     matrices = layer_matrices(denoiser.unet)
-    trainer = Pretrainer(denoiser, loss, data, output, recipe, muon=matrices)
+    trainer = PartTrainer(denoiser, loss, data, output, recipe, muon=matrices)
     trainer.run(resume)
     average: Any = trainer.average
     if trainer.step >= steps:
@@ -181,8 +182,7 @@ def export(run: str | Path, folder: str | Path, guidance_scale: float = 2.0) -> 
 
     run, folder = Path(run), Path(folder)
     denoiser = new_denoiser(run)
-    state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
-    denoiser.load_state_dict(state["average"])
+    load_model(denoiser, run / AVERAGE_FILE)
     pipeline = StableDiffusionPipeline(
         vae=AutoencoderKL.from_pretrained(str(run / "vae")),
         text_encoder=denoiser.text_encoder,

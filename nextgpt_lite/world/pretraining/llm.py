@@ -1,8 +1,8 @@
 """The lite language model: a small Llama that knows the lite world and is then frozen.
 
 Knows: its size, its loss, how it is trained, exported and examined.
-Leaves to others: the conversations (`world.dialogue`), rows of ids (`llm_data`), the loop
-(`trainer`).
+Leaves to others: the conversations (`world.dialogue`), rows of ids (`llm_data`), the steps
+(`training.part`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from transformers import (
     PreTrainedTokenizerBase as Tokenizer,
 )
 
+from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue.corpus import RESTATE
 from nextgpt_lite.world.dialogue.parts import sentence
@@ -32,7 +33,6 @@ from nextgpt_lite.world.dialogue.typed.records import typed_corpus
 from nextgpt_lite.world.pretraining.llm_data import ROW, Batch, Reader, batches, embed
 from nextgpt_lite.world.pretraining.llm_scores import Scores, scores, table
 from nextgpt_lite.world.pretraining.tokenizers import llm_tokenizer
-from nextgpt_lite.world.pretraining.trainer import Pretrainer, Recipe
 from nextgpt_lite.world.scene import MODALITIES
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _trainer(
     device: str,
     start: str | Path | None = None,
     typed: float = 0.0,
-) -> tuple[Pretrainer, Tokenizer]:
+) -> tuple[PartTrainer, Tokenizer]:
     saved = output / "tokenizer"
     if start is not None:
         AutoTokenizer.from_pretrained(start, local_files_only=True).save_pretrained(saved)
@@ -177,17 +177,17 @@ def _trainer(
     else:
         model = LlamaForCausalLM.from_pretrained(start, local_files_only=True, dtype=torch.float32)
     model.set_attn_implementation("eager")  # a quarter faster than sdpa on short rows on a CPU
-    recipe = Recipe(
-        steps, learning_rate=RATE, warmup=80, weight_decay=0.05, seed=seed, device=device
+    recipe = PartRecipe(
+        steps=steps, learning_rate=RATE, warmup=80, weight_decay=0.05, seed=seed, device=device
     )
     data = batches(Reader(tokenizer), partial(corpus, typed=typed), ROWS)
     blocks = model.get_decoder().layers
     matrices = [p for p in blocks.parameters() if p.ndim == 2]
-    return Pretrainer(model, loss, data, output, recipe, muon=matrices), tokenizer
+    return PartTrainer(model, loss, data, output, recipe, muon=matrices), tokenizer
 
 
 def export(
-    trainer: Pretrainer, tokenizer: Tokenizer, folder: str | Path, count: int = 200
+    trainer: PartTrainer, tokenizer: Tokenizer, folder: str | Path, count: int = 200
 ) -> Scores:
     """Writes the averaged weights as float16 with tokenizer and card.md; returns the scores.
 

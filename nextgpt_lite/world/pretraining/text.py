@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world import scene as world
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.world.pretraining.trainer import Pretrainer, Recipe
 
 LENGTH, WIDTH = 24, 128  # L, C of the pictures' and clips' caption condition
 GROUPS = 3
@@ -119,8 +119,10 @@ def train(
             "words": 0.1 * F.cross_entropy(words, ids[:, 1:][filled]),
         }
 
-    recipe = Recipe(steps, learning_rate=1.5e-3, warmup=100, ema=0.99, seed=seed, device=device)
-    trainer = Pretrainer(CaptionReader(build()), loss, data, output, recipe)
+    recipe = PartRecipe(
+        steps=steps, learning_rate=1.5e-3, warmup=100, ema=0.99, seed=seed, device=device
+    )
+    trainer = PartTrainer(CaptionReader(build()), loss, data, output, recipe)
     trainer.run(resume)
     text: CLIPTextModel = trainer.average.text
     return text
@@ -163,8 +165,10 @@ def widen(
         wanted = own + (WIDENING - 1) / 2 * (own - opposite)
         return {"distance": F.mse_loss(text(batch[0]).last_hidden_state.float(), wanted)}
 
-    recipe = Recipe(steps, learning_rate=5e-4, warmup=50, ema=0.99, seed=seed, device=device)
-    trainer = Pretrainer(text, loss, data, Path(output), recipe)
+    recipe = PartRecipe(
+        steps=steps, learning_rate=5e-4, warmup=50, ema=0.99, seed=seed, device=device
+    )
+    trainer = PartTrainer(text, loss, data, Path(output), recipe)
     trainer.run(resume)
     widened: Any = trainer.average
     return widened

@@ -3,7 +3,7 @@
 Knows: the motion UNet, how it starts from the image's, and how the result is laid out as a
 text-to-video pipeline that borrows the image's autoencoder.
 Leaves to others: autoencoder and text encoder (an image run has both), what it shares with images
-(`denoiser`, `latents`), the loop (`trainer`).
+(`denoiser`, `latents`), the steps (`training.part`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from nextgpt_lite.media import Video
 from nextgpt_lite.model.config import SETTINGS_FILE
+from nextgpt_lite.training.part import AVERAGE_FILE, PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.autoencoder import draw_clip
 from nextgpt_lite.world.pretraining.denoiser import (
     Denoiser,
@@ -32,7 +34,6 @@ from nextgpt_lite.world.pretraining.image import HEAD_WIDTH, WIDTHS
 from nextgpt_lite.world.pretraining.latents import LatentPool
 from nextgpt_lite.world.pretraining.text import LENGTH
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
-from nextgpt_lite.world.pretraining.trainer import CHECKPOINT, Pretrainer, Recipe
 from nextgpt_lite.world.render import FPS, FRAMES, render
 from nextgpt_lite.world.scene import Scene
 
@@ -141,10 +142,12 @@ def train(
         rng = Random(int(torch.randint(2**31, (), generator=generator)))
         return pool.batch(rng, batch_size)
 
-    recipe = Recipe(steps=steps, learning_rate=1e-3, warmup=50, seed=seed, device=device, ema=0.995)
+    recipe = PartRecipe(
+        steps=steps, learning_rate=1e-3, warmup=50, seed=seed, device=device, ema=0.995
+    )
     loss = denoising_loss_of(new_scheduler(), noisier)
     unet.save_config(output / "unet")  # an image UNet of another depth makes another video UNet
-    trainer = Pretrainer(denoiser, loss, data, output, recipe, muon=layer_matrices(unet))
+    trainer = PartTrainer(denoiser, loss, data, output, recipe, muon=layer_matrices(unet))
     trainer.run(resume)
     average: Any = trainer.average
     return average
@@ -161,8 +164,7 @@ def export(run: str | Path, folder: str | Path, guidance_scale: float = 3.0) -> 
     folder.mkdir(parents=True, exist_ok=True)
     unet = UNetMotionModel.from_config(UNetMotionModel.load_config(run / "unet"))
     denoiser = Denoiser(unet, frozen_text_encoder(run))
-    state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
-    denoiser.load_state_dict(state["average"])
+    load_model(denoiser, run / AVERAGE_FILE)
     shared = "../image/vae"
     pipeline = AnimateDiffPipeline(
         vae=AutoencoderKL.from_pretrained(str(folder / shared)),
