@@ -1,5 +1,6 @@
 from .features import Features as Features
 from .loop import Trainer as Trainer
+from .part import PartRecipe as PartRecipe, PartTrainer as PartTrainer
 from .refine import refine as refine
 from .run import train as train
 from .schedule import Schedule as Schedule
