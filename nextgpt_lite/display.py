@@ -1,4 +1,4 @@
-"""How pictures, sounds, clips and replies show themselves in a notebook.
+"""How images, audio clips, videos and replies show themselves in a notebook.
 
 Every object becomes one MIME bundle: HTML or PNG for the reader, plain text for a terminal, and
 a small JSON description under `MIME` for tests, which thus read the very object the reader sees.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["MIME", "Bundle", "media_bundle", "media_html", "parts_html", "reply_bundle"]
 
 MIME = "application/vnd.nextgpt-lite+json"
-SHOWN_SIDE = 192  # pixels on the page of a picture's or clip's longer side
+SHOWN_SIDE = 192  # pixels on the page of an image's or video's longer side
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Bundle:
 
 
 def media_bundle(media: Media) -> Bundle:
-    """One picture as PNG, one sound as a player, one clip as an animation."""
+    """One image as PNG, one audio clip as a player, one video as an animation."""
     data: dict[str, Any] = {"text/plain": describe(media), MIME: facts(media)}
     if isinstance(media, Image.Image):
         data["image/png"] = b64encode(png(upscale(media))).decode()
@@ -107,15 +107,15 @@ def media_html(media: Media | np.ndarray) -> str:
 
 
 def describe(media: Media | np.ndarray) -> str:
-    """The text fallback, for instance `<sound, 2.0 s, 16000 Hz>`."""
+    """The text fallback, for instance `<audio, 2.0 s, 16000 Hz>`."""
     if isinstance(media, np.ndarray):
         return f"<array, {' x '.join(map(str, media.shape))}>"
     if isinstance(media, Audio):
-        return f"<sound, {media.duration:.1f} s, {media.rate} Hz>"
+        return f"<audio, {media.duration:.1f} s, {media.rate} Hz>"
     if isinstance(media, Video):
         count, height, width, _ = media.frames.shape
-        return f"<clip, {count} frames, {width} x {height}, {media.duration:.1f} s>"
-    return f"<picture, {media.width} x {media.height}>"
+        return f"<video, {count} frames, {width} x {height}, {media.duration:.1f} s>"
+    return f"<image, {media.width} x {media.height}>"
 
 
 def part_text(part: Mapping[str, Any]) -> str:
@@ -145,7 +145,7 @@ def facts(media: Media | np.ndarray) -> dict[str, Any]:
 
 
 def upscale(image: Image.Image) -> Image.Image:
-    """The picture enlarged by whole pixels (nearest neighbour) to about SHOWN_SIDE."""
+    """The image enlarged by whole pixels (nearest neighbour) to about SHOWN_SIDE."""
     factor = SHOWN_SIDE // max(image.size)
     if factor > 1:
         return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
@@ -156,7 +156,7 @@ def upscale(image: Image.Image) -> Image.Image:
 
 
 def png(image: Image.Image) -> bytes:
-    """The picture as PNG, first scaled down to twice SHOWN_SIDE where it is larger."""
+    """The image as PNG, first scaled down to twice SHOWN_SIDE where it is larger."""
     if max(image.size) > 2 * SHOWN_SIDE:
         image = image.copy()
         image.thumbnail((2 * SHOWN_SIDE, 2 * SHOWN_SIDE))
@@ -166,7 +166,7 @@ def png(image: Image.Image) -> bytes:
 
 
 def webp(video: Video) -> bytes:
-    """The clip as an endless animated WebP; every browser shows one in an <img>."""
+    """The video as an endless animated WebP; every browser shows one in an <img>."""
     frames = [Image.fromarray(frame) for frame in video.frames]
     for frame in frames:
         frame.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
@@ -184,7 +184,7 @@ def webp(video: Video) -> bytes:
 
 
 def register() -> None:
-    """Lets sounds and clips show themselves as the last line of a cell."""
+    """Lets audio and videos show themselves as the last line of a cell."""
     from IPython.core.getipython import get_ipython
 
     shell = get_ipython()

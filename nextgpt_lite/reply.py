@@ -61,12 +61,12 @@ class Reply:
 
     @property
     def audios(self) -> list[Audio]:
-        """Sounds."""
+        """Audio clips."""
         return self._media("audio")
 
     @property
     def videos(self) -> list[Video]:
-        """Clips."""
+        """Videos."""
         return self._media("video")
 
     @property

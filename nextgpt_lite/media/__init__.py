@@ -1,4 +1,4 @@
-"""Pictures, sounds and clips: their types, reading, checking and saving."""
+"""Images, audio and videos: their types, reading, checking and saving."""
 
 from nextgpt_lite.errors import MediaError
 from nextgpt_lite.media.files import (

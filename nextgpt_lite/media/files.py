@@ -1,4 +1,4 @@
-"""Pictures, sounds and clips as Python objects, and their way from and to files.
+"""Images, audio and videos as Python objects, and their way from and to files.
 
 Knows: every file format the package reads and writes, and how to say in one sentence what is
 wrong with a file. Leaves to others: what the encoder makes of it (`encoders.preprocess`).
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_BYTES = 2 * 2**30  # a larger file is refused unread
-MAX_PIXELS = 64_000_000  # a larger picture is refused before it is decoded
-MAX_SECONDS = 3600  # a longer sound is cut, with a warning
+MAX_PIXELS = 64_000_000  # a larger image is refused before it is decoded
+MAX_SECONDS = 3600  # longer audio is cut, with a warning
 MAX_VALUES = 2**28  # samples x channels, 1 GiB as float32; likewise cut
-MAX_SIDE = 768  # a clip's frames are scaled down to this longer side
-KEYFRAMES_ABOVE = 300  # seconds from which only a clip's key frames are decoded
+MAX_SIDE = 768  # a video's frames are scaled down to this longer side
+KEYFRAMES_ABOVE = 300  # seconds from which only a video's key frames are decoded
 
 
 @dataclass(frozen=True)
 class Audio:
-    """A sound: `samples` float32 in [-1, 1] of shape (channels, length), `rate` in Hz."""
+    """An audio clip: `samples` float32 in [-1, 1] of shape (channels, length), `rate` in Hz."""
 
     samples: np.ndarray
     rate: int
@@ -48,7 +48,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class Video:
-    """A clip: `frames` uint8 of shape (T, H, W, 3), `fps` frames a second."""
+    """A video: `frames` uint8 of shape (T, H, W, 3), `fps` frames a second."""
 
     frames: np.ndarray
     fps: float
@@ -74,7 +74,7 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 
 def load_image(path: str | Path) -> Image.Image:
-    """Reads a picture as RGB: upright as its EXIF says, first frame, transparency over white."""
+    """Reads an image as RGB: upright as its EXIF says, first frame, transparency over white."""
     from PIL import Image, ImageOps
 
     path = _checked(path, "image")
@@ -94,7 +94,7 @@ def load_image(path: str | Path) -> Image.Image:
 
 
 def load_audio(path: str | Path) -> Audio:
-    """Reads a sound file, or the sound of a clip; what exceeds an hour is cut with a warning."""
+    """Reads an audio file, or the audio of a video; what exceeds an hour is cut with a warning."""
     import soundfile
 
     path = _checked(path, "audio", "video")
@@ -110,7 +110,7 @@ def load_audio(path: str | Path) -> Audio:
     if len(samples) < expected:
         raise _error(path, "is cut off", "save or download it again")
     if not len(samples):
-        raise _error(path, "holds no sound (0 samples)", "record it again")
+        raise _error(path, "holds no audio (0 samples)", "record it again")
     if too_long:
         minutes = len(samples) / rate / 60
         warnings.warn(f"{path}: only its first {minutes:.0f} minutes are used", stacklevel=2)
@@ -119,9 +119,9 @@ def load_audio(path: str | Path) -> Audio:
 
 
 def load_video(path: str | Path, max_frames: int = 128) -> Video:
-    """Reads a clip as at most `max_frames` evenly spaced frames, `fps` adapted.
+    """Reads a video as at most `max_frames` evenly spaced frames, `fps` adapted.
 
-    Frames are thinned out while decoding, so memory stays the same for a clip of any length:
+    Frames are thinned out while decoding, so memory stays the same for a video of any length:
     whenever twice as many as wanted are held, every second one is dropped.
     """
     import av
@@ -130,7 +130,7 @@ def load_video(path: str | Path, max_frames: int = 128) -> Video:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise _error(path, "has no moving picture", "pass it as audio")
+                raise _error(path, "has no video track", "pass it as audio")
             seconds = container.duration / av.time_base if container.duration else 0.0
             keyframes = seconds > KEYFRAMES_ABOVE
             frames, times = _decode_video(container, max_frames, keyframes)
@@ -139,7 +139,7 @@ def load_video(path: str | Path, max_frames: int = 128) -> Video:
                 frames, times = _decode_video(container, max_frames, False)
             rate = container.streams.video[0].average_rate
     except av.FFmpegError as error:
-        raise _error(path, "is damaged, cut off or no clip", "save or download it again") from error
+        raise _error(path, "is damaged or cut off", "save or download it again") from error
     if not frames:
         raise _error(path, "holds no frames", "save or download it again")
     span = times[-1] - times[0]
@@ -181,7 +181,7 @@ def save_video(video: Video, path: str | Path) -> None:
     frames = np.pad(video.frames, even, mode="edge")
     with av.open(str(_made(path)), "w", format="mp4") as container:
         # Without mbtree=0, x264 reads memory it never wrote when frames are so small, and the same
-        # clip now and then gives other bytes.
+        # video now and then gives other bytes.
         stream: Any = container.add_stream(
             "libx264",
             rate=Fraction(video.fps).limit_denominator(1000),
@@ -254,7 +254,7 @@ def _checked(path: str | Path, *accepted: str) -> Path:
     if form.modality not in accepted and form.name not in accepted:
         known = form.modality in ("image", "audio", "video")
         remedy = f"pass it as {form.modality}" if known else "unpack or convert it"
-        raise _error(path, f"is really a {form.name} {form.noun}, not {accepted[0]}", remedy)
+        raise _error(path, f"is really a {form.name} file, not {accepted[0]}", remedy)
     if is_cut_off(path, form):
         raise _error(path, "is cut off (shorter than its header says)", "save or download it again")
     return path
@@ -275,7 +275,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 
 def _decode_audio(path: Path) -> tuple[np.ndarray, int, bool]:
-    """The sound of a container that libsndfile does not read: samples (length, channels), rate."""
+    """The audio of a container that libsndfile does not read: samples (length, channels), rate."""
     import av
 
     pieces: list[np.ndarray] = []
@@ -283,7 +283,7 @@ def _decode_audio(path: Path) -> tuple[np.ndarray, int, bool]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
-                raise _error(path, "has no sound track", "pass it as video")
+                raise _error(path, "has no audio track", "pass it as video")
             stream = container.streams.audio[0]
             rate, channels = stream.rate, stream.codec_context.channels
             limit = min(MAX_SECONDS * rate, MAX_VALUES // channels)

@@ -1,6 +1,6 @@
 """What a media file really is, judged by its bytes, and whether all of it is there.
 
-Knows: the first bytes of the usual picture, sound and clip formats, and where their headers
+Knows: the first bytes of the usual image, audio and video formats, and where their headers
 state a length. Leaves to others: decoding (`media`), and which formats to accept.
 """
 
@@ -14,33 +14,27 @@ from typing import BinaryIO
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its `name`, the `modality` of what it holds, and how a person calls that."""
+    """A file format: its `name`, and the `modality` of what it holds."""
 
     name: str
     modality: str
-    noun: str
-
-
-def _format(name: str, modality: str) -> Format:
-    noun = {"image": "picture", "audio": "sound", "video": "clip"}.get(modality, "file")
-    return Format(name, modality, noun)
 
 
 _STARTS = (
-    (b"\x89PNG\r\n\x1a\n", _format("PNG", "image")),
-    (b"\xff\xd8\xff", _format("JPEG", "image")),
-    (b"GIF8", _format("GIF", "image")),
-    (b"BM", _format("BMP", "image")),
-    (b"II*\0", _format("TIFF", "image")),
-    (b"MM\0*", _format("TIFF", "image")),
-    (b"fLaC", _format("FLAC", "audio")),
-    (b"OggS", _format("OGG", "audio")),
-    (b"ID3", _format("MP3", "audio")),
-    (b"FORM", _format("AIFF", "audio")),
-    (b"\x1aE\xdf\xa3", _format("WebM", "video")),
-    (b"%PDF", _format("PDF", "document")),
-    (b"PK\x03\x04", _format("ZIP", "archive")),
-    (b"\x1f\x8b", _format("GZIP", "archive")),
+    (b"\x89PNG\r\n\x1a\n", Format("PNG", "image")),
+    (b"\xff\xd8\xff", Format("JPEG", "image")),
+    (b"GIF8", Format("GIF", "image")),
+    (b"BM", Format("BMP", "image")),
+    (b"II*\0", Format("TIFF", "image")),
+    (b"MM\0*", Format("TIFF", "image")),
+    (b"fLaC", Format("FLAC", "audio")),
+    (b"OggS", Format("OGG", "audio")),
+    (b"ID3", Format("MP3", "audio")),
+    (b"FORM", Format("AIFF", "audio")),
+    (b"\x1aE\xdf\xa3", Format("WebM", "video")),
+    (b"%PDF", Format("PDF", "document")),
+    (b"PK\x03\x04", Format("ZIP", "archive")),
+    (b"\x1f\x8b", Format("GZIP", "archive")),
 )
 
 
@@ -50,18 +44,18 @@ def sniff(path: Path) -> Format | None:
         head = file.read(32)
     if head[:4] in (b"RIFF", b"RF64"):
         names = {b"WAVE": ("WAV", "audio"), b"WEBP": ("WebP", "image"), b"AVI ": ("AVI", "video")}
-        return _format(*names[head[8:12]]) if head[8:12] in names else None
+        return Format(*names[head[8:12]]) if head[8:12] in names else None
     if head[4:8] == b"ftyp":
         brand = head[8:12]
         if brand in (b"avif", b"heic", b"heix", b"mif1"):
-            return _format("AVIF or HEIC", "image")
-        return _format("M4A", "audio") if brand == b"M4A " else _format("MP4", "video")
+            return Format("AVIF or HEIC", "image")
+        return Format("M4A", "audio") if brand == b"M4A " else Format("MP4", "video")
     for start, form in _STARTS:
         if head.startswith(start):
             return form
     # An MP3 without tags starts with a frame header: 11 sync bits, then a layer that is not 0.
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06:
-        return _format("MP3", "audio")
+        return Format("MP3", "audio")
     return None
 
 

@@ -33,7 +33,6 @@ class Modality:
             placeholder of data files (`<image>`, `image_name`).
         signal: prefix of its signal tokens (`[IMG0]`), and what its markers are made of (`<Img>`).
         plural: argument of `chat`, property of a reply, folder beside data files; empty adds an s.
-        noun: what a person calls one; empty takes the name.
         signals: signal tokens of a new model; for the first three those of the paper (section 5.1).
         trunk: the encoder trunk that reads it; empty takes the name.
         preprocessor: `(medium, PreprocessConfig) -> Tensor`, what the trunk reads of one medium.
@@ -49,7 +48,6 @@ class Modality:
     name: str
     signal: str
     plural: str = ""
-    noun: str = ""
     signals: int = 4
     trunk: str = ""
     preprocessor: Reference = "nextgpt_lite.encoders.preprocess:as_tensor"
@@ -62,7 +60,7 @@ class Modality:
     link: str = '<a href="{0}">{0}</a>'
 
     def __post_init__(self) -> None:
-        defaults = {"plural": f"{self.name}s", "noun": self.name, "trunk": self.name}
+        defaults = {"plural": f"{self.name}s", "trunk": self.name}
         for field, value in defaults.items():
             object.__setattr__(self, field, getattr(self, field) or value)
 
@@ -111,7 +109,6 @@ MODALITIES: dict[str, Modality] = {
         Modality(
             name="image",
             signal="IMG",
-            noun="picture",
             signals=5,
             trunk="vision",
             preprocessor="nextgpt_lite.encoders.preprocess:preprocess_image",
@@ -124,7 +121,6 @@ MODALITIES: dict[str, Modality] = {
         Modality(
             name="audio",
             signal="AUD",
-            noun="sound",
             signals=9,
             preprocessor="nextgpt_lite.encoders.preprocess:preprocess_audio",
             loader="nextgpt_lite.media:load_audio",
@@ -137,7 +133,6 @@ MODALITIES: dict[str, Modality] = {
         Modality(
             name="video",
             signal="VID",
-            noun="clip",
             signals=25,
             trunk="vision",
             preprocessor="nextgpt_lite.encoders.preprocess:preprocess_video",

@@ -41,7 +41,7 @@ class ChatWidget:
         self._live = widgets.HTML()
         self._status = widgets.Label("the first reply takes a little longer")
         self._text = widgets.Textarea(
-            placeholder="say something, or ask for a picture, a sound, a clip",
+            placeholder="say something, or ask for an image, audio, a video",
             layout=widgets.Layout(width="auto", height="60px"),  # 100 % and margins overflow
         )
         extensions = [suffix for row in MODALITIES.values() for suffix in row.extensions]
@@ -189,7 +189,7 @@ def _user_message(text: str, files: Iterable[str | Path]) -> dict[str, Any]:
         path = Path(file)
         form = sniff(path) if path.is_file() else None
         if form is None or form.modality not in MODALITIES:
-            raise MediaError(f"{path.name} is no picture, sound or clip: attach PNG, WAV or MP4")
+            raise MediaError(f"{path.name} is no image, audio or video: attach PNG, WAV or MP4")
         content.append({"type": form.modality, "data": get_modality(form.modality).load(path)})
     if text.strip():
         content.append({"type": "text", "text": text.strip()})

@@ -1,4 +1,4 @@
-"""Figures of the notebooks: pictures, sounds, clips, losses; each at most 60 KiB as shown.
+"""Figures of the notebooks: images, audio clips, videos, losses; each at most 60 KiB as shown.
 
 Knows: how to draw small and legible. Leaves to others: players and replies (`display`).
 Every `show_...` and `plot_...` function displays at once and returns nothing.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_BYTES = 60 * 1024
-TILE = 128  # pixels on the page of one picture in a sheet
+TILE = 128  # pixels on the page of one image in a sheet
 NOT_LOSSES = {
     "step", "epoch", "stage", "lr", "learning_rate", "samples", "time", "seconds",
     "samples_per_second", "tokens_per_second", "seconds_left", "peak_memory",
@@ -37,13 +37,13 @@ NOT_LOSSES = {
 def show_pictures(
     images: Sequence[Image.Image], titles: Sequence[str] | None = None, columns: int | None = None
 ) -> None:
-    """Shows the pictures in rows of at most `columns` (by default up to six), titles below."""
+    """Shows the images in rows of at most `columns` (by default up to six), titles below."""
     sheet = contact_sheet(images, titles, columns)
-    _show_image(sheet, f"<{len(images)} pictures>", [facts(image) for image in images])
+    _show_image(sheet, f"<{len(images)} images>", [facts(image) for image in images])
 
 
 def show_clip(video: Video, title: str = "", frames: int = 8) -> None:
-    """Shows the clip as a film strip of at most `frames` frames, and below it moving."""
+    """Shows the video as a film strip of at most `frames` frames, and below it moving."""
     count = len(video.frames)
     chosen = np.linspace(0, count - 1, min(frames, count)).round().astype(int)
     pictures = [Image.fromarray(video.frames[index]) for index in chosen]
@@ -55,7 +55,7 @@ def show_clip(video: Video, title: str = "", frames: int = 8) -> None:
 
 
 def show_sound(audio: Audio, title: str = "") -> None:
-    """Shows waveform and log spectrogram of the sound, and below them its player."""
+    """Shows waveform and log spectrogram of the audio, and below them its player."""
     from matplotlib.figure import Figure
     from scipy.signal import spectrogram
 
@@ -145,7 +145,7 @@ def _curves(metrics: Sequence[Mapping[str, Any]], names: Sequence[str], title: s
 
 
 def show_figure(figure: Figure, text: str = "<figure>") -> None:
-    """Shows any matplotlib figure; `text` stands for it where pictures cannot be shown."""
+    """Shows any matplotlib figure; `text` stands for it where images cannot be shown."""
     _show_figure(figure, text, [])
 
 
@@ -155,15 +155,15 @@ def contact_sheet(
     columns: int | None = None,
     tile: int = TILE,
 ) -> Image.Image:
-    """One picture of all pictures, each within `tile` x `tile` pixels, titles wrapped below.
+    """One image of all images, each within `tile` x `tile` pixels, titles wrapped below.
 
     Raises:
-        ValueError: there are no pictures, or not as many titles as pictures.
+        ValueError: there are no images, or not as many titles as images.
     """
     if not images:
-        raise ValueError("no pictures to show")
+        raise ValueError("no images to show")
     if titles is not None and len(titles) != len(images):
-        raise ValueError(f"{len(images)} pictures but {len(titles)} titles: give one each")
+        raise ValueError(f"{len(images)} images but {len(titles)} titles: give one each")
     columns = columns or min(6, len(images))
     font = ImageFont.load_default(11)
     wrapped = [_wrap(title, tile, font) for title in titles or [""] * len(images)]
@@ -185,7 +185,7 @@ def contact_sheet(
 
 
 def _fit(image: Image.Image, tile: int) -> Image.Image:
-    """The picture within tile x tile: enlarged by whole pixels where that fits, else smoothed."""
+    """The image within tile x tile: enlarged by whole pixels where that fits, else smoothed."""
     scale = tile / max(image.size)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     method = Image.Resampling.NEAREST if scale.is_integer() else Image.Resampling.LANCZOS

@@ -117,7 +117,7 @@ def test_other_picture_formats_load(tmp_path, image, suffix):
 def write_container(
     path, codec: str, audio: Audio | None, video: Video | None, video_codec=""
 ) -> None:
-    """A container with a sound track, a moving picture, or both."""
+    """A container with an audio track, a video track, or both."""
     import av
 
     with av.open(str(path), "w") as container:
@@ -154,7 +154,7 @@ def test_sound_inside_m4a_and_clips_loads(tmp_path, audio, video):
         assert again.duration == pytest.approx(1.5, abs=0.15)
     assert len(load_video(tmp_path / "clip.mp4").frames) == 12
     write_container(tmp_path / "only_sound.mp4", "aac", audio, None)
-    assert "no moving picture" in refusal("video", tmp_path / "only_sound.mp4")
+    assert "no video track" in refusal("video", tmp_path / "only_sound.mp4")
     assert "M4A sound" in refusal("video", tmp_path / "sound.m4a")
 
 
@@ -279,13 +279,13 @@ def test_other_truncated_formats_are_refused(tmp_path, image, audio, suffix):
 
 
 def test_mislabelled_files_are_named_for_what_they_are(files, tmp_path):
-    names = {"image": "PNG picture", "audio": "WAV sound", "video": "MP4 clip"}
+    names = {"image": "PNG file", "audio": "WAV file", "video": "MP4 file"}
     for really, path in files.items():
         for claimed in set(files) - {really}:
             wrong = tmp_path / f"mislabelled{files[claimed].suffix}"
             shutil.copy(path, wrong)
             if (really, claimed) == ("video", "audio"):
-                assert "no sound track" in refusal(claimed, wrong)
+                assert "no audio track" in refusal(claimed, wrong)
                 continue
             sentence = refusal(claimed, wrong)
             assert names[really] in sentence
@@ -301,7 +301,7 @@ def test_a_wrong_ending_within_the_modality_does_not_matter(tmp_path, image, fil
 
 def test_a_wav_of_no_samples_is_refused(tmp_path):
     save_audio(Audio(np.zeros((1, 0), np.float32), 16000), tmp_path / "silent.wav")
-    assert "no sound" in refusal("audio", tmp_path / "silent.wav")
+    assert "no audio" in refusal("audio", tmp_path / "silent.wav")
 
 
 def test_unusual_samples_are_made_usable(tmp_path):

@@ -114,7 +114,7 @@ def test_contact_sheet_keeps_order_and_refuses_wrong_titles():
     assert sheet.size == (2 * 128 + 4, 2 * 128 + 4)
     centres = [sheet.getpixel(xy) for xy in ((64, 64), (196, 64), (64, 196))]
     assert centres == [(255, 0, 0), (0, 128, 0), (0, 0, 255)]
-    with pytest.raises(ValueError, match="1 pictures but 2 titles"):
+    with pytest.raises(ValueError, match="1 images but 2 titles"):
         plots.contact_sheet([PICTURE], ["a", "b"])
 
 
@@ -196,9 +196,7 @@ def test_chat_keeps_the_conversation(chat, tmp_path):
 
 def test_chat_goes_on_after_a_bad_file_and_a_failing_model(chat, tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
-    assert (
-        "notes.txt is no picture" in chat.send("look", [tmp_path / "notes.txt"]).data[MIME]["note"]
-    )
+    assert "notes.txt is no image" in chat.send("look", [tmp_path / "notes.txt"]).data[MIME]["note"]
     assert chat.send("fail").data[MIME]["note"] == "no such luck"
     assert chat.messages == []
     assert chat.send("hello").data[MIME] == {"kind": "chat", "turns": 2, "note": ""}
@@ -230,7 +228,7 @@ def test_a_wrong_upload_does_not_stay_attached(chat):
     chat._upload.set_trait("value", (upload,))
     chat._text.value = "look"
     chat._button.click()
-    assert "notes.png is no picture" in chat._status.value
+    assert "notes.png is no image" in chat._status.value
     assert (chat._upload.value, chat._text.value) == ((), "look")
     chat._button.click()
     assert len(chat.messages) == 2

@@ -9,7 +9,7 @@ from nextgpt_lite.notebook.exercises import expect
 
 
 def mme(answer: float) -> str | None:
-    """The score of ten pictures, 16 of 20 questions right, 7 pictures with both right."""
+    """The score of ten images, 16 of 20 questions right, 7 images with both right."""
     hints = {
         80.0: "that is the accuracy alone: acc+ is added to it",
         70.0: "that is acc+ alone: the accuracy is added to it",
@@ -34,9 +34,9 @@ def frechet(answer: Callable[[float, float, float, float], float]) -> str | None
 
 
 def coin(answer: float) -> str | None:
-    """What guessing gets on MME, two questions a picture."""
+    """What guessing gets on MME, two questions an image."""
     hints = {
-        100.0: "half of the questions, yes; but of the pictures only a quarter has both right",
+        100.0: "half of the questions, yes; but of the images only a quarter has both right",
         50.0: "that is the accuracy; acc+ of guessing is not zero",
     }
     return expect(answer, 75.0, hints)

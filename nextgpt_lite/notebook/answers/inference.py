@@ -15,7 +15,7 @@ WORDS, BLOCKS, SIGNALS = 12, 2, 5 + 25
 
 
 def forwards(answer: int) -> str | None:
-    """The forwards of a reply with twelve words, a picture and a clip."""
+    """The forwards of a reply with twelve words, an image and a video."""
     hints = {
         WORDS + BLOCKS: "the prompt has to be read, too",
         1 + WORDS + SIGNALS: "that is token by token: a whole block goes through at once",
@@ -53,7 +53,7 @@ def close(answer: Callable[[Tensor, dict[str, list[int]], Sequence[str]], Tensor
 
 
 def history(answer: list[dict[str, Any]]) -> str | None:
-    """Three messages: a sound with a question, its answer, a wish."""
+    """Three messages: an audio clip with a question, its answer, a wish."""
     from nextgpt_lite.model.conversation import content_parts
 
     if not isinstance(answer, list) or len(answer) != 3:
@@ -61,16 +61,16 @@ def history(answer: list[dict[str, Any]]) -> str | None:
     parts = [content_parts(message) for message in answer]
     if [message["role"] for message in answer] != ["user", "assistant", "user"]:
         return "the roles are user, assistant, user, in this order"
-    sounds = [part for part in parts[0] if part["type"] == "audio"]
-    if not sounds:
-        return "the first message lacks the sound: a part of type audio"
-    if not isinstance(sounds[0].get("data"), Audio):
-        return 'the sound goes under the key "data"; "path" is for files'
+    audios = [part for part in parts[0] if part["type"] == "audio"]
+    if not audios:
+        return "the first message lacks the audio: a part of type audio"
+    if not isinstance(audios[0].get("data"), Audio):
+        return 'the audio goes under the key "data"; "path" is for files'
     texts = [" ".join(p["text"] for p in part if p["type"] == "text") for part in parts]
     wanted = ["What is this?", "A dog barks twice in a low pitch.", "Draw it."]
     for index, (text, words) in enumerate(zip(texts, wanted, strict=True)):
         if text.strip() != words:
             return f'message {index} says "{text}", not "{words}"'
     if any(part["type"] != "text" for part in parts[2]):
-        return "the last message needs no sound: the model still has the first one"
+        return "the last message needs no audio: the model still has the first one"
     return None

@@ -27,9 +27,9 @@ def blame(answer: str) -> str | None:
         return 'one of "words", "decoder", "verifier" is asked for'
     said = answer.strip().lower()
     if said == "decoder":
-        return "the same decoder gave the right picture when it was told the right words"
+        return "the same decoder gave the right image when it was told the right words"
     if said == "verifier":
-        return "the same verifier accepted the picture of the gold caption"
+        return "the same verifier accepted the image of the gold caption"
     return None if said == "words" else 'choose one of "words", "decoder", "verifier"'
 
 

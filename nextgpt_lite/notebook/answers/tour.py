@@ -33,13 +33,13 @@ def stages(answer: set[int]) -> str | None:
 
 
 def request(answer: Reply) -> str | None:
-    """A reply with a picture and a sound, and no clip."""
+    """A reply with an image and an audio clip, and no video."""
     if not isinstance(answer, Reply):
         return f"pass what model.chat(...) gives back, not {type(answer).__name__}"
     if not answer.images:
-        return 'there is no picture in it: ask to see something, for instance "Draw ..."'
+        return 'there is no image in it: ask to see something, for instance "Draw ..."'
     if not answer.audios:
-        return 'there is no sound in it: add a wish such as "and let me hear it"'
+        return 'there is no audio in it: add a wish such as "and let me hear it"'
     if answer.videos:
-        return "there is a clip in it: do not ask for movement"
+        return "there is a video in it: do not ask for movement"
     return None

@@ -47,7 +47,7 @@ def half(answer: set[str]) -> str | None:
 
 
 def all_in_a_row(answer: Callable[[Any], bool]) -> str | None:
-    """A rule on a picture reading: two things or more, all at one height, all clear."""
+    """A rule on an image reading: two things or more, all at one height, all clear."""
     from nextgpt_lite.world.see import PictureReading, Thing
 
     def reading(heights: list[float], clear: bool = True) -> PictureReading:
@@ -65,8 +65,8 @@ def all_in_a_row(answer: Callable[[Any], bool]) -> str | None:
         ([10, 13, 16], True, False, "compare the highest with the lowest, not neighbours only"),
         ([16, 10, 13], True, False, "the things come in no order: use max and min"),
         ([10], True, False, "one thing alone is no row"),
-        ([], True, False, "an empty picture has no row (and max of nothing is an error)"),
-        ([10, 10], False, False, "a picture that is not clear must be refused"),
+        ([], True, False, "an empty image has no row (and max of nothing is an error)"),
+        ([10, 10], False, False, "an image that is not clear must be refused"),
     ]
     for heights, clear, wanted, hint in cases:
         if bool(answer(reading([float(y) for y in heights], clear))) != wanted:
@@ -75,7 +75,7 @@ def all_in_a_row(answer: Callable[[Any], bool]) -> str | None:
 
 
 def share(answer: float) -> str | None:
-    """Share of the single-group pictures that hold a held-out pair."""
+    """Share of the single-group images that hold a held-out pair."""
     hints = {
         1 / 8 + 1 / 7: "blue apples that are five in number are counted twice",
         1 / 8 * 1 / 7: "one held-out pair is enough: it need not be both",
@@ -83,7 +83,7 @@ def share(answer: float) -> str | None:
         1 / 8: "that is for the colours alone",
         1 / 7: "that is for the numbers alone",
         25.0: "give a share between 0 and 1",
-        1400.0: "right number of pictures; now as a share of the 5600",
+        1400.0: "right number of images; now as a share of the 5600",
     }
     return expect(answer, 1 / 4, hints)
 
