@@ -254,7 +254,7 @@ def _checked(path: str | Path, *accepted: str) -> Path:
     if form.modality not in accepted and form.name not in accepted:
         known = form.modality in ("image", "audio", "video")
         remedy = f"pass it as {form.modality}" if known else "unpack or convert it"
-        raise _error(path, f"is really a {form.name} file, not {accepted[0]}", remedy)
+        raise _error(path, f"is really of type {form.name}, not {accepted[0]}", remedy)
     if is_cut_off(path, form):
         raise _error(path, "is cut off (shorter than its header says)", "save or download it again")
     return path

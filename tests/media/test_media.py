@@ -155,7 +155,7 @@ def test_sound_inside_m4a_and_clips_loads(tmp_path, audio, video):
     assert len(load_video(tmp_path / "clip.mp4").frames) == 12
     write_container(tmp_path / "only_sound.mp4", "aac", audio, None)
     assert "no video track" in refusal("video", tmp_path / "only_sound.mp4")
-    assert "M4A sound" in refusal("video", tmp_path / "sound.m4a")
+    assert "type M4A" in refusal("video", tmp_path / "sound.m4a")
 
 
 def test_webm_and_animated_gif_load_as_clips(tmp_path, video):
@@ -279,7 +279,7 @@ def test_other_truncated_formats_are_refused(tmp_path, image, audio, suffix):
 
 
 def test_mislabelled_files_are_named_for_what_they_are(files, tmp_path):
-    names = {"image": "PNG file", "audio": "WAV file", "video": "MP4 file"}
+    names = {"image": "PNG", "audio": "WAV", "video": "MP4"}
     for really, path in files.items():
         for claimed in set(files) - {really}:
             wrong = tmp_path / f"mislabelled{files[claimed].suffix}"
