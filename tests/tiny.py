@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.sources import Source
@@ -70,10 +70,16 @@ def tiny_causal_lm(vocabulary: int, seed: int = 0, tied: bool = False) -> LlamaF
     ).eval()
 
 
-def tiny_llm(config: NextGPTConfig, seed: int = 0, tied: bool = False) -> LanguageModel:
-    """The random Llama with adapters and new rows."""
+def tiny_llm(
+    config: NextGPTConfig,
+    seed: int = 0,
+    tied: bool = False,
+    family: Callable[[int], PreTrainedModel] | None = None,
+) -> LanguageModel:
+    """The random Llama, or what a family makes for so many tokens, with adapters and new rows."""
     tokenizer = llm_tokenizer(SENTENCES)
-    causal_lm = tiny_causal_lm(len(tokenizer), seed, tied)
+    vocabulary = len(tokenizer)
+    causal_lm = tiny_causal_lm(vocabulary, seed, tied) if family is None else family(vocabulary)
     return LanguageModel(
         causal_lm, tokenizer, config.signal_tokens, config.lora, "tiny", config.messenger
     )
@@ -133,10 +139,12 @@ class TinyDecoder(nn.Module):
         return Video(np.full((8, 16, 16, 3), grey, np.uint8), 4.0)
 
 
-def tiny_model(seed: int = 0, **changes: object) -> NextGPT:
+def tiny_model(
+    seed: int = 0, family: Callable[[int], PreTrainedModel] | None = None, **changes: object
+) -> NextGPT:
     """Random encoder, LLM and projections, and stand-ins for the decoders."""
     config = tiny_config(**changes)  # type: ignore[arg-type]
-    llm = tiny_llm(config, seed)
+    llm = tiny_llm(config, seed, family=family)
     torch.manual_seed(seed)
     encoder = ImageBind(
         ImageBindConfig(

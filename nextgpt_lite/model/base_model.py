@@ -10,13 +10,20 @@ Letters: V vocabulary, D width.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
-_NAMES = {"model.embed_tokens.weight": "embed_tokens", "lm_head.weight": "lm_head"}
+# What families call the two, at the end of their tensors' names.
+_NAMES = {
+    **dict.fromkeys(
+        ("embed_tokens", "wte", "embed_in", "word_embeddings", "embeddings"), "embed_tokens"
+    ),
+    **dict.fromkeys(("lm_head", "embed_out"), "lm_head"),
+}
 
 
 def fingerprint(embedding: Tensor) -> str:
@@ -33,9 +40,14 @@ def stored_matrices(folder: Path) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
-            names = set(file.keys()) & set(_NAMES)
-            found |= {_NAMES[name]: file.get_tensor(name) for name in names}
+            found |= {m: file.get_tensor(name) for name, m in _matrices(file.keys()).items()}
     for path in sorted(folder.glob("pytorch_model*.bin")) if not found else ():
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        found |= {_NAMES[name]: state[name] for name in set(state) & set(_NAMES)}
+        found |= {matrix: state[name] for name, matrix in _matrices(state).items()}
     return found
+
+
+def _matrices(names: Iterable[str]) -> dict[str, str]:
+    """Which of some tensors are one of the two matrices, and which."""
+    ends = {name: name.removesuffix(".weight").rpartition(".")[2] for name in names}
+    return {name: _NAMES[end] for name, end in ends.items() if end in _NAMES}

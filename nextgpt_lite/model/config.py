@@ -47,12 +47,17 @@ class OutputProjectionConfig:
 
 @dataclass
 class LoraSettings:
-    """LoRA on the LLM's attention; rank 32 on q, k, v, o is the paper's 33 M (Table 1)."""
+    """LoRA on the LLM's attention; rank 32 on q, k, v, o is the paper's 33 M (Table 1).
+
+    Attributes:
+        targets: ends of the names of the matrices it adapts, or "all-linear". LLMs that do not call
+            attention's matrices as the default does get those that peft adapts in their family.
+    """
 
     rank: int = 32
     alpha: int = 32
     dropout: float = 0.1
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    targets: tuple[str, ...] | str = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 @dataclass
@@ -145,9 +150,12 @@ class NextGPTConfig:
         if isinstance(values.get("output_projection"), dict):
             values["output_projection"] = OutputProjectionConfig(**values["output_projection"])
         if isinstance(values.get("lora"), dict):
-            lora = dict(values["lora"])
-            lora["targets"] = tuple(lora.get("targets", LoraSettings.targets))
-            values["lora"] = LoraSettings(**lora)
+            lora = LoraSettings(**values["lora"])
+            if not isinstance(lora.targets, str):
+                lora.targets = tuple(lora.targets)
+            elif lora.targets != "all-linear":
+                lora.targets = (lora.targets,)
+            values["lora"] = lora
         return cls(**values)
 
     def extended(self, add: Mapping[str, str | Path | None]) -> NextGPTConfig:

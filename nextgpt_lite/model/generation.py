@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import DynamicCache
 
 from nextgpt_lite.model.llm import LanguageModel
 
@@ -78,6 +77,10 @@ def generate(
     Raises:
         FloatingPointError: the LLM's logits are not finite.
     """
+    if "padded" not in llm.ways and len({len(prompt.embeddings) for prompt in prompts}) > 1:
+        for number, prompt in enumerate(prompts):
+            yield from ((number, item) for _, item in generate(llm, [prompt], sampling))
+        return
     rows = [_Row(n, llm, prompt, sampling or Sampling()) for n, prompt in enumerate(prompts)]
     reader = _Reader(llm)
     last = reader.begin([prompt.embeddings for prompt in prompts])  # (B, D)
@@ -93,7 +96,7 @@ def generate(
         if len(going) < len(rows):
             reader.keep(going)
             rows = [rows[index] for index in going]
-        length = min(len(row.unread) for row in rows)
+        length = min(len(row.unread) for row in rows) if "chunked" in llm.ways else 1
         ids = [[row.unread.popleft() for _ in range(length)] for row in rows]
         last, states, embeddings = reader.read(ids)
         for row, tokens, *vectors in zip(rows, ids, states, embeddings, strict=True):
@@ -198,7 +201,7 @@ class _Reader:
     """
 
     def __init__(self, llm: LanguageModel) -> None:
-        self.llm, self.cache = llm, DynamicCache()
+        self.llm, self.cache = llm, llm.new_cache()
         self.mask: Tensor | None = None  # (B, positions so far)
         self.lengths: Tensor | None = None  # (B, 1) of them no padding
 
@@ -220,7 +223,7 @@ class _Reader:
     def read(self, ids: list[list[int]]) -> tuple[Tensor, Tensor, Tensor]:
         """n tokens a row -> last hidden states (B, D); of the configured layer, and embeddings,
         (B, n, D) each."""
-        device = self.llm.causal_lm.get_input_embeddings().weight.device
+        device = self.llm.device
         tokens = torch.tensor(ids, device=device)  # (B, n)
         positions = None
         if self.mask is not None and self.lengths is not None:
@@ -234,8 +237,8 @@ class _Reader:
 
     def keep(self, rows: list[int]) -> None:
         """Forgets all other rows."""
-        kept = torch.tensor(rows)
-        self.cache.batch_select_indices(kept)
+        kept = torch.tensor(rows, device=self.llm.device)
+        self.cache.reorder_cache(kept)  # which may also take fewer rows
         if self.mask is not None and self.lengths is not None:
             self.mask, self.lengths = self.mask[kept], self.lengths[kept]
 

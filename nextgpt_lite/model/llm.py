@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,16 @@ from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    DynamicCache,
     PreTrainedModel,
     PreTrainedTokenizerBase as Tokenizer,
 )
+from transformers.pytorch_utils import Conv1D
 
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.base_model import fingerprint, stored_matrices
 from nextgpt_lite.model.config import LoraSettings
+from nextgpt_lite.model.families import MAMBAS, MAMBAS_LACK, Family, lora_targets, ways_of
 from nextgpt_lite.model.losses import head_errors
 from nextgpt_lite.model.modality import BUILT_IN, get_modality, markers
 
@@ -64,6 +69,7 @@ class LanguageModel(nn.Module):
         new_ids: ids whose rows learn: the signal tokens, and markers the base did not know.
         base: name, vocabulary rows and fingerprint of the base model, for checkpoints.
         signal_layer: of `NextGPTConfig.hidden_layer`.
+        family: how this LLM is called.
     """
 
     end_mark: str | None
@@ -79,7 +85,7 @@ class LanguageModel(nn.Module):
         messenger: str = "signal",
     ) -> None:
         super().__init__()
-        self.tokenizer = tokenizer
+        self.family, self.tokenizer = Family(causal_lm), tokenizer
         self.end_mark = END_MARKS.get(str(tokenizer.chat_template))
         self.messenger, self.signal_layer = messenger, -1
         self.base = {"name": name, **_identity(causal_lm)}
@@ -128,9 +134,15 @@ class LanguageModel(nn.Module):
             chat_format: of `CHAT_TEMPLATES`; None takes the tokenizer's own, or "vicuna-v1".
 
         Raises:
-            ValueError: the quantization or the format is unknown, or bitsandbytes is missing.
+            ConfigError: the language model or its tokenizer cannot be used, LoRA's targets, the
+                quantization or the format is unknown, or bitsandbytes is missing.
         """
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        if tokenizer.eos_token_id is None or not tokenizer.is_fast:
+            raise ConfigError(
+                f"{folder}: its tokenizer lacks "
+                + ("an end token: set its eos_token." if tokenizer.is_fast else "a tokenizer.json.")
+            )
         if chat_format is not None or tokenizer.chat_template is None:
             tokenizer.chat_template = _template(chat_format or "vicuna-v1")
         options: dict[str, Any] = {} if quantization is None else _quantized(quantization, dtype)
@@ -138,7 +150,8 @@ class LanguageModel(nn.Module):
             folder, local_files_only=True, dtype=dtype, **options
         )
         model = cls(causal_lm, tokenizer, signal_tokens, lora, name or str(folder), messenger)
-        if stored := stored_matrices(Path(folder)):  # not those just loaded: `dtype` rounds them
+        stored = stored_matrices(Path(folder))
+        if "embed_tokens" in stored:  # not the matrix just loaded: `dtype` rounds it
             model.base["fingerprint"] = fingerprint(stored["embed_tokens"])
         return model
 
@@ -153,9 +166,23 @@ class LanguageModel(nn.Module):
         return self.peft.get_base_model()
 
     @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self._row_of.device
+
+    @property
     def width(self) -> int:
         """D."""
-        return self.causal_lm.config.hidden_size
+        return int(self.causal_lm.config.hidden_size)
+
+    @cached_property
+    def ways(self) -> frozenset[str]:
+        """Those of `families.WAYS` in which the LLM can read."""
+        return ways_of(self.family, self.causal_lm)
+
+    def new_cache(self) -> DynamicCache:
+        """An empty cache, of the kinds that the LLM's layers have."""
+        return DynamicCache(config=self.causal_lm.config)
 
     @property
     def vocabulary(self) -> int:
@@ -195,14 +222,7 @@ class LanguageModel(nn.Module):
             positions: (B, S) of each token in its conversation; None counts from 0. Where they
                 restart, and no mask is given, conversations do not see each other.
         """
-        output = self.causal_lm.get_decoder()(
-            inputs_embeds=embeddings,
-            attention_mask=attention_mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=cache is not None,
-        )
-        return output.last_hidden_state
+        return self.family.read(self.causal_lm, embeddings, attention_mask, cache, positions)
 
     @contextmanager
     def tapped(self) -> Iterator[list[Tensor]]:
@@ -215,7 +235,7 @@ class LanguageModel(nn.Module):
         if self.signal_layer == -1:
             yield states
             return
-        block = self.causal_lm.get_decoder().layers[self.signal_layer]
+        block = self.family.blocks[self.signal_layer]
         hook = block.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0]))
         try:
             yield states
@@ -228,10 +248,15 @@ class LanguageModel(nn.Module):
         known = layer.base_layer(hidden)  # (..., V)
         new = F.linear(hidden, _new_rows(layer).to(hidden.dtype)).to(known.dtype)
         ids = torch.tensor(self.new_ids, device=known.device)
-        return known.index_copy_(-1, ids, new)
+        logits = known.index_copy_(-1, ids, new)
+        if (scale := self.family.scale) != 1:
+            logits = logits * scale
+        return logits if (cap := self.family.cap) is None else cap * (logits / cap).tanh()
 
     def errors(self, hidden: Tensor, labels: Tensor) -> Tensor:
         """(P, D) states, (P,) wanted tokens -> (P,) cross-entropy of `logits`, all in one go."""
+        if self.family.scale != 1 or self.family.cap is not None:
+            return F.cross_entropy(self.logits(hidden).float(), labels, reduction="none")
         layer = self.causal_lm.get_output_embeddings().token_adapter
         head, ids = layer.base_layer, torch.tensor(self.new_ids, device=hidden.device)
         return head_errors(hidden, head.weight, head.bias, _new_rows(layer), ids, labels)
@@ -285,15 +310,15 @@ class LanguageModel(nn.Module):
 def _template(chat_format: str) -> str:
     if chat_format not in CHAT_TEMPLATES:
         names = ", ".join(CHAT_TEMPLATES)
-        raise ValueError(f"chat_format is {chat_format!r}: use one of {names}.")
+        raise ConfigError(f"chat_format is {chat_format!r}: use one of {names}.")
     return CHAT_TEMPLATES[chat_format]
 
 
 def _quantized(quantization: str, dtype: torch.dtype) -> dict[str, Any]:
     if quantization != "nf4":
-        raise ValueError(f"quantization is {quantization!r}: use 'nf4' or leave it out.")
+        raise ConfigError(f"quantization is {quantization!r}: use 'nf4' or leave it out.")
     if find_spec("bitsandbytes") is None:
-        raise ValueError("quantization 'nf4' needs bitsandbytes: pip install bitsandbytes.")
+        raise ConfigError("quantization 'nf4' needs bitsandbytes: pip install bitsandbytes.")
     from transformers import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(
@@ -349,7 +374,9 @@ def _with_adapters(causal_lm: PreTrainedModel, ids: Sequence[int], lora: LoraSet
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=list(lora.targets),
+        target_modules=lora_targets(causal_lm, lora),
+        exclude_modules=MAMBAS_LACK if causal_lm.config.model_type in MAMBAS else None,
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in causal_lm.modules()),
         trainable_token_indices=rows,
     )
     with warnings.catch_warnings():  # PEFT asks Transformers for an attribute of an old name

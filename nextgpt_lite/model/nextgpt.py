@@ -281,12 +281,15 @@ class NextGPT(nn.Module):
         lm = self.llm.causal_lm
         if self.llm.signal_layer != -1:
             return False  # another layer's states are not put together again
+        # Reading in two parts needs a mask of its own and a cache.
         if lm.config._attn_implementation not in ("sdpa", "eager") or any(
             getattr(module, "gradient_checkpointing", False) for module in lm.modules()
         ):
-            return False  # reading in two parts needs a mask of its own and a cache
+            return False
         learning = (name for name, p in self.named_parameters() if p.requires_grad)
-        return not any("lora_" in name or name.startswith("input_") for name in learning)
+        if any("lora_" in name or name.startswith("input_") for name in learning):
+            return False
+        return "masked" in self.llm.ways
 
     def _read_after_prefix(self, batch: Batch, embeddings: Tensor) -> Tensor:
         """(B, S, D) as `read`, the frozen beginnings of rows apart (see `prefix`)."""

@@ -26,6 +26,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from nextgpt_lite.model.batch import first_fit
+from nextgpt_lite.model.families import as_mask
 from nextgpt_lite.model.llm import LanguageModel
 
 
@@ -39,7 +40,7 @@ def read_after_prefix(
     """(B, S, D) embeddings -> (B, S, D) last hidden states, zeros behind each row's end.
 
     Args:
-        llm: its attention must take a mask of its own ("sdpa" or "eager").
+        llm: which can read "masked" (`families.WAYS`).
         embeddings: (B, S, D) padded rows.
         lengths: B numbers of positions that are no padding.
         firsts: B numbers of positions in each prefix, at least 1.
@@ -133,7 +134,4 @@ def _mask(
     same = asking[:, :, None] == asked[:, None, :]  # (R, Q, P)
     if causal:
         same = same.tril()
-    if llm.causal_lm.config._attn_implementation == "sdpa":
-        return same[:, None]
-    least = torch.finfo(like.dtype).min
-    return torch.where(same, 0.0, least).to(like.dtype)[:, None]
+    return as_mask(same, llm.causal_lm, like.dtype)

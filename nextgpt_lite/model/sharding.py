@@ -28,7 +28,8 @@ def shard(model: NextGPT) -> None:
     whole = {
         p for name, p in model.named_parameters() if name.startswith(("encoder.", "decoders."))
     }
-    for layer in model.llm.causal_lm.get_decoder().layers:
+    _ = model.llm.ways  # may be tried out, which a model in parts no longer allows
+    for layer in model.llm.family.blocks:
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh, ignored_params=whole)
 

@@ -134,6 +134,7 @@ class Trainer(Engine):
         records = [self.source(index) for index in share]
         encoded = [self.model.conversation.encode(record.messages) for record in records]
         packed = self.schedule.packed and not self.model.prefixes_frozen
+        packed = packed and "packed" in self.model.llm.ways
         batch = collate(
             encoded,
             pad_id=self.model.llm.tokenizer.pad_token_id or 0,
