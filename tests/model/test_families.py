@@ -27,7 +27,7 @@ OLD = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256}
 PLAIN = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 STATE = {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 8}
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
-UNPACKED = WAYS - {"packed"}
+UNPACKED, STATEFUL = WAYS - {"packed"}, frozenset({"padded", "chunked"})
 # Numbers of a tiny one, the ways in which it reads, and what LoRA adapts.
 FAMILIES: dict[str, tuple[dict[str, Any], frozenset[str], Any]] = {
     "llama": (NEW, WAYS, ATTENTION),
@@ -59,9 +59,8 @@ FAMILIES: dict[str, tuple[dict[str, Any], frozenset[str], Any]] = {
     "olmo2": (NEW, WAYS, ATTENTION),
     "cohere": (NEW, WAYS, ATTENTION),
     "granite": ({**NEW, "logits_scaling": 4.0, "embedding_multiplier": 3.0}, WAYS, ATTENTION),
-    "mamba": (STATE, frozenset({"padded", "chunked"}), "all-linear"),
-    "mamba2": ({**STATE, "num_heads": 8, "head_dim": 8, "n_groups": 1}, frozenset({"padded", "chunked"}),
-               "all-linear"),
+    "mamba": (STATE, STATEFUL, "all-linear"),
+    "mamba2": ({**STATE, "num_heads": 8, "head_dim": 8, "n_groups": 1}, STATEFUL, "all-linear"),
     "jamba": (
         {**NEW, "num_experts": 1, "attn_layer_period": 2, "attn_layer_offset": 1,
          "use_mamba_kernels": False},
