@@ -1,4 +1,4 @@
-"""The audio decoder: its interface on parts trained for two steps, its ear on the shipped ones."""
+"""The lite audio decoder, trained for two steps, and the shipped one, which is heard right."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from safetensors import safe_open
 
 from nextgpt_lite.decoders import load_decoder
 from nextgpt_lite.decoders.audioldm import AudioLDM
-from nextgpt_lite.decoders.mel import LogMel
 from nextgpt_lite.media import Audio
 from nextgpt_lite.world.pretraining import audio as pretraining
 from nextgpt_lite.world.pretraining.audio_parts import MEL, build_autoencoder, log_mel
@@ -130,7 +129,6 @@ def test_mel_frames_lie_where_the_vocoder_puts_their_samples() -> None:
     assert mel.shape == (1, 128, 64)
     assert mel.mean(-1).argmax() == 40
     assert (mel[0, :38] == -1).all()  # silence, scaled
-    assert LogMel()(torch.zeros(1, 1600)).shape == (1, 10, 64)
     assert MEL["scaled"]
 
 
