@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 from pathlib import Path
@@ -115,6 +116,39 @@ def test_tests_named_in_notebooks_and_pages_are_there():
             assert name in files, f"{page.name} names {name}"
         for path in re.findall(r"\btests/[\w/]+\.py\b", text):
             assert (ROOT / path).exists(), f"{page.name} names {path}"
+
+
+def suffixes() -> set[str]:
+    """Every module, class, function, method and constant of the package, by each of its endings.
+
+    A name that a package's stub or `__init__` offers counts there too.
+    """
+    found = set()
+    for path in [*(ROOT / "nextgpt_lite").rglob("*.py"), *(ROOT / "nextgpt_lite").rglob("*.pyi")]:
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        names = [module]
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            named = [getattr(node, "name", None), *(getattr(each, "id", None) for each in targets)]
+            if path.stem == "__init__" and isinstance(node, ast.ImportFrom):
+                named += [each.asname or each.name for each in node.names]
+            inner = [getattr(each, "name", None) for each in getattr(node, "body", [])]
+            for name in filter(None, named):
+                names += [f"{module}.{name}", *(f"{module}.{name}.{i}" for i in inner if i)]
+        for name in names:
+            parts = name.split(".")
+            found |= {".".join(parts[start:]) for start in range(len(parts))}
+    return found
+
+
+def test_code_named_in_the_tables_of_notebooks_is_there():
+    known = suffixes()
+    stale = []
+    for source in sorted((ROOT / "notebooks" / "src").glob("*.py")):
+        for line in re.findall(r"^# \| .*`test_\w+\.py`.*$", source.read_text(), re.MULTILINE):
+            codes = re.findall(r"`([\w.]+)(?:[\[(][^`]*)?`", line.split(" | ")[2])
+            stale += [f"{source.stem}: {code}" for code in codes if code not in known]
+    assert not stale
 
 
 def test_new_imports_of_the_changelog_are_there():

@@ -600,7 +600,7 @@ check("tour.request", mine)
 # | section 4.2, stage 2 | `losses.condition_distance` | `test_stages.py` |
 # | section 5, stage 3 | `training.run.train(3, ...)` | `test_stages.py` |
 # | section 5.2, MosIT | `world.dialogue.mosit` | `test_world_words.py` |
-# | appendix E, inference | `model.NextGPT.chat` | `test_chat.py` |
+# | appendix E, inference | `NextGPT.chat` | `test_chat.py` |
 # | Table 1 | `training.stages.ledger` | this notebook |
 #
 # **Where next**

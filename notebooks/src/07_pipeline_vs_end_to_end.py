@@ -492,7 +492,7 @@ check("pipeline.bootstrap", ends)
 # |---|---|---|
 # | appendix G, HuggingGPT | `baselines.ToolPipeline` | `test_baselines.py` |
 # | appendix G, NExT-GPT-caption | `messenger="caption"` | `test_messenger.py` |
-# | appendix G, instructions | `evaluation.comparison.instructions` | `test_comparison.py` |
-# | appendix G, three aspects | `evaluation.comparison.aspects` | `test_comparison.py` |
+# | appendix G, instructions | `world.comparison.instructions` | `test_comparison.py` |
+# | appendix G, three aspects | `world.comparison.aspects` | `test_comparison.py` |
 # | Table 14 | `evaluation.comparison.table14` | `test_comparison.py` |
 # | not in the paper | `evaluation.statistics` | `test_statistics.py` |

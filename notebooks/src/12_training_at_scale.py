@@ -500,6 +500,6 @@ check("scale.rows", rows_needed)
 # | idea | here | tested in |
 # |---|---|---|
 # | one loss over many shares | `losses.Divisors` | `test_stages.py` |
-# | passes, checkpointing, half precision | `training.loop.Schedule` | `test_loop.py` |
+# | passes, checkpointing, half precision | `training.schedule.Schedule` | `test_loop.py` |
 # | packed rows | `batch.collate`, `batch.first_fit` | `test_batch.py` |
 # | speed beside a plain loop | `benchmarks/training.py` | `test_benchmarks.py` |
