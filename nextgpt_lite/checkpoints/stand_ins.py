@@ -223,10 +223,10 @@ def _imagebind(folder: Path, pickled: bool) -> None:
     """All six trunks, 1 block deep: the authors' pickle, or the port with a configuration."""
     huge = ImageBindConfig.huge()
     small: dict[str, Any] = {
-        name: replace(trunk, width=4 * trunk.heads, blocks=1)
-        for name, trunk in huge.trunks().items()
+        name: replace(trunk, width=4 * trunk.heads, blocks=1) for name, trunk in huge.trunks.items()
     }
-    config = replace(huge, out=32, **{**small, "text": replace(small["text"], vocab_size=600)})
+    small["text"] = replace(small["text"], vocab_size=600)
+    config = ImageBindConfig(out=32, **small)
     state = _plain(ImageBind(config))
     folder.mkdir(parents=True)
     if pickled:
@@ -234,7 +234,7 @@ def _imagebind(folder: Path, pickled: bool) -> None:
         return
     save_file(state, folder / "model.safetensors")
     values: dict[str, Any] = {"out_embed_dim": config.out, "video_frames": 2}
-    for name, trunk in config.trunks().items():
+    for name, trunk in config.trunks.items():
         values[f"{name}_embed_dim"] = trunk.width
         values[f"{name}_num_blocks"] = trunk.blocks
         values[f"{name}_num_heads"] = trunk.heads

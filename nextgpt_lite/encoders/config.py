@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar
 
+from nextgpt_lite.errors import ConfigError
+
 # Where the last layer of a head stands in its `nn.Sequential`, if not third.
 RELEASED_TRUNKS = ("vision", "audio")  # what NExT-GPT reads with, of the released six
 _LAST_OF_HEAD = {"text": "proj.1", "imu": "3"}
@@ -68,30 +70,30 @@ class TextConfig(TrunkConfig):
     eos_token_id: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+KINDS: tuple[type[TrunkConfig], ...] = (VisionConfig, TextConfig, SpectrumConfig, ImuConfig)
+
+
+@dataclass(init=False)
 class ImageBindConfig:
-    """One trunk a modality, None for those left out, and the `out`put width E they share."""
+    """Trunks by name, and the `out`put width E they share.
+
+    Args:
+        trunks: any names; those of `TRUNKS` are the released encoder's.
+    """
 
     TRUNKS: ClassVar[tuple[str, ...]] = ("vision", "text", "audio", "depth", "thermal", "imu")
+    out: int
+    trunks: dict[str, TrunkConfig]
 
-    out: int = 1024
-    vision: VisionConfig | None = None
-    text: TextConfig | None = None
-    audio: SpectrumConfig | None = None
-    depth: SpectrumConfig | None = None
-    thermal: SpectrumConfig | None = None
-    imu: ImuConfig | None = None
-
-    def trunks(self) -> dict[str, Any]:
-        """The configured trunks by name."""
-        return {name: t for name in self.TRUNKS if (t := getattr(self, name)) is not None}
+    def __init__(self, *, out: int = 1024, **trunks: TrunkConfig) -> None:
+        self.out, self.trunks = out, trunks
 
     def only(self, names: Sequence[str]) -> ImageBindConfig:
-        """The same numbers with these trunks alone; raises ValueError for one it has not."""
-        if missing := [name for name in names if name not in self.trunks()]:
-            raise ValueError(f"encoder: no {missing[0]} trunk here, only {[*self.trunks()]}")
-        dropped: dict[str, Any] = {name: None for name in self.trunks() if name not in names}
-        return replace(self, **dropped)
+        """The same numbers with these trunks alone; raises ConfigError for one it has not."""
+        if missing := [name for name in names if name not in self.trunks]:
+            raise ConfigError(f"encoder: no {missing[0]} trunk here, only {[*self.trunks]}")
+        kept = {name: trunk for name, trunk in self.trunks.items() if name in names}
+        return ImageBindConfig(out=self.out, **kept)
 
     @classmethod
     def huge(cls, trunks: Sequence[str] = TRUNKS) -> ImageBindConfig:
@@ -107,7 +109,9 @@ class ImageBindConfig:
             "thermal": SpectrumConfig(width=768, blocks=12, heads=12, scale=10.0, **square),
             "imu": ImuConfig(width=512, blocks=6, heads=8, scale=5.0),
         }
-        return cls(**{name: every[name] for name in trunks})  # type: ignore[arg-type]
+        if unknown := [name for name in trunks if name not in every]:
+            raise ConfigError(f"the released encoder has no {unknown[0]} trunk, only {[*every]}")
+        return cls(out=1024, **{name: every[name] for name in trunks})
 
     @classmethod
     def lite(cls, vocab_size: int, eos_token_id: int) -> ImageBindConfig:
@@ -143,8 +147,8 @@ class ImageBindConfig:
         Raises:
             ValueError: a trunk is not there, or its width cannot be shared by its heads.
         """
-        built: dict[str, Any] = {}
-        for name, trunk in cls.huge(trunks).trunks().items():
+        out, built = 1024, dict[str, TrunkConfig]()
+        for name, trunk in cls.huge(trunks).trunks.items():
             norm = f"modality_trunks.{name}.blocks.{{}}.norm_1.weight"
             if norm.format(0) not in shapes:
                 raise ValueError(f"lacks {norm.format(0)}: it holds no {name} trunk of ImageBind")
@@ -158,33 +162,32 @@ class ImageBindConfig:
                     f"has a {name} trunk of width {width}, which {heads} heads cannot share: put a "
                     f"config.json with {name}_num_heads beside it"
                 )
-            built[name] = replace(trunk, width=width, blocks=blocks, heads=heads)
+            built[name] = trunk = replace(trunk, width=width, blocks=blocks, heads=heads)
             head = f"modality_heads.{name}.{_LAST_OF_HEAD.get(name, '2')}.weight"
-            built["out"] = shapes[head][0] if head in shapes else cls.out
-        if "text" in built:
-            table = shapes.get("modality_preprocessors.text.token_embedding.weight", (49408,))
-            built["text"] = replace(built["text"], vocab_size=table[0])
-        return cls(**built)
+            out = shapes[head][0] if head in shapes else out
+            if isinstance(trunk, TextConfig):
+                table = shapes.get("modality_preprocessors.text.token_embedding.weight", (49408,))
+                built[name] = replace(trunk, vocab_size=table[0])
+        return cls(out=out, **built)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for `config.json`."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {"out": self.out, **{name: asdict(trunk) for name, trunk in self.trunks.items()}}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ImageBindConfig:
-        """The inverse of `to_dict`; raises ValueError for an unknown trunk."""
-        kinds = {
-            "vision": VisionConfig, "text": TextConfig, "audio": SpectrumConfig,
-            "depth": SpectrumConfig, "thermal": SpectrumConfig, "imu": ImuConfig,
-        }  # fmt: skip
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise ValueError(f"encoder config: unknown {sorted(unknown)}, use {cls.TRUNKS}")
-        built: dict[str, Any] = dict(values)
-        for name, kind in kinds.items():
-            if built.get(name) is not None:
-                trunk = dict(built[name])
-                if "kernel" in trunk and isinstance(trunk["kernel"], list):
-                    trunk["kernel"] = tuple(trunk["kernel"])
-                built[name] = kind(**trunk)
-        return cls(**built)
+        """The inverse of `to_dict`; a trunk's fields tell its kind.
+
+        Raises:
+            ConfigError: no kind of trunk has such fields.
+        """
+        built: dict[str, TrunkConfig] = {}
+        for name, trunk in values.items():
+            if name == "out" or trunk is None:
+                continue
+            kind = next((k for k in KINDS if set(trunk) <= {f.name for f in fields(k)}), None)
+            if kind is None:
+                raise ConfigError(f"encoder config: {name} has fields of no trunk: {sorted(trunk)}")
+            lists = {field: tuple(v) for field, v in trunk.items() if isinstance(v, list)}
+            built[name] = kind(**{**trunk, **lists})
+        return cls(out=values["out"], **built)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from nextgpt_lite.encoders.config import RELEASED_TRUNKS, ImageBindConfig
+from nextgpt_lite.encoders.config import RELEASED_TRUNKS, ImageBindConfig, TextConfig, TrunkConfig
 from nextgpt_lite.encoders.files import build_imagebind, find_weights, load_tokenizer, read_tensors
 from nextgpt_lite.encoders.imagebind import ImageBind
 from nextgpt_lite.encoders.preprocess import PreprocessConfig
@@ -76,6 +76,14 @@ class Encoder(nn.Module):
             return torch.cat([self._run(trunk, [x], like) for x in inputs])
         return self.model(trunk, torch.stack(inputs).to(like)).float()
 
+    def add_trunk(self, name: str, config: TrunkConfig) -> list[nn.Parameter]:
+        """Gives the encoder a further trunk and returns its parameters, the only ones that learn.
+
+        Args:
+            name: what the rows of the modality table say in `trunk`.
+        """
+        return self.model.add(name, config)
+
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Encodes texts with the text trunk: float32 (N, E), times its learned scale."""
@@ -87,8 +95,8 @@ class Encoder(nn.Module):
         Raises:
             ValueError: the encoder was loaded without its text trunk or tokenizer.
         """
-        config = self.model.config.text
-        if self.tokenizer is None or config is None:
+        config = self.model.config.trunks.get("text")
+        if self.tokenizer is None or not isinstance(config, TextConfig):
             raise ValueError("encoder: no text trunk or tokenizer is loaded, so no text encoding")
         ids = self.tokenizer(list(texts), truncation=True, max_length=config.context)["input_ids"]
         rows = [row + [0] * (config.context - len(row)) for row in ids]
@@ -137,7 +145,7 @@ class Encoder(nn.Module):
             config = ImageBindConfig.from_dict(values["imagebind"])
             config = config.only(trunks) if trunks is not None else config
             preprocess = PreprocessConfig(**values["preprocess"])
-            state = read_tensors(path, config.trunks())
+            state = read_tensors(path, config.trunks)
         else:
             wanted = ImageBindConfig.TRUNKS if official else trunks or released
             state = read_tensors(path, wanted)
@@ -154,5 +162,5 @@ class Encoder(nn.Module):
             model = OfficialImageBind(config, state)
         else:
             model = build_imagebind(path, config, state)
-        tokenizer = load_tokenizer(path.parent) if config.text is not None else None
+        tokenizer = load_tokenizer(path.parent) if "text" in config.trunks else None
         return cls(model.to(dtype or torch.float32), preprocess, tokenizer)

@@ -51,7 +51,7 @@ def load_imagebind(path: Path, config: ImageBindConfig) -> ImageBind:
     Raises:
         ValueError: naming the file and the first tensor that is missing or of another shape.
     """
-    return build_imagebind(path, config, read_tensors(path, config.trunks()))
+    return build_imagebind(path, config, read_tensors(path, config.trunks))
 
 
 def read_tensors(path: Path, trunks: Iterable[str]) -> dict[str, Tensor]:

@@ -235,23 +235,27 @@ class ImageBind(nn.Module):
 
     def __init__(self, config: ImageBindConfig) -> None:
         super().__init__()
-        self.config = config
-        preprocessors, trunks, heads, postprocessors = {}, {}, {}, {}
-        for name, trunk in config.trunks().items():
-            preprocessors[name] = _preprocessor(name, trunk)
-            trunks[name] = Trunk(
-                trunk, pre_norm=name == "vision", bias_kv=name not in ("vision", "text")
-            )
-            heads[name] = _head(name, trunk, config.out)
-            scale = [] if trunk.scale is None else [LogitScale(trunk.scale, name == "text")]
-            postprocessors[name] = nn.Sequential(Normalise(), *scale)
-        self.modality_preprocessors = nn.ModuleDict(preprocessors)
-        self.modality_trunks = nn.ModuleDict(trunks)
-        self.modality_heads = nn.ModuleDict(heads)
-        self.modality_postprocessors = nn.ModuleDict(postprocessors)
+        self.config = ImageBindConfig(out=config.out)
+        self.modality_preprocessors = nn.ModuleDict()
+        self.modality_trunks = nn.ModuleDict()
+        self.modality_heads = nn.ModuleDict()
+        self.modality_postprocessors = nn.ModuleDict()
+        for name, trunk in config.trunks.items():
+            self.add(name, trunk)
+
+    def add(self, name: str, config: TrunkConfig) -> list[nn.Parameter]:
+        """Builds a further trunk, untrained; returns its parameters."""
+        words, vision = isinstance(config, TextConfig), isinstance(config, VisionConfig)
+        self.config.trunks[name] = config
+        self.modality_preprocessors[name] = _preprocessor(name, config)
+        self.modality_trunks[name] = Trunk(config, pre_norm=vision, bias_kv=not (vision or words))
+        self.modality_heads[name] = _head(config, self.config.out)
+        scale = [] if config.scale is None else [LogitScale(config.scale, words)]
+        self.modality_postprocessors[name] = nn.Sequential(Normalise(), *scale)
+        return [p for key, p in self.named_parameters() if key.split(".")[1] == name]
 
     def forward(self, trunk: str, x: Tensor) -> Tensor:
-        """Encodes a batch with one trunk ("vision", "text", "audio", "depth", "thermal", "imu").
+        """Encodes a batch with one trunk.
 
         Args:
             trunk: the trunk's name.
@@ -265,7 +269,7 @@ class ImageBind(nn.Module):
         """
         if trunk not in self.modality_trunks:
             raise ValueError(f"this encoder has no {trunk} trunk, only {[*self.modality_trunks]}")
-        if x.ndim == (6 if trunk == "vision" else 5):
+        if x.ndim == (6 if isinstance(self.config.trunks[trunk], VisionConfig) else 5):
             clips = self._encode(trunk, x.flatten(0, 1))
             return clips.unflatten(0, x.shape[:2]).mean(dim=1)
         return self._encode(trunk, x)
@@ -273,7 +277,7 @@ class ImageBind(nn.Module):
     def _encode(self, trunk: str, x: Tensor) -> Tensor:
         preprocessor: Any = self.modality_preprocessors[trunk]
         tokens = preprocessor(x)  # (B, N, D)
-        if trunk == "text":
+        if isinstance(preprocessor, TextPreprocessor):
             mask = preprocessor.mask[: x.shape[1], : x.shape[1]].to(tokens.dtype)
             tokens = self.modality_trunks[trunk](tokens, mask)
             vector = self.modality_heads[trunk](tokens, x)
@@ -305,11 +309,11 @@ def _preprocessor(name: str, config: TrunkConfig) -> nn.Module:
     raise TypeError(f"{name}: no preprocessor for {type(config).__name__}")
 
 
-def _head(name: str, config: TrunkConfig, out: int) -> nn.Module:
+def _head(config: TrunkConfig, out: int) -> nn.Module:
     if isinstance(config, TextConfig):
         return TextHead(config, out)
     norm = nn.LayerNorm(config.width, eps=TRUNK_EPS)
     linear = nn.Linear(config.width, out, bias=False)
     # The released imu head had a dropout here; an identity keeps its key names.
-    gap = [nn.Identity()] if name == "imu" else []
+    gap = [nn.Identity()] if isinstance(config, ImuConfig) else []
     return nn.Sequential(norm, FirstToken(), *gap, linear)

@@ -37,7 +37,7 @@ class OfficialImageBind(nn.Module):
             ) from error
         self.config = config
         numbers: dict[str, Any] = {"out_embed_dim": config.out}
-        for name, trunk in config.trunks().items():
+        for name, trunk in config.trunks.items():
             numbers[f"{name}_embed_dim"] = trunk.width
             numbers[f"{name}_num_blocks"] = trunk.blocks
             numbers[f"{name}_num_heads"] = trunk.heads

@@ -241,7 +241,7 @@ def size_of(network, trunk):
 
 
 print(f"{'trunk':8}{'tokens':>7}{'width':>7}{'blocks':>8}  parameters")
-for name, part in model.config.trunks().items():
+for name, part in model.config.trunks.items():
     if name == "text":
         length = part.context
     else:
@@ -650,7 +650,7 @@ with torch.device("meta"):
 print(tuple(result.shape))  # (2, 1024): the paper's encoder width
 
 sizes = {}
-for name in huge.config.trunks():
+for name in huge.config.trunks:
     sizes[name] = size_of(huge, name)
     print(f"{name:8}{sizes[name] / 1e6:8.1f} M")
 total = sum(sizes.values())

@@ -46,9 +46,9 @@ def small_config() -> ImageBindConfig:
             blocks=widths[f"{name}_num_blocks"],
             heads=widths[f"{name}_num_heads"],
         )
-        for name, trunk in huge.trunks().items()
+        for name, trunk in huge.trunks.items()
     }
-    return replace(huge, out=widths["out_embed_dim"], **trunks)
+    return ImageBindConfig(out=widths["out_embed_dim"], **trunks)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def test_sizes_are_read_off_a_released_checkpoint(reference, tmp_path, name):
     folder = released_folder(tmp_path / "released", name)
     _, vectors = reference
     encoder = Encoder.from_pretrained(folder)
-    assert [*encoder.model.config.trunks()] == ["vision", "audio"], "the others stay on the disk"
+    assert [*encoder.model.config.trunks] == ["vision", "audio"], "the others stay on the disk"
     assert encoder.width == vectors["out.vision"].shape[1]
     every = Encoder.from_pretrained(folder / name, trunks=ImageBindConfig.TRUNKS)
     with torch.no_grad():
@@ -217,7 +217,7 @@ def test_sizes_are_read_off_a_released_checkpoint(reference, tmp_path, name):
 
 
 def test_heads_that_do_not_fit_and_cut_off_files_are_refused(tmp_path):
-    text = ImageBindConfig.huge(["text"]).text
+    text = ImageBindConfig.huge(["text"]).trunks["text"]
     config = ImageBindConfig(out=8, text=replace(text, width=24, blocks=1, heads=2))
     path = tmp_path / "imagebind_huge.pth"
     torch.save(ImageBind(config).state_dict(), path)

@@ -48,8 +48,7 @@ class EncoderTraining(nn.Module):
         super().__init__()
         self.model = model
         self.attributes = nn.Linear(model.config.out, sum(ATTRIBUTES.values()))
-        assert model.config.vision is not None
-        self.patches = nn.Linear(model.config.vision.width, sum(PATCH_LABELS.values()))
+        self.patches = nn.Linear(model.config.trunks["vision"].width, sum(PATCH_LABELS.values()))
 
     def vision(self, pixels: Tensor, items: int) -> tuple[Tensor, Tensor]:
         """Runs clips (B, 3, T, H, W): vectors (items, E) of the first, patch states of all."""

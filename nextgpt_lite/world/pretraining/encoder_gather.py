@@ -27,7 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nextgpt_lite.encoders import Encoder, ImageBind
+from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig
+from nextgpt_lite.encoders.config import VisionConfig
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.encoder_data import (
     ATTRIBUTES,
@@ -95,15 +96,15 @@ class GatherTraining(nn.Module):
 
     def __init__(self, model: ImageBind) -> None:
         super().__init__()
-        assert model.config.vision is not None
+        width = model.config.trunks["vision"].width
         self.model = model.requires_grad_(False)
         trunk: Any = model.modality_trunks["vision"]
         self.later: nn.ModuleList = trunk.blocks[EARLY_BLOCKS:].requires_grad_(True)
         self.head = model.modality_heads["vision"].requires_grad_(True)
         self.attributes = nn.Linear(model.config.out, sum(ATTRIBUTES.values()))
-        self.patches = nn.Linear(model.config.vision.width, sum(PATCH_QUESTIONS.values()))
+        self.patches = nn.Linear(width, sum(PATCH_QUESTIONS.values()))
         self.centres = nn.Linear(model.config.out, CENTRES)
-        self.patch_centres = nn.Linear(model.config.vision.width, CENTRES)
+        self.patch_centres = nn.Linear(width, CENTRES)
 
     def vectors(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Unit vectors (B, E), and the patches' states (B, P, D) before the last block."""
@@ -115,10 +116,11 @@ class GatherTraining(nn.Module):
 
 def deepen(encoder: Encoder, blocks: int = BLOCKS) -> Encoder:
     """The same encoder with more vision blocks before the last, which change nothing yet."""
-    vision = encoder.model.config.vision
-    assert vision is not None
+    config = encoder.model.config
+    vision = config.trunks["vision"]
     last, blocks = vision.blocks - 1, max(blocks, vision.blocks)
-    model = ImageBind(replace(encoder.model.config, vision=replace(vision, blocks=blocks)))
+    trunks = {**config.trunks, "vision": replace(vision, blocks=blocks)}
+    model = ImageBind(ImageBindConfig(out=config.out, **trunks))
     before, after = (f"trunks.vision.blocks.{n}." for n in (last, blocks - 1))
     state = encoder.model.state_dict().items()
     model.load_state_dict({k.replace(before, after): v for k, v in state}, strict=False)
@@ -152,8 +154,8 @@ class StatePool(ScenePool):
 
     def __init__(self, encoder: Encoder, path: Path, seed: int) -> None:
         self.encoder = encoder
-        vision = encoder.model.config.vision
-        assert vision is not None
+        vision = encoder.model.config.trunks["vision"]
+        assert isinstance(vision, VisionConfig)
         self.patch = vision.kernel[1]
         side = vision.image_size // self.patch
         shape = (1 + side * side, vision.width)
