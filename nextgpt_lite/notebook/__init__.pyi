@@ -4,10 +4,10 @@ from .plots import (
     LivePlot as LivePlot,
     contact_sheet as contact_sheet,
     plot_losses as plot_losses,
-    show_clip as show_clip,
+    show_audio as show_audio,
     show_figure as show_figure,
-    show_pictures as show_pictures,
-    show_sound as show_sound,
+    show_images as show_images,
+    show_video as show_video,
 )
 from .rating import RatingWidget as RatingWidget
 from .results import record as record

@@ -34,7 +34,7 @@ NOT_LOSSES = {
 }  # fmt: skip
 
 
-def show_pictures(
+def show_images(
     images: Sequence[Image.Image], titles: Sequence[str] | None = None, columns: int | None = None
 ) -> None:
     """Shows the images in rows of at most `columns` (by default up to six), titles below."""
@@ -42,7 +42,7 @@ def show_pictures(
     _show_image(sheet, f"<{len(images)} images>", [facts(image) for image in images])
 
 
-def show_clip(video: Video, title: str = "", frames: int = 8) -> None:
+def show_video(video: Video, title: str = "", frames: int = 8) -> None:
     """Shows the video as a film strip of at most `frames` frames, and below it moving."""
     count = len(video.frames)
     chosen = np.linspace(0, count - 1, min(frames, count)).round().astype(int)
@@ -54,7 +54,7 @@ def show_clip(video: Video, title: str = "", frames: int = 8) -> None:
     display(media_bundle(video))
 
 
-def show_sound(audio: Audio, title: str = "") -> None:
+def show_audio(audio: Audio, title: str = "") -> None:
     """Shows waveform and log spectrogram of the audio, and below them its player."""
     from matplotlib.figure import Figure
     from scipy.signal import spectrogram

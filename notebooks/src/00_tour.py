@@ -107,10 +107,10 @@ import json
 
 from nextgpt_lite.data import read_folder
 from nextgpt_lite.media import load_image
-from nextgpt_lite.notebook import show_pictures
+from nextgpt_lite.notebook import show_images
 
 pairs = json.loads((session.data / "image_pairs.json").read_text())[:5]
-show_pictures(
+show_images(
     [load_image(session.data / "images" / p["image_name"]) for p in pairs],
     [p["caption"] for p in pairs],
 )
@@ -236,7 +236,7 @@ record("share of parameters that ever learn", learned / total)
 from IPython.display import display
 
 from nextgpt_lite import NextGPT
-from nextgpt_lite.notebook import show_clip, show_sound
+from nextgpt_lite.notebook import show_audio, show_video
 from nextgpt_lite.world import Clip, Group, Picture, Sound, caption, render, tells, verify
 
 model = NextGPT.from_pretrained(checkpoint)
@@ -248,11 +248,11 @@ def show(parts):
         if part["type"] == "text":
             print(part["text"])
         elif part["type"] == "image":
-            show_pictures([part["data"]])
+            show_images([part["data"]])
         elif part["type"] == "audio":
-            show_sound(part["data"])
+            show_audio(part["data"])
         else:
-            show_clip(part["data"], frames=4)
+            show_video(part["data"], frames=4)
 
 
 # %% [markdown]
@@ -285,7 +285,7 @@ again = model.decoder("image").generate(
 ours, theirs = (np.asarray(p, dtype=int) for p in (again, reply.images[0]))
 equal = bool(np.abs(ours - theirs).max() <= 1)  # of 255: rounding
 assert equal
-record("picture made by hand equals the reply's", equal)
+record("image made by hand equals the reply's", equal)
 
 # %% [markdown]
 # ## Any to any, checked
@@ -367,7 +367,7 @@ ask("text -> video", wish, scene, "video", figures=False)
 # %%
 scene = Picture((Group("bird", "pink", "small", 3),), None, "sky")
 picture = render(scene, seed)
-show_pictures([picture])
+show_images([picture])
 ask("image -> text", "What does this picture show?", scene, "text", picture)
 
 # %% [markdown]
@@ -394,7 +394,7 @@ ask("video -> text", "What happens in the clip?", scene, "text", clip)
 
 # %%
 picture = render(Picture((Group("train", "blue", "large"),)), seed)
-show_pictures([picture])
+show_images([picture])
 wish = "Let me hear it."
 ask("image -> audio", wish, Sound("train"), "audio", picture, figures=False)
 

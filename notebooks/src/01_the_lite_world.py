@@ -37,9 +37,9 @@ from nextgpt_lite.notebook import (
     check,
     check_shape,
     record,
-    show_clip,
-    show_pictures,
-    show_sound,
+    show_audio,
+    show_images,
+    show_video,
     start,
 )
 from nextgpt_lite.world import Clip, Group, Picture, Sound, render
@@ -73,7 +73,7 @@ tiles += [render(Picture((bird,), None, place), seed) for place in places]
 titles += [f"small bird, {place}" for place in places]
 tiles += [render(Picture((Group("woman", "purple", "large", 7),)), seed)]
 titles += ["seven women"]
-show_pictures(tiles, titles, columns=6)
+show_images(tiles, titles, columns=6)
 
 # %% [markdown]
 # ## A scene says what is there
@@ -120,7 +120,7 @@ def own_picture(scene, seed):
 
 drawn = own_picture(cats, seed)
 check_shape(drawn, (64, 64, 3))
-show_pictures([Image.fromarray(drawn), render(cats, 1), render(cats, 2)],
+show_images([Image.fromarray(drawn), render(cats, 1), render(cats, 2)],
               ["drawn above", "seed 1", "seed 2"])  # fmt: skip
 
 # %%
@@ -130,7 +130,7 @@ same = all(
     np.array_equal(own_picture(scene, i), np.asarray(render(scene, i)))
     for i, scene in enumerate(alone)
 )
-record("inline picture equals render, 100 scenes", same)
+record("inline image equals render, 100 scenes", same)
 
 # %% [markdown]
 # With two or three groups there may be a relation: the first thing stands
@@ -145,7 +145,7 @@ draw = Random(f"more/{seed}")
 several = [cats, pair]
 several += [world.sample_picture(draw, groups=2) for _ in range(4)]
 titles = [caption(scene) for scene in several]
-show_pictures([render(scene, seed) for scene in several], titles)
+show_images([render(scene, seed) for scene in several], titles)
 
 # %% [markdown]
 # ## From scene to words
@@ -181,7 +181,7 @@ every = [
     for place in places
 ]
 print(own_caption(cats))  # three small orange cats in the garden
-record("single-group pictures", len(every))  # 10 * 8 * 2 * 7 * 5 = 5600
+record("single-group images", len(every))  # 10 * 8 * 2 * 7 * 5 = 5600
 agree = all(own_caption(scene) == caption(scene) for scene in every)
 record("inline caption equals describe.caption, all of them", agree)
 
@@ -217,7 +217,7 @@ print(len(ways), "different sentences in 1000 draws for one scene")
 # heard and whether in a low or a high voice. Two seconds at 16 kHz.
 
 # %%
-show_sound(render(bark, seed), caption(bark))
+show_audio(render(bark, seed), caption(bark))
 
 # %% [markdown]
 # All ten voices, once and low, as small spectrograms: time runs to the
@@ -239,7 +239,7 @@ def small_spectrogram(audio, seconds=0.5):
 
 
 voices = [Sound(kind) for kind in kinds]
-show_pictures(
+show_images(
     [small_spectrogram(render(voice, seed)) for voice in voices],
     [caption(voice).partition(" once")[0] for voice in voices],
     columns=5,
@@ -284,8 +284,8 @@ for i, sound in enumerate(sounds):
     equal.append(len(own) == len(onsets) == sound.times)
     if equal[-1]:
         apart += [abs(a - b) for a, b in zip(own, onsets, strict=True)]
-print(len(sounds), "sounds: every kind, number and pitch")  # 80
-record("inline onset counter equals read_sound, all sounds", all(equal))
+print(len(sounds), "audio: every kind, number and pitch")  # 80
+record("inline onset counter equals read_sound, all audio", all(equal))
 record("largest difference of an onset in seconds", max(apart))
 
 # %% [markdown]
@@ -298,7 +298,7 @@ record("largest difference of an onset in seconds", max(apart))
 shrink = Clip("drum", "green", "shrinks", "large", "table")
 for each in (flight, shrink):
     print(caption(each))
-    show_clip(render(each, seed))
+    show_video(render(each, seed))
 
 # %% [markdown]
 # To read the motion back we only need to know where the thing is in each
@@ -329,7 +329,7 @@ films = [render(clip, i) for i, clip in enumerate(clips)]
 own = [own_motion(f, c.place) for f, c in zip(films, clips, strict=True)]
 theirs = [read_clip(film).motion for film in films]
 print(own[:6])
-record("inline motion equals read_clip, 30 clips", own == theirs)
+record("inline motion equals read_clip, 30 videos", own == theirs)
 
 # %% [markdown]
 # ## From image back to facts
@@ -366,7 +366,7 @@ truth = [scene.groups[0].colour for scene in singles]
 own = list(map(own_colour, pictures, places * 8))
 theirs = [their_colour(image) for image in pictures]
 same = own == theirs == truth
-record("inline colour equals read_picture, 40 pictures", same)
+record("inline colour equals read_picture, 40 images", same)
 
 # %% [markdown]
 # On clean renders the simple reader is as good as the package's. But the
@@ -380,7 +380,7 @@ noise = np.random.default_rng(seed)
 
 
 def altered(pixels):
-    """An array of pixels as a picture."""
+    """An array of pixels as an image."""
     return Image.fromarray(np.clip(pixels, 0, 255).round().astype(np.uint8))
 
 
@@ -416,7 +416,7 @@ for way in (noisy, pale, tinted, square):
     print(f"{way.__name__:10}{own:8.0%}{theirs:9.0%}")
     record(f"read when {way.__name__}, package", theirs)
     examples.append(rough[5])
-show_pictures(
+show_images(
     [pictures[5], *examples],
     ["as drawn", "noisy", "pale", "tinted", "square"],
 )
@@ -569,7 +569,7 @@ def nothing(medium, way):
         values = rough.integers(0, 256, values.shape, dtype=np.uint8)
     elif values.ndim == 2:
         values = rough.permutation(values, axis=1)
-    else:  # the same shuffle for every frame of a clip
+    else:  # the same shuffle for every frame of a video
         flat = values.reshape(-1, 64 * 64, 3)
         values = rough.permutation(flat, axis=1).reshape(values.shape)
     if isinstance(medium, Audio):
@@ -598,7 +598,7 @@ record("blank, noise and shuffled rejected", void.rate)
 # %%
 image = shown["image"][0][1]
 voids = [nothing(image, way) for way in ways]
-show_pictures([image, *voids], ["true", *ways])
+show_images([image, *voids], ["true", *ways])
 
 # %% [markdown]
 # The numbers above are small so that the notebook stays quick. The tests
@@ -625,9 +625,9 @@ draw = Random(f"splits/{seed}")
 train = [world.sample_picture(draw, "train") for _ in range(1000)]
 unseen = [world.sample_picture(draw, "held_out") for _ in range(6)]
 leaks = sum(world.is_held_out(scene) for scene in train)
-record("held-out pairs among 1000 training pictures", leaks)
+record("held-out pairs among 1000 training images", leaks)
 titles = [caption(scene) for scene in unseen]
-show_pictures([render(scene, seed) for scene in unseen], titles)
+show_images([render(scene, seed) for scene in unseen], titles)
 
 # %% [markdown]
 # Audio has no held-out pairs: there are only 80 different clips, and
@@ -688,7 +688,7 @@ print(request.kind, request.id)
 show_dialogue(request)
 
 # %%
-# Sums become pictures, as in Fig. 7 of the paper (seven apples, one eaten).
+# Sums become images, as in Fig. 7 of the paper (seven apples, one eaten).
 sums = dialogue.skill_record("arithmetic", Random(f"sums/{seed}"))
 show_dialogue(sums)
 

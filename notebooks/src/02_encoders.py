@@ -20,8 +20,8 @@
 profile = "lite"
 seed = 0
 pool = 200  # items among which the right one is looked for
-probes = 900  # pictures on which the linear probe learns; a third more test
-trials = 80  # pictures of each test of what fails
+probes = 900  # images on which the linear probe learns; a third more test
+trials = 80  # images of each test of what fails
 
 # %%
 from dataclasses import replace
@@ -37,7 +37,7 @@ from nextgpt_lite import NextGPTConfig, world
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.evaluation import Score
 from nextgpt_lite.model import locate
-from nextgpt_lite.notebook import check, check_shape, record, show_pictures, show_sound, start
+from nextgpt_lite.notebook import check, check_shape, record, show_audio, show_images, start
 from nextgpt_lite.world import Clip, Group, Picture, Sound, caption, render
 
 session = start(profile, seed)
@@ -86,7 +86,7 @@ record("inline pixels equal preprocess_image", same)
 
 # %%
 def as_picture(bank):
-    """A filter bank (1, M, F) as a picture, low bands below."""
+    """A filter bank (1, M, F) as an image, low bands below."""
     bright = (bank[0] - bank.min()) / (bank.max() - bank.min())
     pixels = plt.get_cmap("magma")(bright.flip(0).numpy())[..., :3]
     picture = Image.fromarray((255 * pixels).astype(np.uint8))
@@ -97,8 +97,8 @@ heard = [Sound("dog", 3, "low"), Sound("bird", 2, "high"), Sound("bell", 1)]
 banks = [preprocess_audio(render(s, seed), numbers)[0] for s in heard]
 check_shape(banks[0], (1, 128, 204))  # one channel, 128 bands, 2.04 s
 titles = [caption(sound) for sound in heard]
-show_pictures([as_picture(bank) for bank in banks], titles)
-show_sound(render(heard[0], seed), titles[0])
+show_images([as_picture(bank) for bank in banks], titles)
+show_audio(render(heard[0], seed), titles[0])
 
 # %% [markdown]
 # **A video** of two seconds becomes two frames, its first and its last.
@@ -110,9 +110,9 @@ flight = Clip("bird", "blue", "up", "large", "sky")
 film = render(flight, seed)
 frames = preprocess_video(film, numbers)
 print(film.frames.shape, "->", tuple(frames.shape))
-# (8, 64, 64, 3) -> (1, 3, 2, 64, 64): one clip, colours, two frames
+# (8, 64, 64, 3) -> (1, 3, 2, 64, 64): one video, colours, two frames
 ends = [Image.fromarray(film.frames[at]) for at in (0, -1)]
-show_pictures(ends, ["first frame", "last frame"])
+show_images(ends, ["first frame", "last frame"])
 
 # %% [markdown]
 # ## Patches become tokens
@@ -216,7 +216,7 @@ record("inline encoder equals Encoder.encode", close)
 # %%
 figure, row = plt.subplots(1, 1 + len(all_looks), figsize=(7.6, 1.6))
 row[0].imshow(picture)
-row[0].set_title("picture")
+row[0].set_title("image")
 for number, looks in enumerate(all_looks, 1):
     seen = looks[0, :, 0, 1:].mean(dim=0).reshape(8, 8)
     row[number].imshow(seen.cpu(), cmap="viridis")
@@ -293,13 +293,13 @@ images = [render(scene, seed) for scene in rows]
 with torch.no_grad():
     shown = encoder.encode([("image", image) for image in images])
     said = F.normalize(encoder.encode_text(names), dim=-1)
-cosines = (said @ shown.T).cpu()  # captions x pictures
-show_pictures(images, [str(number) for number in range(1, 9)], columns=8)
+cosines = (said @ shown.T).cpu()  # captions x images
+show_images(images, [str(number) for number in range(1, 9)], columns=8)
 
 figure, axes = plt.subplots(figsize=(6.6, 3.0), layout="constrained")
 axes.imshow(cosines, cmap="magma", vmin=-1, vmax=1, aspect="auto")
 axes.set_yticks(range(8), names)
-axes.set_xticks(range(8), [f"picture {number}" for number in range(1, 9)])
+axes.set_xticks(range(8), [f"image {number}" for number in range(1, 9)])
 axes.tick_params(axis="x", labelsize=6)
 for i in range(8):
     for j in range(8):
@@ -308,7 +308,7 @@ for i in range(8):
         axes.text(j, i, text, ha="center", va="center", color=shade)
 plt.show()
 right = (cosines.argmax(dim=1) == torch.arange(8)).sum()
-record("captions whose nearest picture is theirs, of 8", right)
+record("captions whose nearest image is theirs, of 8", right)
 
 # %% [markdown]
 # Look at the near misses: the more two scenes share, the closer their
@@ -415,7 +415,7 @@ record("inline recall equals encoder_scores.top", all(equal))
 scenes, media, lines = kept["image, held out"]
 first = (media @ lines.T).argmax(dim=1).cpu()
 wrong = [i for i in range(len(scenes)) if first[i] != i]
-print(len(wrong), "of", len(scenes), "pictures prefer another caption\n")
+print(len(wrong), "of", len(scenes), "images prefer another caption\n")
 for i in wrong[:5]:
     print(f"shows     {caption(scenes[i])}")
     print(f"preferred {caption(scenes[first[i]])}\n")
@@ -438,8 +438,8 @@ face_vectors, _ = encoded("image", faces)
 nearest = (voice_vectors @ face_vectors.T).argmax(dim=1).tolist()
 pairs = zip(voices, nearest, strict=True)
 met = Score.of(voice.kind == kinds[at] for voice, at in pairs)
-print("nearest picture is of the kind heard:", met, "(chance 10 %)")
-record("sound finds the picture of its kind", met.rate)
+print("nearest image is of the kind heard:", met, "(chance 10 %)")
+record("audio finds the image of its kind", met.rate)
 
 # %% [markdown]
 # ## What a vector holds: the linear probe
@@ -544,7 +544,7 @@ def near_miss(name, scene):
 
 
 def suitable(name):
-    """A picture for which the question makes sense."""
+    """An image for which the question makes sense."""
     while True:
         two = name in ("relation turned", "colours swapped")
         scene = world.sample_picture(draw, groups=2 if two else 1)
@@ -617,7 +617,7 @@ def in_order(scene):
 y = torch.tensor([world.RELATIONS.index(in_order(s)) for s in related])
 fit = 3 * probes // 4
 pictured, captioned = encoded("image", related)
-sides = {"picture": pictured, "caption": captioned}
+sides = {"image": pictured, "caption": captioned}
 for side, vectors in sides.items():
     x = vectors.cpu() * encoder.width**0.5
     guesses = guess(x[fit:], ridge(x[:fit], y[:fit], 4))

@@ -19,7 +19,7 @@
 profile = "lite"
 seed = 0
 steps = 150  # training steps of this notebook
-count = 20  # unseen pictures, sounds and clips to be described, of each
+count = 20  # unseen images, audio and videos to be described, of each
 
 # %%
 import tempfile
@@ -37,9 +37,9 @@ from nextgpt_lite.notebook import (
     check_shape,
     plot_losses,
     record,
-    show_clip,
-    show_pictures,
-    show_sound,
+    show_audio,
+    show_images,
+    show_video,
     start,
 )
 
@@ -61,26 +61,26 @@ draw = Random(f"notebook 3/{seed}")
 scenes = [sample_scene("image", draw) for _ in range(6)]
 pictures = [render(scene) for scene in scenes]
 captions = [caption(scene) for scene in scenes]
-show_pictures(pictures, captions)
+show_images(pictures, captions)
 
 # %%
 sound = sample_scene("audio", draw)
 clip = sample_scene("video", draw)
-show_sound(render(sound), caption(sound))
-show_clip(render(clip))
+show_audio(render(sound), caption(sound))
+show_video(render(clip))
 print(caption(clip))
 
 # %%
 features = model.encoder.encode([("image", p) for p in pictures])
-print(tuple(features.shape))  # (6, 256): six pictures, E = 256
+print(tuple(features.shape))  # (6, 256): six images, E = 256
 print(features.norm(dim=-1))  # all 1: only the direction carries meaning
 
 # %%
-# Which of the six captions fits each picture best? The encoder knows.
+# Which of the six captions fits each image best? The encoder knows.
 texts = F.normalize(model.encoder.encode_text(captions), dim=-1)  # (6, E)
 best = (features @ texts.T).argmax(1)
 right = (best.cpu() == torch.arange(6)).sum()
-record("pictures matched with their caption, of 6", right)
+record("images matched with their caption, of 6", right)
 
 # %% [markdown]
 # So the vector holds what the image shows. Can the LLM read it? Here is
@@ -92,7 +92,7 @@ from nextgpt_lite.world import described
 
 for scene in scenes[:3]:
     words, _ = described(model, scene, "image")
-    print(f"picture: {caption(scene)}\nmodel:   {words}\n")
+    print(f"image:   {caption(scene)}\nmodel:   {words}\n")
 
 # %% [markdown]
 # The LLM speaks the language of captions, for it was pretrained on them.
@@ -448,7 +448,7 @@ for modality, chosen in unseen.items():
         print()
 
 # %%
-show_pictures(
+show_images(
     [render(s, 1000 + i) for i, s in enumerate(unseen["image"][:6])],
     [words for words, _ in after["image"][:6]],
 )
@@ -465,7 +465,7 @@ from nextgpt_lite.world import Picture, parse
 
 
 def facts(scene):
-    """The attributes of a scene; of a picture, those of its first group."""
+    """The attributes of a scene; of an image, those of its first group."""
     if isinstance(scene, Picture):
         return {**vars(scene.groups[0]), "place": scene.place}
     return vars(scene)
@@ -538,7 +538,7 @@ with torch.no_grad():
     projected = shipped.input_projection(vector)[0]  # (K, D)
 likeness, found = nearest_words(projected, 3)
 scene = encoded.media[0].part["scene"]
-print(f"picture: {caption(scene)}")
+print(f"image:   {caption(scene)}")
 for index in range(K):
     words = shipped.llm.describe_ids(found[index].tolist())
     near = "  ".join(
@@ -546,7 +546,7 @@ for index in range(K):
         for word, value in zip(words, likeness[index], strict=True)
     )
     print(f"  vector {index + 1}: {near}")
-show_pictures([render(scene)])
+show_images([render(scene)])
 
 # %% [markdown]
 # Nothing asked the vectors to be words; the loss asked only that the

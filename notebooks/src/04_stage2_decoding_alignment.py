@@ -39,9 +39,9 @@ from nextgpt_lite.notebook import (
     check_shape,
     plot_losses,
     record,
-    show_clip,
-    show_pictures,
-    show_sound,
+    show_audio,
+    show_images,
+    show_video,
     start,
 )
 
@@ -459,7 +459,7 @@ for name in models:
 
 # %%
 def heat(condition):
-    """(L, C) as a picture: blue below zero, red above."""
+    """(L, C) as an image: blue below zero, red above."""
     values = condition.detach().cpu().numpy()
     values = np.clip(values / np.abs(values).max() * 1.5, -1, 1)
     red, blue = np.clip(1 + values, 0, 1), np.clip(1 - values, 0, 1)
@@ -469,7 +469,7 @@ def heat(condition):
 
 
 found = [from_signals(m, "image", words[:1])[0] for m in models.values()]
-show_pictures(
+show_images(
     [heat(condition) for condition in (gold["image"][0], *found)],
     ["gold: text encoder", *models],
 )
@@ -510,12 +510,12 @@ for name, condition in conditions.items():
     told = [verdict(scene, picture) for scene, picture in pairs]
     tally[name] = sum(text == "right" for text in told)
     titles = [f"{name} {i + 1}, {text}" for i, text in enumerate(told)]
-    show_pictures(drawn, titles)
+    show_images(drawn, titles)
 
 # %%
 for name, right in tally.items():
     print(f"{name + ':':9}{right} of {len(scenes['image'])} right")
-record("pictures right, shipped", tally["shipped"])
+record("images right, shipped", tally["shipped"])
 
 # %% [markdown]
 # The decoder is frozen, so "gold" is the ceiling. "before" is what it makes
@@ -531,7 +531,7 @@ record("pictures right, shipped", tally["shipped"])
 (sound,) = scenes["audio"]
 block = from_signals(shipped, "audio", [caption(sound)])
 heard = decode("audio", block)[0]
-show_sound(heard, caption(sound))
+show_audio(heard, caption(sound))
 print("verifier:", verdict(sound, heard))
 
 # %%
@@ -539,7 +539,7 @@ print("verifier:", verdict(sound, heard))
 block = from_signals(shipped, "video", [caption(clip)])
 film = decode("video", block)[0]
 print(caption(clip))
-show_clip(film)
+show_video(film)
 print("verifier:", verdict(clip, film))
 
 # %% [markdown]

@@ -148,7 +148,7 @@ assert torch.equal(condition, traced.blocks[0].condition)
 # %%
 from matplotlib.figure import Figure
 
-from nextgpt_lite.notebook import show_figure, show_pictures
+from nextgpt_lite.notebook import show_figure, show_images
 from nextgpt_lite.world import Group, Picture, caption
 
 scene = Picture((Group("car", "red", "large"),))
@@ -217,12 +217,12 @@ request = "Draw two small green birds in the sky."
 seeds = (3, 3, 4, 5)
 replies = [model.chat(request, **{**options, "seed": s}) for s in seeds]
 pictures = [np.asarray(reply.images[0]) for reply in replies]
-show_pictures(
+show_images(
     [reply.images[0] for reply in replies],
     ["seed 3", "seed 3 again", "seed 4", "seed 5"],
 )
-record("same seed, same picture", np.array_equal(*pictures[:2]))
-record("other seed, other picture", not np.array_equal(*pictures[1:3]))
+record("same seed, same image", np.array_equal(*pictures[:2]))
+record("other seed, other image", not np.array_equal(*pictures[1:3]))
 
 # %% [markdown]
 # ## Forcing and forbidding

@@ -23,7 +23,7 @@ seed = 0
 checkpoint = "lite"  # or a folder that your own stage 3 wrote
 prompts = 12  # simple ones, and as many complex ones
 tuning_steps = 60  # of the caption messenger, from the shipped model on
-inference_steps = 10  # of the picture decoder
+inference_steps = 10  # of the image decoder
 
 # %%
 from nextgpt_lite.notebook import start
@@ -47,7 +47,7 @@ model = NextGPT.from_pretrained(checkpoint)
 
 # %%
 from nextgpt_lite.evaluation import frozen_words
-from nextgpt_lite.notebook import show_pictures
+from nextgpt_lite.notebook import show_images
 
 wish = "I have 7 red apples and eat one. Draw the rest."  # Figure 7
 asked = [{"role": "user", "content": f"Say what to make: {wish}"}]
@@ -161,7 +161,7 @@ for text, scene in cases.items():
         print(f"   {system.name}: {given.reply.text}")
         pictures += given.reply.images[:1]
         titles += [system.name] * len(given.reply.images[:1])
-show_pictures(pictures, titles, columns=len(systems))
+show_images(pictures, titles, columns=len(systems))
 
 # %% [markdown]
 # ## Instructions with their truth

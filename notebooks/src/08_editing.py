@@ -43,13 +43,13 @@ options = {"num_inference_steps": inference_steps, "seed": seed}
 # %%
 import torch
 
-from nextgpt_lite.notebook import record, show_pictures
+from nextgpt_lite.notebook import record, show_images
 from nextgpt_lite.world import Group, Picture, caption, render
 
 
 @torch.no_grad()
 def edit(picture, words, strength, steps, scale=2.0):
-    """A picture changed as words say, by hand."""
+    """An image changed as words say, by hand."""
     condition = decoder.encode_text(["", words])  # (2, L, C)
     scheduler = decoder.pipeline.scheduler
     scheduler.set_timesteps(steps)
@@ -69,7 +69,7 @@ green = Picture((Group("apple", "green", count=3),), None, "garden")
 red = Picture((Group("apple", "red", count=3),), None, "garden")
 given = render(green, seed)
 by_hand = edit(given, caption(red), 0.7, inference_steps)
-show_pictures([given, by_hand], ["given", f'"{caption(red)}"'])
+show_images([given, by_hand], ["given", f'"{caption(red)}"'])
 
 # %%
 import numpy as np
@@ -110,7 +110,7 @@ row = [
     )
     for strength in strengths
 ]
-show_pictures([given, *row], ["given", *(f"{s}" for s in strengths)])
+show_images([given, *row], ["given", *(f"{s}" for s in strengths)])
 
 # %% [markdown]
 # One image is an anecdote. Here are several wishes at every strength: in
@@ -190,7 +190,7 @@ by_caption = model.edit(
     messenger="caption",
     **options,
 )
-show_pictures(
+show_images(
     [shown, by_signals, by_caption],
     ["given", "signals: Make it blue.", "caption of the result"],
 )
@@ -216,7 +216,7 @@ x, y = layout(green, seed)[0][0]  # the middle of one of the apples
 mask = np.zeros((64, 64), bool)
 mask[max(0, y - 11) : y + 12, max(0, x - 11) : x + 12] = True
 kept = model.edit("image", given, caption(red), messenger="caption", mask=mask, **options)
-show_pictures(
+show_images(
     [given, Image.fromarray(mask), kept],
     ["given", "mask", "edited inside the mask"],
 )
@@ -231,19 +231,19 @@ record("outside the mask nothing changed", outside)
 
 # %%
 from nextgpt_lite.evaluation.metrics import mel_cepstral_distortion
-from nextgpt_lite.notebook import show_sound
+from nextgpt_lite.notebook import show_audio
 from nextgpt_lite.world import Sound
 
 low, high = Sound("bell", 2, "low"), Sound("bell", 2, "high")
 rung = render(low, seed)
 higher = model.edit("audio", rung, caption(high), messenger="caption", strength=0.8, **options)
-show_sound(rung, "given: low")
-show_sound(higher, "edited: high")
+show_audio(rung, "given: low")
+show_audio(higher, "edited: high")
 print(verify(high, higher).attributes)
 truth = render(high, seed)
 before = mel_cepstral_distortion(truth, rung)
 after = mel_cepstral_distortion(truth, higher)
-print(f"MCD to the wished sound: {before:.2f} dB before, {after:.2f} after")
+print(f"MCD to the wished audio: {before:.2f} dB before, {after:.2f} after")
 record("MCD, after over before", after / before)
 
 # %% [markdown]
@@ -261,7 +261,7 @@ later = model.edit(
     mask=(second, rung.duration),
     **options,
 )
-show_sound(later, "edited from the second stroke on")
+show_audio(later, "edited from the second stroke on")
 first = int((second - 0.02) * rung.rate)
 unchanged = np.abs(later.samples - rung.samples)[:, :first].max()
 record("first stroke untouched", bool(unchanged < 1e-6))
@@ -272,7 +272,7 @@ record("first stroke untouched", bool(unchanged < 1e-6))
 # For a video the mask follows the thing from frame to frame.
 
 # %%
-from nextgpt_lite.notebook import show_clip
+from nextgpt_lite.notebook import show_video
 from nextgpt_lite.world import Clip, Edit
 
 drive = Edit(
@@ -289,8 +289,8 @@ filmed = model.edit(
     mask=drive.mask,
     **options,
 )
-show_clip(drive.medium, "given")
-show_clip(filmed, drive.caption)
+show_video(drive.medium, "given")
+show_video(filmed, drive.caption)
 print(verify(drive.wanted, filmed).attributes)
 
 # %% [markdown]

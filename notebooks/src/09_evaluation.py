@@ -87,7 +87,7 @@ def cider(candidates, references):
 
 # %%
 from nextgpt_lite.evaluation import describe, lite_items, lite_spice
-from nextgpt_lite.notebook import record, show_pictures
+from nextgpt_lite.notebook import record, show_images
 
 shown = lite_items("image", items, seed=seed)
 said = describe(model, shown)
@@ -100,7 +100,7 @@ record(
     max(abs(a - b) for a, b in zip(by_hand, package, strict=True)),
 )
 facts = lite_spice(said, references)
-show_pictures(
+show_images(
     [item.media() for item in shown[:4]],
     [
         f"{text}\nCIDEr {c:.1f}, facts {100 * f:.0f} %"
@@ -204,7 +204,7 @@ figure = Figure(figsize=(4.6, 2.0), dpi=90, layout="constrained")
 axes = figure.subplots()
 for n, values in measured.items():
     axes.plot([n] * len(values), values, "o", ms=4, color="#4a6a92")
-axes.set(xscale="log", xlabel="N pictures on each side", ylim=(0, None))
+axes.set(xscale="log", xlabel="N images on each side", ylim=(0, None))
 axes.set(ylabel="Frechet distance", title="same world on both sides")
 axes.set_xticks(sizes, sizes)
 show_figure(figure, "<distance of equal heaps by their size>")
@@ -247,12 +247,12 @@ display(Markdown(sheets[4].markdown().split("| the paper")[0]))
 
 # %%
 from nextgpt_lite.evaluation import from_signals
-from nextgpt_lite.notebook import show_sound
+from nextgpt_lite.notebook import show_audio
 
 sound = lite_items("audio", 3, seed=seed)[0]
-show_sound(sound.media(), f"rendered: {sound.captions[0]}")
+show_audio(sound.media(), f"rendered: {sound.captions[0]}")
 (made,) = from_signals(model, "audio", [sound.captions[0]], setting)
-show_sound(made, "made by the model")
+show_audio(made, "made by the model")
 
 # %% [markdown]
 # ## Questions with fixed answers

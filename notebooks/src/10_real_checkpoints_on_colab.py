@@ -243,7 +243,7 @@ reply = model.chat(
 reply
 
 # %%
-media = {"pictures": reply.images, "sounds": reply.audios, "clips": reply.videos}
+media = {"images": reply.images, "audio": reply.audios, "videos": reply.videos}
 print({name: len(found) for name, found in media.items()})
 record("media in the reply", sum(map(len, media.values())))
 

@@ -95,9 +95,9 @@ def test_reply_shows_words_and_media_in_order_and_escapes_words():
 
 
 def test_every_figure_is_small_even_of_noise(shown):
-    plots.show_pictures([PICTURE] * 12, ["a long title that needs two lines"] * 12)
-    plots.show_clip(CLIP, "noise")
-    plots.show_sound(SOUND, "noise")
+    plots.show_images([PICTURE] * 12, ["a long title that needs two lines"] * 12)
+    plots.show_video(CLIP, "noise")
+    plots.show_audio(SOUND, "noise")
     steps = [{"step": i, "text": 1 / (i + 1), "signal": RANDOM.random()} for i in range(500)]
     plots.plot_losses(steps)
     pngs = [b64decode(data["image/png"]) for data in shown if "image/png" in data]

@@ -52,7 +52,7 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "turns right": (7, 9),
     },
     "01_the_lite_world": {
-        "single-group pictures": (5600, 5600),
+        "single-group images": (5600, 5600),
         "largest difference of an onset in seconds": (0, 0.02),
         "read when noisy, package": (0.97, 1),  # of 40 images each
         "read when pale, package": (0.97, 1),
@@ -66,14 +66,14 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "video one attribute off, rejected": (0.98, 1),
         "exactly the changed attribute blamed": (0.99, 1),
         "blank, noise and shuffled rejected": (1, 1),
-        "held-out pairs among 1000 training pictures": (0, 0),
+        "held-out pairs among 1000 training images": (0, 0),
         "conversations read back": (288, 288),
         "image files that show their caption": (0.97, 1),  # of 48, 36 and 32 files
         "audio files that show their caption": (0.97, 1),
         "video files that show their caption": (0.96, 1),
     },
     "02_encoders": {
-        "captions whose nearest picture is theirs, of 8": (7, 8),
+        "captions whose nearest image is theirs, of 8": (7, 8),
         "image, seen: R@1": (0.985, 1),  # of 200 captions; audio of 80
         "image, seen: R@5": (0.99, 1),
         "image, held out: R@1": (0.95, 1),
@@ -82,14 +82,14 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "video, seen: R@5": (0.99, 1),
         "audio: R@1": (0.97, 1),
         "audio: R@5": (0.98, 1),
-        "sound finds the picture of its kind": (0.87, 1),  # of 40; chance 0.1
+        "audio finds the image of its kind": (0.87, 1),  # of 40; chance 0.1
         "probe of kind": (0.98, 1),  # of 300 images
         "probe of colour": (0.99, 1),
         "probe of count": (0.98, 1),
         "probe of size": (0.99, 1),
         "probe of place": (0.98, 1),
         "probe of relation, caption": (0.98, 1),  # of 225; chance 0.25
-        "probe of relation, picture": (0.96, 1),
+        "probe of relation, image": (0.96, 1),
         "true caption preferred, kind": (0.98, 1),  # of 80 pairs each; chance 0.5
         "true caption preferred, colour": (0.98, 1),
         "true caption preferred, size": (0.98, 1),
@@ -105,7 +105,7 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "parity, no_positions: largest difference": (0.1, 0.5),
     },
     "03_stage1_encoding_alignment": {
-        "pictures matched with their caption, of 6": (5, 6),
+        "images matched with their caption, of 6": (5, 6),
         "parameters at the paper's size": (4_198_400, 4_198_400),
         "shipped model's loss, labels in step": (0, 0.005),
         "shipped model's loss, labels K - 1 off": (8, 14),
@@ -128,7 +128,7 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "nearest is own, before": (0, 0.06),  # of 3 x 40 captions; chance 0.025
         "nearest is own, after": (0.06, 0.5),
         "nearest is own, shipped": (0.98, 1),
-        "pictures right, shipped": (4, 5),
+        "images right, shipped": (4, 5),
     },
     "05_stage3_instruction_tuning": {
         "LoRA parameters at the paper's size": (33_554_432, 33_554_432),
