@@ -14,18 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from nextgpt_lite.checkpoints import legacy
 from nextgpt_lite.checkpoints.legacy import MATRICES, OUTPUT, SIGNAL_TOKENS, Checkpoint, new_tokens
+from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.base_model import fingerprint, stored_matrices
 from nextgpt_lite.model.checkpoint import (
     ADAPTER_FILE,
     BASE_ROWS_FILE,
     CONFIG_FILE,
     PROJECTIONS_FILE,
+    read_config,
 )
 from nextgpt_lite.model.config import LoraSettings, NextGPTConfig, OutputProjectionConfig, locate
 from nextgpt_lite.model.modality import BUILT_IN, get_modality, markers
@@ -58,7 +61,7 @@ def from_released(
         what was found, line by line.
 
     Raises:
-        ValueError: a tensor, the base model, the vocabulary or the order of tokens does not fit.
+        CheckpointError: a tensor, the base model, its vocabulary or the order of tokens is wrong.
     """
     source, output = Path(source), Path(output)
     checkpoint = legacy.read(layout, source)
@@ -106,11 +109,11 @@ def to_released(layout: str, folder: str | Path, output: str | Path) -> list[str
         what was written and what was left out, line by line.
 
     Raises:
-        ValueError: the layout has no place for how the model is built.
-        FileNotFoundError: a file of the folder, or the base model, is missing.
+        CheckpointError: the layout has no place for how the model is built.
+        MissingError: a file of the folder, or the base model, is missing.
     """
     folder, output = Path(folder), Path(output)
-    values = _read_config(folder)
+    values = read_config(folder)
     config = NextGPTConfig.from_dict(values["config"])
     _check_exportable(layout, folder, config)
     state = {**_load(folder / PROJECTIONS_FILE), **_load(folder / ADAPTER_FILE)}
@@ -130,7 +133,15 @@ def to_released(layout: str, folder: str | Path, output: str | Path) -> list[str
             checkpoint.kept = {}
     lines = [str(path) for path in legacy.write(layout, checkpoint, output)]
     if layout == "current" and any(_lora(name) for name in state):
-        lines.append(str(_write_adapter_config(output, config)))
+        LoraConfig(
+            task_type="CAUSAL_LM",
+            base_model_name_or_path=config.llm,
+            r=config.lora.rank,
+            lora_alpha=config.lora.alpha,
+            lora_dropout=config.lora.dropout,
+            target_modules=sorted(legacy.lora_layers(checkpoint)[1]),
+        ).save_pretrained(str(output))
+        lines.append(str(output / "adapter_config.json"))
     if left_out := _without_place(layout, rows, checkpoint):
         lines.append(f"left out, for this layout has no row for them: {', '.join(left_out)}")
     return lines
@@ -194,15 +205,19 @@ def _check_rows(layout: str, source: Path, checkpoint: Checkpoint) -> int | None
             widths["LoRA"] = tensor.shape[1]
     if len(set(widths.values())) > 1:
         said = ", ".join(f"{name} {width}" for name, width in widths.items())
-        raise ValueError(f"{source}: parts are of different LLM widths ({said}); do not mix runs.")
+        raise CheckpointError(
+            f"{source}: parts are of different LLM widths ({said}); do not mix runs."
+        )
     rows = {len(tensor) for tensor in checkpoint.matrices.values()}
     if len(rows) > 1:
-        raise ValueError(f"{source}: embed_tokens and lm_head differ in rows; do not mix runs.")
+        raise CheckpointError(
+            f"{source}: embed_tokens and lm_head differ in rows; do not mix runs."
+        )
     if not rows:
         return None
     vocabulary = rows.pop() - len(new_tokens(layout))
     if vocabulary < 1:
-        raise ValueError(
+        raise CheckpointError(
             f"{source}: its embedding has not even a row for each of the {len(new_tokens(layout))} "
             f"new tokens; it is no checkpoint in {layout} layout."
         )
@@ -218,7 +233,7 @@ def _check_token_order(layout: str, source: Path, vocabulary: int | None) -> Non
     for index, token in enumerate(new_tokens(layout), start=vocabulary):
         names = [name for name, number in given.items() if number == index]
         if layout == "legacy" and names != [token]:
-            raise ValueError(
+            raise CheckpointError(
                 f"{path}: id {index} is {names[0] if names else 'no token'}, expected {token}; "
                 "the tokenizer and the checkpoint do not belong together."
             )
@@ -238,7 +253,7 @@ def _check_base(
     }
     for name, (found, what) in compared.items():
         if found is not None and numbers[name] != found:
-            raise ValueError(
+            raise CheckpointError(
                 f"{folder}/config.json: {name} is {numbers[name]}, but {source} has {found} "
                 f"{what}; give the base model that it was trained on."
             )
@@ -248,7 +263,7 @@ def _check_base(
             base.float(), checkpoint.matrices["embed_tokens"][:vocabulary].float()
         ).mean()
         if likeness < LEAST_LIKENESS:
-            raise ValueError(
+            raise CheckpointError(
                 f"{source}: its embedding is not that of {folder} (mean cosine {likeness:.2f}); "
                 "give the base model that it was trained on."
             )
@@ -257,13 +272,13 @@ def _check_base(
 
 def _check_exportable(layout: str, folder: Path, config: NextGPTConfig) -> None:
     if (kind := config.output_projection.kind) != "transformer":
-        raise ValueError(
+        raise CheckpointError(
             f"{folder / CONFIG_FILE}: field 'output_projection.kind' is {kind!r}, which has no "
             f"place in the {layout} layout; it needs 'transformer'."
         )
     counts = config.signal_tokens
     if counts != SIGNAL_TOKENS or config.input_tokens != 1:
-        raise ValueError(
+        raise CheckpointError(
             f"{folder / CONFIG_FILE}: {config.input_tokens} input tokens and signal tokens "
             f"{counts} have no place in the {layout} layout; it needs 1 and {SIGNAL_TOKENS}."
         )
@@ -328,7 +343,7 @@ def _output_projection(
     """Condition shape and numbers of a transformer output projection; refuses any other kind."""
     needed = ("query_embs", "fc.weight", "model.weight", "tfm.encoder.layers.0.linear1.weight")
     if any(name not in state for name in needed):
-        raise ValueError(
+        raise CheckpointError(
             f"{source}: {prefix}* is no transformer output projection; only that kind is converted."
         )
     _, length, hidden = state["query_embs"].shape
@@ -343,36 +358,11 @@ def _output_projection(
     for name in sorted(set(wanted) | set(state)):
         shapes = [list(d[name].shape) if name in d else "no such tensor" for d in (state, wanted)]
         if shapes[0] != shapes[1]:
-            raise ValueError(
+            raise CheckpointError(
                 f"{source}: {prefix}{name} is {shapes[0]}, expected {shapes[1]}; the file is cut "
                 "off or of another kind."
             )
     return [length, width], numbers
-
-
-def _write_adapter_config(output: Path, config: NextGPTConfig) -> Path:
-    path = output / "adapter_config.json"
-    values = {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": config.llm,
-        "r": config.lora.rank,
-        "lora_alpha": config.lora.alpha,
-        "lora_dropout": config.lora.dropout,
-        "target_modules": list(config.lora.targets),
-        "bias": "none",
-    }
-    path.write_text(json.dumps(values, indent=1) + "\n")
-    return path
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing: give a folder of a converted or trained model."
-        )
-    return json.loads(path.read_text())
 
 
 def _save(path: Path, state: dict[str, Tensor]) -> None:
@@ -387,7 +377,7 @@ def _load(path: Path) -> dict[str, Tensor]:
 def _base_matrices(folder: Path) -> dict[str, Tensor]:
     found = stored_matrices(folder)
     if "embed_tokens" not in found:
-        raise ValueError(
+        raise CheckpointError(
             f"{folder}: holds no model.embed_tokens.weight; give a causal LM's folder."
         )
     return found

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from nextgpt_lite.checkpoints.catalogue import Checkpoint, checkpoint, components, licences
+from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.config import NextGPTConfig, folder_name
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 LOCK = "nextgpt_lite_download.json"
 TIMEOUT = 5.0  # seconds until a hub that does not answer counts as out of reach
-_WEIGHTS = (".safetensors", ".bin", ".pth", ".ckpt", ".msgpack", ".h5")
+_TEXTS = (".json", ".txt", ".model", ".jinja")
+_WEIGHTS = (".safetensors", ".bin", ".pth")  # best first; others (onnx, flax, ...) are not read
 
 
 def download(
@@ -47,7 +49,7 @@ def download(
     Raises:
         ConnectionError: the hub is out of reach.
         OSError: the disk is too small.
-        ValueError: a file's hash differs from the hub's, or the hub lacks what is pinned.
+        CheckpointError: a file's hash differs from the hub's, or the hub lacks what is pinned.
     """
     from huggingface_hub import HfApi
 
@@ -79,7 +81,7 @@ def fetch(row: Checkpoint, output: Path, api: HfApi, say: Callable[[str], None])
                 row.name, file.rfilename, revision=info.sha, local_dir=folder, etag_timeout=TIMEOUT
             )
     except HfHubHTTPError as error:
-        raise ValueError(
+        raise CheckpointError(
             f"{row.name} at {revision or 'main'}: the hub answers {_first_line(error)}; "
             "accept its licence on the hub's page and log in with `hf auth login`, or try later."
         ) from error
@@ -108,21 +110,17 @@ def choose(files: Iterable[RepoSibling], patterns: tuple[str, ...]) -> list[Repo
             for p in patterns
         )
     ]
-    suffixes: dict[str, set[str]] = {}
-    for file in fitting:
-        path = PurePosixPath(file.rfilename)
+    best: dict[str, str] = {}  # kind of weights to take, by folder
+    for path in map(PurePosixPath, (file.rfilename for file in fitting)):
         if path.suffix in _WEIGHTS and not _is_variant(path):
-            suffixes.setdefault(str(path.parent), set()).add(path.suffix)
-    chosen = []
-    for file in fitting:
-        path = PurePosixPath(file.rfilename)
-        if path.suffix in _WEIGHTS:
-            there = suffixes.get(str(path.parent), set())
-            best = next((suffix for suffix in _WEIGHTS if suffix in there), None)
-            if path.suffix != best or _is_variant(path):
-                continue
-        chosen.append(file)
-    return chosen
+            known = best.get(str(path.parent), path.suffix)
+            best[str(path.parent)] = min(known, path.suffix, key=_WEIGHTS.index)
+    return [
+        file
+        for file in fitting
+        if (path := PurePosixPath(file.rfilename)).suffix in _TEXTS
+        or (path.suffix == best.get(str(path.parent)) and not _is_variant(path))
+    ]
 
 
 def _is_variant(path: PurePosixPath) -> bool:
@@ -160,7 +158,7 @@ def _checked(folder: Path, file: RepoSibling) -> str:
     if file.lfs is not None:
         stated, found = file.lfs.sha256, sha256.hexdigest()
     if stated is not None and stated != found:
-        raise ValueError(
+        raise CheckpointError(
             f"{path}: its hash is {found}, the hub states {stated}; delete the file and run the "
             "same command again."
         )

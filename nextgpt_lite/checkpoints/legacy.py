@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from nextgpt_lite.errors import CheckpointError, MissingError
 from nextgpt_lite.model.modality import get_modality, markers
 
 SIGNAL_TOKENS = {"image": 4, "audio": 8, "video": 24}  # of both released code bases
@@ -83,8 +84,8 @@ def read(layout: str, source: Path) -> Checkpoint:
     """Reads a file, or a folder that holds files of the layout.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: a file holds other things than tensors, or none that belongs here.
+        MissingError: there is none.
+        CheckpointError: a file holds other things than tensors, or none that belongs here.
     """
     checkpoint = Checkpoint()
     for path in _sources(layout, source):
@@ -101,7 +102,7 @@ def read(layout: str, source: Path) -> Checkpoint:
             home[place] = tensor
         checkpoint.files[path.name] = list(tensors)
     if not checkpoint.trained:
-        raise ValueError(
+        raise CheckpointError(
             f"{source}: holds no tensor of a NExT-GPT in {layout} layout; give another --from."
         )
     return checkpoint
@@ -175,10 +176,10 @@ def _sources(layout: str, source: Path) -> list[Path]:
     if source.is_file():
         return [source]
     if not source.is_dir():
-        raise FileNotFoundError(f"{source} does not exist: correct the path.")
+        raise MissingError(f"{source} does not exist: correct the path.")
     found = [source / name for name in FILES[layout] if (source / name).is_file()]
     if not found:
-        raise FileNotFoundError(
+        raise MissingError(
             f"{source}: holds none of {', '.join(FILES[layout])}; give the checkpoint's path."
         )
     return found
@@ -190,12 +191,12 @@ def _load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
+        raise CheckpointError(
             f"{path}: is damaged or holds more than tensors, which is not loaded; download it "
             "again from a source you trust."
         ) from error
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise ValueError(f"{path}: holds other things than named tensors; give a state dict.")
+        raise CheckpointError(f"{path}: holds other things than named tensors; give a state dict.")
     return tensors
 
 

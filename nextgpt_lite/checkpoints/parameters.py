@@ -64,7 +64,7 @@ def count(config: NextGPTConfig) -> list[Row]:
     """Builds the whole system on the meta device and counts it; allocates next to nothing.
 
     Raises:
-        ValueError: a component has no configuration on this machine.
+        ConfigError: a component has no configuration on this machine.
     """
     from nextgpt_lite.training.stages import STAGES, open_for
 
@@ -176,7 +176,9 @@ def _parts(config: NextGPTConfig, model: NextGPT) -> Iterator[tuple[str, str]]:
     """Every row with what it is, in the order in which data flows."""
     tokens = f" x {config.input_tokens}" if config.input_tokens > 1 else ""
     kind = config.output_projection.kind
-    rank, targets = config.lora.rank, ", ".join(t[0] for t in config.lora.targets)
+    rank, targets = config.lora.rank, config.lora.targets
+    if not isinstance(targets, str):
+        targets = ", ".join(target[0] for target in targets)
     yield "encoder", config.encoder
     yield "input_projection", f"linear {model.encoder.width} -> {model.llm.width}{tokens}"
     yield "llm", config.llm

@@ -74,10 +74,9 @@ class AudioLDM(AudioDecoder):
         return self._sounds(waves[:, : round(self.seconds * self.rate)])
 
     def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
-        answer: Tensor = self.denoiser(
+        return self.denoiser(
             noisy, times, encoder_hidden_states=None, class_labels=as_labels(condition)
         ).sample
-        return answer
 
 
 @dataclass(frozen=True)

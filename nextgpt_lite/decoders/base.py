@@ -9,9 +9,8 @@ from (a decoder knows nothing of the LLM).
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt_lite.decoders.editing import Editing, Generators, StepCallback, chosen
-from nextgpt_lite.decoders.loading import load_pipeline, read_json
+from nextgpt_lite.decoders.loading import load_pipeline, read_json, step_reports
 from nextgpt_lite.decoders.noise import ask
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.config import SETTINGS_FILE
@@ -148,6 +147,20 @@ class Decoder(Editing, nn.Module, ABC):
         return self.parts["unet" if "unet" in self.parts else "transformer"]
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels: what the settings say, or the denoiser's own."""
+        width, height = (self.settings.get(name) for name in ("width", "height"))
+        if width is None or height is None:
+            side = self.denoiser.config.sample_size * self.pipeline.vae_scale_factor
+            width, height = width or side, height or side
+        return int(width), int(height)
+
+    @property
+    def sides(self) -> dict[str, int]:
+        """`size` as arguments of a pipeline."""
+        return dict(zip(("width", "height"), self.size, strict=True))
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
@@ -239,7 +252,7 @@ class Decoder(Editing, nn.Module, ABC):
         with self.arithmetic():
             output = self.pipeline(
                 **arguments,
-                **_watched(self.pipeline, on_step),
+                **step_reports(self.pipeline, on_step),
                 num_inference_steps=chosen(num_inference_steps, self.num_inference_steps),
                 guidance_scale=chosen(guidance_scale, self.guidance_scale),
                 generator=generator,
@@ -312,18 +325,6 @@ class Decoder(Editing, nn.Module, ABC):
                 f"{expected[1]}), not {tuple(condition.shape)}: use encode_text or the "
                 f"{self.modality} output projection"
             )
-
-
-def _watched(pipeline: Any, on_step: Callable[[int], None]) -> dict[str, Any]:
-    """The argument of a pipeline that reports each step; diffusers has two kinds."""
-
-    def at_step_end(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        on_step(index)
-        return tensors
-
-    if "callback_on_step_end" in inspect.signature(type(pipeline).__call__).parameters:
-        return {"callback_on_step_end": at_step_end}
-    return {"callback": lambda index, *_: on_step(index)}
 
 
 def bf16_is_fast(device: torch.device) -> bool:

@@ -23,12 +23,6 @@ class ImageDecoder(Decoder):
 
     modality = "image"
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        side = self.denoiser.config.sample_size * self.pipeline.vae_scale_factor
-        return int(self.settings.get("width", side)), int(self.settings.get("height", side))
-
     def media(self, output: Any) -> list[Image.Image]:
         return list(output.images)
 
@@ -41,8 +35,7 @@ class ImageDecoder(Decoder):
     def decode(self, latents: Tensor) -> list[Image.Image]:
         vae = self.pipeline.vae
         pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
-        images: list[Image.Image] = self.pipeline.image_processor.postprocess(pixels.float())
-        return images
+        return self.pipeline.image_processor.postprocess(pixels.float())
 
     def latent_mask(self, medium: Image.Image, mask: Any, latents: Tensor) -> Tensor:
         pixels = torch.from_numpy(whole_mask(mask, medium.size[::-1])).float()

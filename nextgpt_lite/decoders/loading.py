@@ -6,9 +6,10 @@ libraries say beside the point. Leaves to others: which `Decoder` runs the pipel
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,18 @@ def pipeline_class(name: str) -> Any:
     from diffusers.pipelines import deprecated
 
     return getattr(diffusers, name, None) or getattr(deprecated, name)
+
+
+def step_reports(pipeline: Any, on_step: Callable[[int], None]) -> dict[str, Any]:
+    """The argument of a pipeline that reports each step; diffusers has two kinds."""
+
+    def at_step_end(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        on_step(index)
+        return tensors
+
+    if "callback_on_step_end" in inspect.signature(type(pipeline).__call__).parameters:
+        return {"callback_on_step_end": at_step_end}
+    return {"callback": lambda index, *_: on_step(index)}
 
 
 @contextmanager

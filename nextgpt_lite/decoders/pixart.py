@@ -28,9 +28,7 @@ class PixArtSigma(ImageDecoder):
         return [settings["caption_tokens"], transformer["caption_channels"]]
 
     def embed(self, captions: list[str]) -> Tensor:
-        pipeline = self.pipeline
-        length = self.condition_length
-        return hidden_states(pipeline.tokenizer, pipeline.text_encoder, captions, length)
+        return hidden_states(self.pipeline, captions, self.condition_length)
 
     def arguments(self, condition: Tensor, negative: Tensor) -> dict[str, Any]:
         return {
@@ -39,8 +37,7 @@ class PixArtSigma(ImageDecoder):
             "negative_prompt_embeds": negative,
             "negative_prompt_attention_mask": counts(negative).long(),
             "negative_prompt": None,
-            "width": self.size[0],
-            "height": self.size[1],
+            **self.sides,
             "use_resolution_binning": False,
         }
 
@@ -52,5 +49,4 @@ class PixArtSigma(ImageDecoder):
             timestep=times,
             added_cond_kwargs={"resolution": None, "aspect_ratio": None},
         ).sample
-        noise: Tensor = answer[:, : noisy.shape[1]]  # the rest is the variance, learnt beside it
-        return noise
+        return answer[:, : noisy.shape[1]]  # the rest is the variance, learnt beside it

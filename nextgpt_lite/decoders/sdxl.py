@@ -59,8 +59,7 @@ class StableDiffusionXL(ImageDecoder):
             "pooled_prompt_embeds": self._pooled(condition),
             "negative_prompt_embeds": negative[:, :-1],
             "negative_pooled_prompt_embeds": self._pooled(negative),
-            "width": self.size[0],
-            "height": self.size[1],
+            **self.sides,
         }
 
     def encode(self, media: Sequence[Image.Image]) -> Tensor:
@@ -74,13 +73,12 @@ class StableDiffusionXL(ImageDecoder):
     def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
         size = self.size[::-1]
         sizes = torch.tensor([*size, 0, 0, *size], device=noisy.device).expand(len(noisy), -1)
-        answer: Tensor = self.denoiser(
+        return self.denoiser(
             noisy,
             times,
             encoder_hidden_states=condition[:, :-1],
             added_cond_kwargs={"text_embeds": self._pooled(condition), "time_ids": sizes},
         ).sample
-        return answer
 
     def _rows(self, states: Tensor, pooled: Tensor) -> Tensor:
         return torch.cat([states, widened(pooled, states.shape[-1])], dim=1)  # (B, 78, C)

@@ -39,9 +39,7 @@ class StableAudio(AudioDecoder):
         return [length, projection["text_encoder_dim"]]
 
     def embed(self, captions: list[str]) -> Tensor:
-        pipeline = self.pipeline
-        length = self.condition_length
-        return hidden_states(pipeline.tokenizer, pipeline.text_encoder, captions, length)
+        return hidden_states(self.pipeline, captions, self.condition_length)
 
     def empty_condition(self) -> Tensor:
         return torch.zeros(1, self.condition_length, self.condition_width)
@@ -57,8 +55,7 @@ class StableAudio(AudioDecoder):
 
     def encode(self, media: Sequence[Audio]) -> Tensor:
         waves = self._waves(media).to(self.pipeline.vae.dtype)  # (B, 2, room)
-        latents: Tensor = self.pipeline.vae.encode(waves).latent_dist.mode()  # (B, c, T)
-        return latents
+        return self.pipeline.vae.encode(waves).latent_dist.mode()  # (B, c, T)
 
     def decode(self, latents: Tensor) -> list[Audio]:
         waves = self.pipeline.vae.decode(latents.to(self.pipeline.vae.dtype)).sample
@@ -80,11 +77,10 @@ class StableAudio(AudioDecoder):
             use_real=True,
             repeat_interleave_real=False,
         )
-        answer: Tensor = self.denoiser(
+        return self.denoiser(
             noisy,
             times,
             encoder_hidden_states=words,
             global_hidden_states=span,
             rotary_embedding=positions,
         ).sample
-        return answer

@@ -36,13 +36,11 @@ class StableDiffusion(ImageDecoder):
         return {
             "prompt_embeds": condition,
             "negative_prompt_embeds": negative,
-            "width": self.size[0],
-            "height": self.size[1],
+            **self.sides,
         }
 
     def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
-        answer: Tensor = self.denoiser(noisy, times, encoder_hidden_states=condition).sample
-        return answer
+        return self.denoiser(noisy, times, encoder_hidden_states=condition).sample
 
 
 def clip_shape(folder: Path) -> list[int]:
@@ -55,5 +53,4 @@ def clip_states(pipeline: Any, captions: list[str]) -> Tensor:
     """Last hidden states (B, L, C) of the text encoder of a Stable Diffusion like pipeline."""
     tokenizer, encoder = pipeline.tokenizer, pipeline.text_encoder
     ids = read_tokens(tokenizer, captions, tokenizer.model_max_length, encoder.device).input_ids
-    states: Tensor = encoder(ids).last_hidden_state  # (B, L, C)
-    return states
+    return encoder(ids).last_hidden_state  # (B, L, C)

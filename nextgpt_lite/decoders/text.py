@@ -24,9 +24,10 @@ def read_tokens(tokenizer: Any, captions: list[str], length: int, device: torch.
     ).to(device)
 
 
-def hidden_states(tokenizer: Any, encoder: Any, captions: list[str], length: int) -> Tensor:
-    """(B, length, C) last hidden states of a T5 encoder, zeros where there is no caption."""
-    tokens = read_tokens(tokenizer, captions, length, encoder.device)
+def hidden_states(pipeline: Any, captions: list[str], length: int) -> Tensor:
+    """(B, length, C) last hidden states of a pipeline's T5 encoder, zeros behind the caption."""
+    encoder = pipeline.text_encoder
+    tokens = read_tokens(pipeline.tokenizer, captions, length, encoder.device)
     mask = tokens.attention_mask
     hidden = encoder(tokens.input_ids, attention_mask=mask).last_hidden_state
     return hidden.where(mask[..., None].bool(), hidden.new_zeros(()))

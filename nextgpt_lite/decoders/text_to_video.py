@@ -30,12 +30,6 @@ class TextToVideo(VideoDecoder):
     def condition_shape(cls, folder: Path, settings: dict[str, Any]) -> list[int]:
         return clip_shape(folder)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels: what the settings say, or the denoiser's own."""
-        side = self.denoiser.config.sample_size * self.pipeline.vae_scale_factor
-        return int(self.settings.get("width", side)), int(self.settings.get("height", side))
-
     def embed(self, captions: list[str]) -> Tensor:
         return clip_states(self.pipeline, captions)
 
@@ -44,8 +38,7 @@ class TextToVideo(VideoDecoder):
             "prompt_embeds": condition,
             "negative_prompt_embeds": negative,
             "num_frames": self.frames,
-            "width": self.size[0],
-            "height": self.size[1],
+            **self.sides,
             "output_type": "np",
         }
 
@@ -76,5 +69,4 @@ class TextToVideo(VideoDecoder):
         return self._clips(self.pipeline.video_processor.postprocess_video(pixels))
 
     def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
-        answer: Tensor = self.denoiser(noisy, times, encoder_hidden_states=condition).sample
-        return answer
+        return self.denoiser(noisy, times, encoder_hidden_states=condition).sample

@@ -34,11 +34,6 @@ class VideoDecoder(Decoder):
         """Frames a second."""
         return float(self.settings["fps"])
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return int(self.settings["width"]), int(self.settings["height"])
-
     def media(self, output: Any) -> list[Video]:
         return self._clips(output.frames)
 

@@ -57,24 +57,20 @@ class Wan(VideoDecoder):
         return [settings["caption_tokens"], transformer["text_dim"]]
 
     def embed(self, captions: list[str]) -> Tensor:
-        pipeline = self.pipeline
-        length = self.condition_length
-        return hidden_states(pipeline.tokenizer, pipeline.text_encoder, captions, length)
+        return hidden_states(self.pipeline, captions, self.condition_length)
 
     def arguments(self, condition: Tensor, negative: Tensor) -> dict[str, Any]:
         return {
             "prompt_embeds": _filled(condition),
             "negative_prompt_embeds": _filled(negative),
             "num_frames": self.frames,
-            "width": self.size[0],
-            "height": self.size[1],
+            **self.sides,
             "output_type": "np",
         }
 
     def encode(self, media: Sequence[Video]) -> Tensor:
         latents = self.pipeline.vae.encode(self._pixels(media)).latent_dist.mode()
-        normal: Tensor = (latents - self.mean) / self.spread
-        return normal
+        return (latents - self.mean) / self.spread
 
     def decode(self, latents: Tensor) -> list[Video]:
         vae = self.pipeline.vae
@@ -82,10 +78,7 @@ class Wan(VideoDecoder):
         return self._clips(self.pipeline.video_processor.postprocess_video(pixels))
 
     def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
-        answer: Tensor = self.denoiser(
-            noisy, times, encoder_hidden_states=_filled(condition)
-        ).sample
-        return answer
+        return self.denoiser(noisy, times, encoder_hidden_states=_filled(condition)).sample
 
 
 def _filled(condition: Tensor) -> Tensor:

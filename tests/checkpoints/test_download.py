@@ -30,6 +30,7 @@ FILES = {
     "pytorch_model.bin": b"old",
     "unet/model.fp16.safetensors": b"half",
     "unet/diffusion_pytorch_model.bin": b"only this",
+    "unet/model.onnx": b"for another runtime",
     "README.md": b"words",
 }
 

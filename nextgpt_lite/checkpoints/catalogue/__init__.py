@@ -13,6 +13,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.config import DECODER_SETTINGS, WEIGHTS, NextGPTConfig, folder_name
 
 HERE = Path(__file__).parent
@@ -70,14 +71,14 @@ def blueprint(name: str) -> Path:
         name: as in `NextGPTConfig`: "lite/<part>", a folder, or a hub id.
 
     Raises:
-        ValueError: it is none of these.
+        ConfigError: it is none of these.
     """
     places = (WEIGHTS / name, Path(name).expanduser(), HERE / folder_name(name))
     for place in places[0 if name.startswith("lite/") else 1 :]:
         if place.is_dir():
             return place
     known = ", ".join(CATALOGUE)
-    raise ValueError(
+    raise ConfigError(
         f"{name!r} is no folder and not in the catalogue: give a folder or one of {known}."
     )
 
