@@ -49,10 +49,7 @@ def pretrain(
                 f"{options['start']} is no folder: give 'shipped' or what a run has exported."
             )
     module = import_module(f"nextgpt_lite.world.pretraining.{part}")
-    module.train(output, seed=seed, device=device, resume=resume, **options)
-    exported = output / "export"
-    if part in ("image", "video"):  # the others export as the last step of training
-        module.export(output, exported)
+    exported = module.train(output, seed=seed, device=device, resume=resume, **options)
     print(f"{exported}: copy it to nextgpt_lite/weights/lite/{part} to ship it")
 
 

@@ -1,8 +1,7 @@
-"""The trained modules of the lite audio decoder, what they train on and what they minimise.
+"""What the parts of the lite audio decoder train on and what they minimise.
 
-Knows: shapes and sizes of mel autoencoder, vocoder and denoiser, the cached sounds, three losses.
-Leaves to others: captions (`audio_text`), the steps (`training.part`), order, export and scores
-(`audio`), inference (`decoders`).
+Knows: the spectrogram, the cached sounds, the losses of autoencoder, vocoder and denoiser.
+Leaves to others: captions (`audio_text`), order and export (`audio`), inference (`decoders`).
 
 The parts are the classes AudioLDM is made of (Liu et al. 2023), at small width. Shape letters:
 B batch, T mel frames (128), M mel bands (64), C condition width.
@@ -11,8 +10,9 @@ B batch, T mel frames (128), M mel bands (64), C condition width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,8 @@ from torch.nn import functional as F
 from nextgpt_lite.decoders.mel import LogMel
 from nextgpt_lite.decoders.noise import denoising_target
 from nextgpt_lite.world.pretraining.audio_text import EMPTY, SOUNDS, WIDTH, WORDINGS
+from nextgpt_lite.world.pretraining.parts import begin
 from nextgpt_lite.world.sounds import RATE, render_sound
-
-if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from transformers import SpeechT5HifiGan
 
 FRAMES, BANDS, HOP = 128, 64, 256
 MEL: dict[str, Any] = {
@@ -45,81 +42,14 @@ def log_mel() -> LogMel:
     return LogMel(RATE, hop=HOP, bands=BANDS, **MEL)
 
 
-def build_autoencoder() -> AutoencoderKL:
-    """Log-mel (B, 1, 128, 64) <-> latents (B, 8, 16, 8)."""
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL(
-        in_channels=1,
-        out_channels=1,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(16, 32, 48, 64),
-        layers_per_block=1,
-        latent_channels=8,
-        norm_num_groups=8,
-        mid_block_add_attention=False,
-        sample_size=FRAMES,
-        scaling_factor=1.0,
-    )
-
-
-def build_vocoder() -> SpeechT5HifiGan:
+def begin_vocoder(start: str | Path | None = None) -> Any:
     """Log-mel (B, T, 64) -> samples (B, 256 T)."""
-    from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
-
-    vocoder = SpeechT5HifiGan(
-        SpeechT5HifiGanConfig(
-            model_in_dim=BANDS,
-            sampling_rate=RATE,
-            upsample_initial_channel=192,
-            upsample_rates=[4, 4, 4, 4],
-            upsample_kernel_sizes=[8, 8, 8, 8],
-            resblock_kernel_sizes=[3],
-            resblock_dilation_sizes=[[1, 3, 9]],
-            normalize_before=False,
-        )
-    )
-    for layer in vocoder.modules():  # the library's start (deviation 0.01) makes silence for long
-        if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
-            layer.reset_parameters()
+    vocoder = begin("audio/vocoder", start)
+    if start is None:  # the library's start (deviation 0.01) makes silence for long
+        for layer in vocoder.modules():
+            if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
+                layer.reset_parameters()
     return vocoder
-
-
-def build_scheduler() -> DDIMScheduler:
-    """v-prediction down to pure noise (zero terminal signal-to-noise ratio)."""
-    from diffusers import DDIMScheduler
-
-    return DDIMScheduler(
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-        clip_sample=False,
-    )
-
-
-def build_denoiser() -> UNet2DConditionModel:
-    """Noisy latents (B, 8, 16, 8) and unit labels (B, C) -> v, shaped like the latents."""
-    from diffusers import UNet2DConditionModel
-
-    return UNet2DConditionModel(
-        sample_size=FRAMES // 8,
-        in_channels=8,
-        out_channels=8,
-        down_block_types=("DownBlock2D",) * 3,
-        up_block_types=("UpBlock2D",) * 3,
-        mid_block_type="UNetMidBlock2D",
-        block_out_channels=(32, 64, 96),
-        layers_per_block=1,
-        attention_head_dim=4,
-        norm_num_groups=16,
-        time_embedding_dim=96,
-        resnet_time_scale_shift="scale_shift",
-        class_embed_type="simple_projection",
-        class_embeddings_concat=True,
-        projection_class_embeddings_input_dim=WIDTH,
-    )
 
 
 @dataclass
@@ -222,7 +152,7 @@ class DenoiserLoss:
 
     def __init__(self, conditions: Tensor) -> None:
         self.conditions = conditions
-        self.scheduler = build_scheduler()
+        self.scheduler = begin("audio/scheduler")
 
     def __call__(self, unet: Any, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         latents, scene = batch  # (B, 8, 16, 8), (B,)

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import ClapTextConfig, ClapTextModelWithProjection
 
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
+from nextgpt_lite.world.pretraining.parts import begin
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.world.scene import KINDS, MAX_TIMES, PITCHES, Sound
 
@@ -35,26 +35,11 @@ BATCH = 96
 class CaptionReader(nn.Module):
     """The text encoder, and the heads that exist only while it is trained."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: str | Path | None = None) -> None:
         super().__init__()
         tokenizer = caption_tokenizer(WORDS)
         self.pad = tokenizer.pad_token_id
-        self.text_encoder = ClapTextModelWithProjection(
-            ClapTextConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=WIDTH,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                intermediate_size=2 * WIDTH,
-                hidden_dropout_prob=0.0,
-                attention_probs_dropout_prob=0.0,
-                max_position_embeddings=WORDS + 1,  # positions start behind the padding id, 0
-                projection_dim=WIDTH,
-                pad_token_id=tokenizer.pad_token_id,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-            )
-        )
+        self.text_encoder = begin("audio/text_encoder", start, vocab_size=len(tokenizer))
         self.heads = nn.ModuleList(nn.Linear(WIDTH, n) for n in (len(KINDS), MAX_TIMES, 2))
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -88,7 +73,7 @@ def train_text(
     """Trains the reader; its average holds the text encoder to freeze.
 
     Args:
-        start: a folder of the text encoder to begin with.
+        start: a decoder's folder, whose text encoder to begin with.
     """
     words = wordings(seed)
     answers = torch.tensor(
@@ -123,11 +108,7 @@ def train_text(
     recipe = PartRecipe(
         steps=steps, learning_rate=1e-3, warmup=50, ema=0.98, seed=seed, device=device
     )
-    reader = CaptionReader()
-    if start is not None:
-        known = ClapTextModelWithProjection.from_pretrained(str(start), dtype=torch.float32)
-        reader.text_encoder = known
-    run = PartTrainer(reader, loss, data, output, recipe)
+    run = PartTrainer(CaptionReader(start), loss, data, output, recipe)
     run.run(resume)
     return run
 

@@ -18,12 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt_lite.training.part import LossParts, PartRecipe, PartTrainer
-from nextgpt_lite.world.pretraining.denoiser import (
-    LATENT_CHANNELS,
-    Denoiser,
-    caption_ids,
-    new_scheduler,
-)
+from nextgpt_lite.world.pretraining.denoiser import caption_ids
+from nextgpt_lite.world.pretraining.parts import begin
 from nextgpt_lite.world.render import render_clip, render_picture
 from nextgpt_lite.world.scene import Clip, Picture, sample_clip, sample_picture
 from nextgpt_lite.world.sprites import SIDE, background
@@ -39,22 +35,6 @@ FOREGROUND_STEP = 8  # of 255: how far a pixel must be from the background to co
 KL_WEIGHT = 3e-4
 SLIPS = 0.3  # largest deviation of the noise that the decoding half learns to bear
 GUESSED_FROM = 0.5  # of all timesteps: up to where it is given what a denoiser guesses
-
-
-def new_autoencoder() -> AutoencoderKL:
-    """2.1 M parameters; three halvings, 16 latent channels."""
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL(
-        block_out_channels=(24, 48, 96, 96),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=1,
-        latent_channels=LATENT_CHANNELS,
-        norm_num_groups=8,
-        sample_size=SIDE,
-        scaling_factor=1.0,
-    )
 
 
 def train_autoencoder(
@@ -79,7 +59,7 @@ def train_autoencoder(
         crops = trainer.step < steps // 2
         return _batch(rng, batch_size if crops else batch_size // 4, crops)
 
-    trainer = PartTrainer(new_autoencoder(), _loss, data, output / "autoencoder", recipe)
+    trainer = PartTrainer(begin("image/vae"), _loss, data, output / "autoencoder", recipe)
     trainer.run(resume)
     vae: Any = trainer.average
     normalise_latents(vae, _batch(Random(seed), 512, crops=False)["pixels"].to(device))
@@ -89,7 +69,7 @@ def train_autoencoder(
 
 def tune_decoding(
     vae: AutoencoderKL,
-    denoiser: Denoiser,
+    denoiser: nn.Module,
     output: str | Path,
     *,
     steps: int = 2500,
@@ -131,13 +111,13 @@ def tune_decoding(
     return tuned
 
 
-def _slip(latents: Tensor, ids: Tensor, denoiser: Denoiser, generator: torch.Generator) -> Tensor:
+def _slip(latents: Tensor, ids: Tensor, denoiser: nn.Module, generator: torch.Generator) -> Tensor:
     """The latents (B, c, h, w), half with noise, half as the denoiser guesses them from worse."""
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     share = torch.rand(len(latents), 1, 1, 1, generator=generator).to(latents)
     half = len(latents) // 2
     noisy = latents[:half] + SLIPS * share[:half] ** 2 * noise[:half]
-    scheduler = new_scheduler()
+    scheduler = begin("image/scheduler")
     steps = (share[half:, 0, 0, 0] * GUESSED_FROM * scheduler.config.num_train_timesteps).long()
     worse = scheduler.add_noise(latents[half:], noise[half:], steps)
     velocity = denoiser(worse, steps, ids[half:]).to(latents)

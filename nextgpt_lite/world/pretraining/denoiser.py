@@ -1,7 +1,7 @@
 """What image and video denoisers share: a UNet that learns under a frozen text encoder.
 
-Knows: where the text encoder is kept, the noise schedule, v-prediction, the empty caption that
-guidance needs, and how caption words become token ids.
+Knows: where the text encoder is kept, v-prediction, the empty caption that guidance needs, how
+caption words become token ids, and the run.
 Leaves to others: which UNet it is and where its latents come from (`image`, `video`).
 """
 
@@ -18,19 +18,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nextgpt_lite.decoders.noise import denoising_target
-from nextgpt_lite.training.part import LossParts
+from nextgpt_lite.training.part import LossParts, PartRecipe, PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
+from nextgpt_lite.world.pretraining.parts import begin
+from nextgpt_lite.world.pretraining.pool import LatentPool
 from nextgpt_lite.world.pretraining.text import LENGTH, train as train_text, widen
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.world.scene import Scene
 
 if TYPE_CHECKING:
-    from diffusers import DDIMScheduler
     from transformers import CLIPTextModel
 
 CANONICAL_SHARE = 0.7  # of captions; the rest are paraphrases of the training split
 EMPTY_SHARE = 0.1  # of captions left empty, for classifier-free guidance
-LATENT_CHANNELS, LATENT_SIDE = 16, 8
 
 
 class Denoiser(nn.Module):
@@ -75,21 +75,6 @@ def frozen_text_encoder(output: str | Path, device: str = "cpu") -> CLIPTextMode
     return CLIPTextModel.from_pretrained(folder, dtype=torch.float32)
 
 
-def new_scheduler() -> DDIMScheduler:
-    """Cosine schedule with v-prediction; sampling starts at the very last, all-noise step."""
-    from diffusers import DDIMScheduler
-
-    return DDIMScheduler(
-        beta_schedule="squaredcos_cap_v2",
-        prediction_type="v_prediction",
-        timestep_spacing="trailing",
-        clip_sample=False,
-        steps_offset=1,  # as the pipelines ask for
-        set_alpha_to_one=True,
-        rescale_betas_zero_snr=True,
-    )
-
-
 def caption_ids(scenes: Sequence[Scene], rng: Random) -> Tensor:
     """Token ids (B, L) of a caption, a paraphrase, or nothing, for each scene."""
     texts = []
@@ -110,8 +95,36 @@ def caption_ids(scenes: Sequence[Scene], rng: Random) -> Tensor:
     ).input_ids
 
 
+def train_denoiser(
+    denoiser: Denoiser,
+    pool: LatentPool,
+    output: Path,
+    schedule: PartRecipe,
+    *,
+    batch_size: int,
+    noisier: float,
+    resume: bool,
+) -> PartTrainer:
+    """Trains the UNet in `output` on batches of the pool.
+
+    Args:
+        noisier: of `denoising_loss_of`.
+    """
+
+    def data(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        pool.grow_to(trainer.step)
+        rng = Random(int(torch.randint(2**31, (), generator=generator)))
+        latents, scenes = pool.batch(rng, batch_size)
+        return latents, caption_ids(scenes, rng)
+
+    loss = denoising_loss_of(noisier)
+    trainer = PartTrainer(denoiser, loss, data, output, schedule, layer_matrices(denoiser.unet))
+    trainer.run(resume)
+    return trainer
+
+
 def denoising_loss_of(
-    scheduler: DDIMScheduler, noisier: float = 1.0
+    noisier: float = 1.0,
 ) -> Callable[[nn.Module, tuple[Tensor, Tensor], torch.Generator], LossParts]:
     """The loss of a `Denoiser` on a batch (latents (B, ...), token ids (B, L)).
 
@@ -120,6 +133,7 @@ def denoising_loss_of(
             batch, which keeps one draw; 1 draws uniformly, more trains the noisy end, where the
             layout is decided, at the cost of the details.
     """
+    scheduler = begin("image/scheduler")
 
     def loss(
         denoiser: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator

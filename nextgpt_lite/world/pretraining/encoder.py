@@ -27,18 +27,25 @@ from nextgpt_lite.world.pretraining.encoder_data import (
     EncoderData,
 )
 from nextgpt_lite.world.pretraining.encoder_gather import (
-    BATCH,
     EARLY_BLOCKS,
     early_states,
     train_later_blocks,
 )
 from nextgpt_lite.world.pretraining.encoder_losses import attribute_loss, contrast, split_loss
 from nextgpt_lite.world.pretraining.encoder_scores import scores
+from nextgpt_lite.world.pretraining.parts import write_card
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
 
 CONTEXT = 28
 TRUNK_STEPS = 1400
 ATTRIBUTE_WEIGHT = 0.5  # a head; about ten apply to an item
+SCORED = """
+Retrieval: the right caption among the nearest, and the reverse. Probes: linear regressions on
+frozen vectors of new scenes, scored on others. "held out": pairs that training never showed.
+
+| score | |
+|---|---|
+"""
 
 
 class EncoderTraining(nn.Module):
@@ -99,19 +106,15 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
-    export_to: str | Path | None = None,
     start: str | Path | None = None,
     trunk_steps: int = TRUNK_STEPS,
-) -> dict[str, float]:
-    """Trains the lite encoder in `output`, scores it, writes it to `export_to` (`output`/export).
+) -> Path:
+    """Trains the lite encoder in `output` and writes it, scored, to `output/export`, returned.
 
     Args:
         steps: of the later vision blocks (`encoder_gather`), which come last.
         start: an encoder folder whose later vision blocks alone go on.
         trunk_steps: of all trunks together, before that; none with `start`.
-
-    Returns:
-        the scores of `encoder_scores.scores`.
     """
     output = Path(output)
     if start is not None:
@@ -119,9 +122,11 @@ def train(
     else:
         trunks = train_trunks(output / "trunks", trunk_steps, seed, device, resume)
     encoder, trainer = train_later_blocks(trunks, output, steps, seed, device, resume)
-    found = scores(encoder)
-    export(encoder, output / "export" if export_to is None else export_to, trainer, found)
-    return found
+    folder = output / "export"
+    encoder.save_pretrained(folder)  # in float16
+    rows = "\n".join(f"| {name} | {value:.1%} |" for name, value in scores(encoder).items())
+    write_card(folder, "encoder", {"later vision blocks": trainer}, SCORED + rows)
+    return folder
 
 
 def train_trunks(output: Path, steps: int, seed: int, device: str, resume: bool) -> Encoder:
@@ -137,39 +142,3 @@ def train_trunks(output: Path, steps: int, seed: int, device: str, resume: bool)
     trainer.run(resume)
     assert isinstance(trainer.average, EncoderTraining)
     return Encoder(trainer.average.model.cpu(), encoder.preprocess, encoder.tokenizer)
-
-
-def export(
-    encoder: Encoder, folder: str | Path, trainer: PartTrainer, found: dict[str, float]
-) -> None:
-    """Writes float16 weights, tokenizer and card.md."""
-    folder = Path(folder)
-    encoder.save_pretrained(folder)
-    number = sum(p.numel() for p in encoder.model.parameters())
-    rows = "\n".join(f"| {name} | {value:.1%} |" for name, value in found.items())
-    data = EncoderData(encoder.tokenize, encoder.preprocess)
-    (folder / "card.md").write_text(
-        f"""# Lite encoder
-
-ImageBind's architecture at small width ({number / 1e6:.2f} M parameters; vision, audio and text
-trunks), trained by `nextgpt-lite pretrain --part encoder` and then frozen. Apache-2.0.
-
-- All trunks: scenes of the lite world rendered on the fly, {data.pictures} pictures, {data.clips}
-  clips and {data.sounds} sounds a step, each with a caption or paraphrase and one caption with an
-  attribute changed; {data.crowds} pictures of nine unlike things for the patch heads. Symmetric
-  InfoNCE, with linear attribute and patch heads that are not part of the export.
-- Then the vision blocks after the first {EARLY_BLOCKS} alone: {trainer.step} steps of {BATCH}
-  pictures and clips, whose patches are also asked what they show, whether it is the first thing,
-  how many there are, how the first two stand, and where each lies (the vector too);
-  {trainer.seconds:.0f} s of wall time.
-- Held-out (kind, colour) and (kind, count) pairs and wordings were never seen.
-
-| score | |
-|---|---|
-{rows}
-
-Retrieval: the right caption among the nearest five of 200, and the reverse. Probes: linear
-regressions on frozen vectors of fresh scenes, scored on other fresh scenes. "held out" means
-scenes with a (kind, colour) or (kind, count) pair that training never showed.
-"""
-    )

@@ -159,7 +159,8 @@ class StatePool(ScenePool):
         self.patch = vision.kernel[1]
         side = vision.image_size // self.patch
         shape = (1 + side * side, vision.width)
-        super().__init__(path, seed, POOL, shape, draw_scene, self._states)
+        growth = (FIRST_POOL, FRESH)
+        super().__init__(path, seed, POOL, shape, draw_scene, self._states, growth)
 
     @torch.no_grad()
     def _states(self, scenes: Sequence[Scene], rngs: Sequence[Random]) -> np.ndarray:
@@ -255,7 +256,7 @@ def train_later_blocks(
     training = GatherTraining(deep.model.to(device))
 
     def data(generator: torch.Generator) -> Batch:
-        pool.grow(FIRST_POOL + FRESH * trainer.step)
+        pool.grow_to(trainer.step)
         return pool.batch(Random(int(torch.randint(2**62, (), generator=generator))), BATCH)
 
     recipe = PartRecipe(

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import (
     AutoTokenizer,
-    LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerBase as Tokenizer,
 )
@@ -30,8 +29,9 @@ from nextgpt_lite.world.dialogue.corpus import RESTATE
 from nextgpt_lite.world.dialogue.parts import sentence
 from nextgpt_lite.world.dialogue.records import llm_corpus, sample_scene
 from nextgpt_lite.world.dialogue.typed.records import typed_corpus
-from nextgpt_lite.world.pretraining.llm_data import ROW, Batch, Reader, batches, embed
-from nextgpt_lite.world.pretraining.llm_scores import Scores, scores, table
+from nextgpt_lite.world.pretraining.llm_data import Batch, Reader, batches, embed
+from nextgpt_lite.world.pretraining.llm_scores import scores, table
+from nextgpt_lite.world.pretraining.parts import begin, write_card
 from nextgpt_lite.world.pretraining.tokenizers import llm_tokenizer
 from nextgpt_lite.world.scene import MODALITIES
 
@@ -43,25 +43,6 @@ ROWS = 16  # a step
 RATE = 1.5e-3  # of both optimizers
 CAPTIONS = 0.12  # share of conversations that are a caption in other words
 TOKENIZER_CONVERSATIONS = 20_000
-
-
-CARD = """# Lite language model
-
-A Llama of {size:.2f} M parameters (width 256, 6 layers, 4 heads, untied head, byte-level BPE of its
-own), trained by `nextgpt-lite pretrain --part llm` and then frozen. Apache-2.0.
-
-- Data: endless conversations of the lite world in words (`nextgpt_lite.world.dialogue`), media as
-  alt text between their markers; almost half of the alt texts become eight mixtures of word
-  embeddings with noise, so that projected vectors can be read later. No held-out wording was seen;
-  the (kind, colour) and (kind, count) pairs held out from pictures and clips are read of here.
-- Steps: {steps} of {ids} ids; {seconds:.0f} s on one shared thread of a CPU.
-- Loss: cross-entropy of what the assistant says.
-
-Exact answers, greedy, {count} questions each. Held-out wordings come with scenes that hold a pair
-never seen in a picture or clip.
-
-{table}
-"""
 
 
 def corpus(rng: Random, typed: float = 0.0) -> Iterator[list[dict[str, str]]]:
@@ -99,23 +80,6 @@ def build_tokenizer() -> Tokenizer:
     return llm_tokenizer(words())
 
 
-def build_model(tokenizer: Tokenizer) -> LlamaForCausalLM:
-    """An untrained model of about 5.3 M parameters."""
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=256,
-        intermediate_size=704,
-        num_hidden_layers=6,
-        num_attention_heads=4,
-        max_position_embeddings=1024,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        tie_word_embeddings=False,
-    )
-    return LlamaForCausalLM(config)
-
-
 def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
     """Cross-entropy of what the assistant says; conversations in one row do not see each other."""
     assert isinstance(model, LlamaForCausalLM)
@@ -138,23 +102,20 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
-    export_to: str | Path | None = None,
     start: str | Path | None = None,
     typed: float = 0.0,
-) -> Scores:
-    """Trains the model in `output`, examines it, and writes it to `export_to` (`output`/export).
+) -> Path:
+    """Trains the model in `output` and writes it, examined, to `output/export`, returned.
 
     Args:
         start: a model folder whose weights and tokenizer to go on with.
         typed: share of conversations whose user types as people do.
-
-    Returns:
-        the scores of `llm_scores.scores`.
     """
     output = Path(output)
     trainer, tokenizer = _trainer(output, steps, seed, device, start, typed)
     trainer.run(resume)
-    return export(trainer, tokenizer, export_to or output / "export")
+    export(trainer, tokenizer, output / "export")
+    return output / "export"
 
 
 def _trainer(
@@ -172,10 +133,7 @@ def _trainer(
         build_tokenizer().save_pretrained(saved)
     tokenizer = AutoTokenizer.from_pretrained(saved, local_files_only=True)
     torch.manual_seed(seed)
-    if start is None:
-        model = build_model(tokenizer)
-    else:
-        model = LlamaForCausalLM.from_pretrained(start, local_files_only=True, dtype=torch.float32)
+    model = begin("llm", start, vocab_size=len(tokenizer))
     model.set_attn_implementation("eager")  # a quarter faster than sdpa on short rows on a CPU
     recipe = PartRecipe(
         steps=steps, learning_rate=RATE, warmup=80, weight_decay=0.05, seed=seed, device=device
@@ -186,14 +144,11 @@ def _trainer(
     return PartTrainer(model, loss, data, output, recipe, muon=matrices), tokenizer
 
 
-def export(
-    trainer: PartTrainer, tokenizer: Tokenizer, folder: str | Path, count: int = 200
-) -> Scores:
-    """Writes the averaged weights as float16 with tokenizer and card.md; returns the scores.
+def export(trainer: PartTrainer, tokenizer: Tokenizer, folder: Path, count: int = 200) -> None:
+    """Writes the averaged weights as float16 with tokenizer and card.md.
 
     The scores are those of the float16 weights, so that the card speaks of what is shipped.
     """
-    folder = Path(folder)
     model = trainer.average
     assert isinstance(model, LlamaForCausalLM)
     half = copy.deepcopy(model).half()
@@ -201,15 +156,5 @@ def export(
     half.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     found = scores(half.float().cpu().eval(), tokenizer, count)
-    size = sum(parameter.numel() for parameter in model.parameters())
-    (folder / "card.md").write_text(
-        CARD.format(
-            size=size / 1e6,
-            steps=trainer.step,
-            ids=ROWS * ROW,
-            seconds=trainer.seconds,
-            count=count,
-            table=table(found),
-        )
-    )
-    return found
+    exact = "Exact answers, greedy, held-out wordings with pairs never seen in an image or video:"
+    write_card(folder, "llm", {"LLM": trainer}, f"\n{exact}\n\n{table(found)}")

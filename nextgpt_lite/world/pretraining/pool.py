@@ -1,7 +1,8 @@
 """Rows that are made from rendered scenes when first needed, kept in a file, and drawn again.
 
-Knows: the file, its order, how it grows with a run, and which scenes its rows were made of.
-Leaves to others: which scenes, and what a row of one is (`latents`, `encoder_gather`).
+Knows: the file, its order, how it grows with a run, which scenes its rows were made of, and rows
+that are an autoencoder's latents.
+Leaves to others: which scenes, how they are rendered, and other rows (`encoder_gather`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,20 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
 
+from nextgpt_lite.decoders.image import pictures_to_tensor
 from nextgpt_lite.world.scene import Scene
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
+LATENT_CHANNELS, LATENT_SIDE = 16, 8
 
 _AT_ONCE = 32  # scenes whose rows are made together
 
@@ -32,6 +42,7 @@ class ScenePool:
         shape: of a row.
         draw: a scene from a source of randomness.
         encode: rows (B, *shape) of scenes; what they leave open comes from their own sources.
+        growth: rows there are before the first step, and rows that each step adds.
     """
 
     def __init__(
@@ -42,8 +53,9 @@ class ScenePool:
         shape: tuple[int, ...],
         draw: Callable[[Random], Scene],
         encode: Callable[[Sequence[Scene], Sequence[Random]], np.ndarray],
+        growth: tuple[int, int] = (0, 0),
     ) -> None:
-        self.seed, self.draw, self.encode = seed, draw, encode
+        self.seed, self.draw, self.encode, self.growth = seed, draw, encode, growth
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f"{path.name}.digests")
         mode: Literal["r+", "w+"] = "r+" if path.exists() and beside.exists() else "w+"
@@ -55,6 +67,10 @@ class ScenePool:
     def source(self, index: int) -> Random:
         """Where the randomness of scene `index` comes from, from its beginning."""
         return Random(f"{self.seed} {index}")
+
+    def grow_to(self, step: int) -> None:
+        """Makes the pool as long as it is in a step of a run."""
+        self.grow(self.growth[0] + self.growth[1] * step)
 
     def grow(self, count: int) -> None:
         """Makes the pool at least `count` long, as far as its size allows.
@@ -79,6 +95,49 @@ class ScenePool:
                     "its mixture has changed since: remove the file, and its rows are made anew."
                 )
             self.scenes += scenes
+
+
+class LatentPool(ScenePool):
+    """Latents of `size` scenes of `frames` frames each.
+
+    Args:
+        draw: a scene from a source of randomness.
+        pixels: a scene's frames, each (64, 64, 3); what the scene leaves open is the rng's.
+    """
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        path: Path,
+        seed: int,
+        size: int,
+        frames: int,
+        draw: Callable[[Random], Scene],
+        pixels: Callable[[Scene, Random], Sequence[Image.Image | np.ndarray]],
+        growth: tuple[int, int] = (0, 0),
+    ) -> None:
+        self.vae, self.pixels = vae.eval().requires_grad_(False), pixels
+        shape = (frames, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE)
+        super().__init__(path, seed, size, shape, draw, self._latents, growth)
+
+    def batch(self, rng: Random, size: int) -> tuple[Tensor, list[Scene]]:
+        """Latents (B, c, T, h, w), or (B, c, h, w) of single frames, and their scenes."""
+        indices = [rng.randrange(len(self.scenes)) for _ in range(size)]
+        latents = torch.from_numpy(self.rows[indices].astype(np.float32))  # (B, T, c, h, w)
+        latents = latents[:, 0] if latents.shape[1] == 1 else latents.transpose(1, 2)
+        return latents, [self.scenes[i] for i in indices]
+
+    @torch.no_grad()
+    def _latents(self, scenes: Sequence[Scene], rngs: Sequence[Random]) -> np.ndarray:
+        frames = [f for s, r in zip(scenes, rngs, strict=True) for f in self.pixels(s, r)]
+        with torch.autocast(self.vae.device.type, torch.bfloat16):
+            latents = torch.cat(
+                [
+                    self.vae.encode(pictures_to_tensor(part).to(self.vae.device)).latent_dist.mode()
+                    for part in (frames[i : i + 64] for i in range(0, len(frames), 64))
+                ]
+            )  # (B * T, c, h, w)
+        return latents.float().cpu().numpy().reshape(len(scenes), *self.rows.shape[1:])
 
 
 def _digest(scene: Scene) -> int:

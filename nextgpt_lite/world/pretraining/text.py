@@ -19,11 +19,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextModel
 
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world import scene as world
 from nextgpt_lite.world.describe import caption, paraphrase
+from nextgpt_lite.world.pretraining.parts import begin
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
 
 LENGTH, WIDTH = 24, 128  # L, C of the pictures' and clips' caption condition
@@ -58,20 +59,8 @@ class CaptionReader(nn.Module):
 
 def build() -> CLIPTextModel:
     """An untrained text encoder for the caption tokenizer, about a million parameters."""
-    tokenizer = caption_tokenizer(LENGTH)
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=WIDTH,
-            intermediate_size=4 * WIDTH,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            max_position_embeddings=LENGTH,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    made: CLIPTextModel = begin("image/text_encoder", vocab_size=len(caption_tokenizer(LENGTH)))
+    return made
 
 
 def train(

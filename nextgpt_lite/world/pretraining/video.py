@@ -2,13 +2,12 @@
 
 Knows: the motion UNet, how it starts from the image's, and how the result is laid out as a
 text-to-video pipeline that borrows the image's autoencoder.
-Leaves to others: autoencoder and text encoder (an image run has both), what it shares with images
-(`denoiser`, `latents`), the steps (`training.part`).
+Leaves to others: autoencoder and text encoder (an image decoder has both), what it shares with
+images (`denoiser`).
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from random import Random
@@ -16,22 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from nextgpt_lite.media import Video
-from nextgpt_lite.model.config import SETTINGS_FILE
-from nextgpt_lite.training.part import AVERAGE_FILE, PartRecipe, PartTrainer
+from nextgpt_lite.model.config import WEIGHTS
+from nextgpt_lite.training.part import PartRecipe
 from nextgpt_lite.world.pretraining.autoencoder import draw_clip
-from nextgpt_lite.world.pretraining.denoiser import (
-    Denoiser,
-    denoising_loss_of,
-    frozen_text_encoder,
-    layer_matrices,
-    new_scheduler,
-)
-from nextgpt_lite.world.pretraining.image import HEAD_WIDTH, WIDTHS
-from nextgpt_lite.world.pretraining.latents import LatentPool
+from nextgpt_lite.world.pretraining.denoiser import Denoiser, frozen_text_encoder, train_denoiser
+from nextgpt_lite.world.pretraining.parts import begin, save_pipeline, write_card
+from nextgpt_lite.world.pretraining.pool import LatentPool
 from nextgpt_lite.world.pretraining.text import LENGTH
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.world.render import FPS, FRAMES, render
@@ -44,7 +36,8 @@ FIRST_POOL = 512  # clips there are before the first step
 FRESH = 4  # clips added in each step, up to POOL
 POOL = 32_768
 MIRRORED = 0.25  # of `draw_clip`
-SHIPPED_IMAGE = Path(__file__).parents[2] / "weights" / "lite" / "image"
+GUIDANCE = 3.0
+SHIPPED_IMAGE = WEIGHTS / "lite" / "image"
 
 
 def new_unet(image: UNet2DConditionModel) -> UNetMotionModel:
@@ -55,9 +48,9 @@ def new_unet(image: UNet2DConditionModel) -> UNetMotionModel:
     from diffusers import MotionAdapter, UNetMotionModel
 
     adapter = MotionAdapter(
-        block_out_channels=WIDTHS,
+        block_out_channels=image.config.block_out_channels,
         motion_layers_per_block=1,
-        motion_num_attention_heads=WIDTHS[0] // HEAD_WIDTH,
+        motion_num_attention_heads=image.config.attention_head_dim[0],
         motion_norm_num_groups=image.config.norm_num_groups,
         motion_max_seq_length=FRAMES,
     )
@@ -111,76 +104,50 @@ def train(
     batch_size: int = 8,
     start: str | Path | None = None,
     noisier: float = 2.0,
-) -> Denoiser:
-    """Trains the video decoder in `output` and returns it with averaged weights.
+) -> Path:
+    """Trains the video decoder in `output` and writes it to `output/export`, which is returned.
 
     Args:
-        output: gets the pool of latents and the checkpoint.
+        output: holds the pool and the run.
         image: an image decoder's folder: its autoencoder, text encoder and UNet are the start.
         start: a video decoder folder to take the UNet from instead.
-        noisier: of `denoising_loss_of`; where things go is settled early.
+        noisier: of `denoising_loss_of`; which way a thing moves is settled early.
     """
-    from diffusers import AutoencoderKL, UNet2DConditionModel, UNetMotionModel
-
-    output, image = Path(output), Path(image)
-    vae = AutoencoderKL.from_pretrained(str(image / "vae"), dtype=torch.float32).to(device)
+    output = Path(output)
+    vae = begin("image/vae", image).to(device)
     if not (output / "text_encoder").is_dir():
-        shutil.copytree(image / "text_encoder", output / "text_encoder")
+        shutil.copytree(Path(image) / "text_encoder", output / "text_encoder")
     torch.manual_seed(seed)
-    if start is not None:
-        unet = UNetMotionModel.from_pretrained(str(Path(start) / "unet"), dtype=torch.float32)
-    else:
-        unet = new_unet(
-            UNet2DConditionModel.from_pretrained(str(image / "unet"), dtype=torch.float32)
-        )
+    unet = new_unet(begin("image/unet", image)) if start is None else begin("video/unet", start)
     denoiser = Denoiser(unet, frozen_text_encoder(output))
-    path = output / "latents.f16"
-    pool = LatentPool(vae, path, seed, POOL, FRAMES, draw_scene, draw_frames)
-
-    def data(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        pool.grow(FIRST_POOL + FRESH * trainer.step)
-        rng = Random(int(torch.randint(2**31, (), generator=generator)))
-        return pool.batch(rng, batch_size)
-
-    recipe = PartRecipe(
-        steps=steps, learning_rate=1e-3, warmup=50, seed=seed, device=device, ema=0.995
+    path, growth = output / "latents.f16", (FIRST_POOL, FRESH)
+    pool = LatentPool(vae, path, seed, POOL, FRAMES, draw_scene, draw_frames, growth)
+    recipe = PartRecipe(steps=steps, warmup=50, seed=seed, device=device, ema=0.995)
+    run = train_denoiser(
+        denoiser, pool, output, recipe, batch_size=batch_size, noisier=noisier, resume=resume
     )
-    loss = denoising_loss_of(new_scheduler(), noisier)
-    unet.save_config(output / "unet")  # an image UNet of another depth makes another video UNet
-    trainer = PartTrainer(denoiser, loss, data, output, recipe, muon=layer_matrices(unet))
-    trainer.run(resume)
-    average: Any = trainer.average
-    return average
+    export(run.average, vae, output / "export")
+    write_card(output / "export", "video", {"UNet": run})
+    return output / "export"
 
 
-def export(run: str | Path, folder: str | Path, guidance_scale: float = 3.0) -> None:
-    """Writes the averaged weights of a run as a float16 AnimateDiff pipeline.
+def export(denoiser: Any, vae: Any, folder: Path) -> None:
+    """Writes a float16 AnimateDiff pipeline.
 
     Its autoencoder is not stored: the settings point to the image decoder's in the folder beside.
     """
-    from diffusers import AnimateDiffPipeline, AutoencoderKL, UNetMotionModel
+    from diffusers import AnimateDiffPipeline
 
-    run, folder = Path(run), Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    unet = UNetMotionModel.from_config(UNetMotionModel.load_config(run / "unet"))
-    denoiser = Denoiser(unet, frozen_text_encoder(run))
-    load_model(denoiser, run / AVERAGE_FILE)
-    shared = "../image/vae"
     pipeline = AnimateDiffPipeline(
-        vae=AutoencoderKL.from_pretrained(str(folder / shared)),
+        vae=vae,
         text_encoder=denoiser.text_encoder,
         tokenizer=caption_tokenizer(LENGTH),
         unet=denoiser.unet,
         motion_adapter=None,  # its modules are in the UNet already
-        scheduler=new_scheduler(),
+        scheduler=begin("video/scheduler"),
     )
-    pipeline.to(dtype=torch.float16)
-    pipeline.save_pretrained(str(folder), safe_serialization=True)
-    shutil.rmtree(folder / "vae")
     settings = {
-        "guidance_scale": guidance_scale,
-        "frames": FRAMES,
-        "fps": FPS,
-        "vae": shared,
-    }
-    (folder / SETTINGS_FILE).write_text(json.dumps(settings) + "\n")
+        "guidance_scale": GUIDANCE, "frames": FRAMES, "fps": FPS, "vae": "../image/vae",
+    }  # fmt: skip
+    save_pipeline(pipeline, folder, settings)
+    shutil.rmtree(folder / "vae")

@@ -1,0 +1,72 @@
+"""The lite parts as folders: begun in the shape of the shipped ones, exported, described.
+
+Knows: where configurations lie, half precision, what a card says. Leaves to others: how a part is
+trained (`image`, `audio`, ...), and what the system makes of it (`world.suite`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from nextgpt_lite.model.config import SETTINGS_FILE, WEIGHTS
+from nextgpt_lite.training.part import PartTrainer
+
+CARDS = Path(__file__).with_name("cards.yaml")
+
+
+def begin(name: str, start: str | Path | None = None, **changes: Any) -> Any:
+    """A part to train, in float32.
+
+    Args:
+        name: "image/unet": a folder of the shipped parts, which says what the part is.
+        start: a folder to take it from with its weights (`start/unet`); else they are random.
+        changes: to the configuration of a part with random weights.
+    """
+    family, _, module = name.partition("/")
+    folder = WEIGHTS / "lite" / family / module
+    named = "scheduler_config.json" if module == "scheduler" else "config.json"
+    config = json.loads((folder / named).read_text())
+    of_diffusers = "_class_name" in config
+    library = import_module("diffusers" if of_diffusers else "transformers")
+    named = config["_class_name"] if of_diffusers else config["architectures"][0]
+    made_by = getattr(library, named)
+    if start is not None:
+        return made_by.from_pretrained(str(Path(start) / module), dtype=torch.float32)
+    if of_diffusers:
+        config.pop("_name_or_path", None)
+        return made_by.from_config({**config, **changes})
+    return made_by(made_by.config_class.from_pretrained(str(folder), **changes))
+
+
+def save_pipeline(pipeline: Any, folder: Path, settings: Mapping[str, Any]) -> None:
+    """Writes a diffusers pipeline in float16, and the settings that `decoders` reads beside it."""
+    pipeline.to(dtype=torch.float16)
+    pipeline.save_pretrained(str(folder), safe_serialization=True)
+    (folder / SETTINGS_FILE).write_text(json.dumps(settings) + "\n")
+
+
+def write_card(
+    folder: str | Path, part: str, runs: Mapping[str, PartTrainer], more: str = ""
+) -> None:
+    """Writes `card.md`: what the part is, what it learned from, how long each run took."""
+    told = yaml.safe_load(CARDS.read_text(encoding="utf-8"))[part]
+    rows = [
+        f"| {name} | {sum(p.numel() for p in run.average.parameters()):,} | {run.step:,} | "
+        f"{run.seconds:,.0f} |"
+        for name, run in runs.items()
+    ]
+    lines = [
+        f"# {told['title']}", "", told["what"],
+        f"Trained by `nextgpt-lite pretrain --part {part}`, then frozen; licence Apache-2.0.", "",
+        *(f"- {fact}" for fact in told["facts"]), "",
+        "| run | parameters | steps | seconds |", "|---|---|---|---|", *rows, "",
+        "How well it does within the system: `nextgpt-lite evaluate --suite lite`.", more,
+    ]  # fmt: skip
+    Path(folder, "card.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
