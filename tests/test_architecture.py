@@ -29,7 +29,6 @@ UPWARD = {
     ("model.checkpoint", "model.nextgpt"),
     ("world.suite.contact", "notebook.plots"),
 }  # fmt: skip
-GUESTS_IN = ("evaluation",)  # still import the world
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +58,7 @@ def floor(module: str) -> int:
 
 def test_nothing_imports_upward(imports: dict[str, set[str]]) -> None:
     upward = {(a, b) for a, others in imports.items() for b in others if floor(b) > floor(a)}
-    excused = {(a, b) for a, b in upward if within(b, "world") and within_any(a, GUESTS_IN)}
-    assert upward - excused - UPWARD == set()
+    assert upward - UPWARD == set()
 
 
 def test_no_modules_import_each_other_in_a_circle(imports: dict[str, set[str]]) -> None:
@@ -75,14 +73,10 @@ def test_only_the_world_and_the_notebooks_name_the_world(imports: dict[str, set[
     root = Path(__file__).parents[1] / PACKAGE
     for path in root.rglob("*.py"):
         module = ".".join(path.relative_to(root).with_suffix("").parts)
-        if within_any(module, ("world", "notebook", *GUESTS_IN)):
+        if any(within(module, room) for room in ("world", "notebook")):
             continue
         assert WORLD not in path.read_text(), f"{path} names the world, if only as a string"
         assert not any(within(other, "world") for other in imports.get(module, ())), module
-
-
-def within_any(module: str, rooms: tuple[str, ...]) -> bool:
-    return any(within(module, room) for room in rooms)
 
 
 def test_training_needs_no_world(imports: dict[str, set[str]]) -> None:

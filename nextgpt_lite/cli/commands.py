@@ -235,7 +235,7 @@ def evaluate(
         print(run_suite(name, output, count=count, steps=steps, quick=quick, workers=workers))
         return
     from nextgpt_lite import NextGPT
-    from nextgpt_lite.evaluation.tables.run import Setting, run_table
+    from nextgpt_lite.evaluation.tables.sheet import Setting, run_table
 
     setting = Setting(count or 50, steps=steps, data=data, media=media)
     sheet = run_table(table, NextGPT.from_pretrained(name), setting)

@@ -1,10 +1,14 @@
-"""How good a model is: against the truth of the lite world, the paper's tables, and other systems.
+"""How good a model is: by metrics and the paper's tables, against other systems, and by people.
 
-Rooms: `suite` measures every part and stage of the lite profile; `tables` are the paper's Tables 2
-to 13 and Figure 5, `metrics` what they count, `benchmarks` the files they are measured on;
-`comparison` is Table 14, systems side by side on the same instructions; `ratings` is people's
-judgement. What several of them need lies here: `statistics` (means, intervals, paired tests),
-`score` (a share of right answers), `lite` (whether a reply is right in the lite world).
+    nextgpt-lite evaluate --table N     nextgpt-lite compare     nextgpt-lite ablate GRID.yaml
+
+Rooms: `tables` are the paper's Tables 2 to 13, `metrics` what they count, `benchmarks` the files
+they are measured on; `comparison` is Table 14, `baselines` the systems in it; `ablation` trains and
+scores a grid of settings; `ratings` is people's judgement. `protocols` say what all of them work
+on, `registry` finds each by its name, `statistics` tell how far a number can be trusted.
+
+What is asked, and whether an answer is right, comes from a plugin such as the lite world, or from a
+reader's own code (docs/add_a_metric.md).
 """
 
 import lazy_loader

@@ -8,11 +8,18 @@ from .baselines import (
 )
 from .baselines.pipeline import frozen_words as frozen_words
 from .benchmarks.choices import YES_NO as YES_NO, read_mme as read_mme
-from .benchmarks.items import lite_items as lite_items
+from .metrics.named import Outcome as Outcome
+from .protocols import (
+    Answer as Answer,
+    Instruction as Instruction,
+    Item as Item,
+    Judge as Judge,
+    System as System,
+)
 from .ratings.items import item_of as item_of
 from .ratings.session import Session as Session
+from .registry import find as find, register as register
 from .statistics import Score as Score, compare as compare, interval as interval, table as table
-from .tables.conversions import figure as figure, grid as grid
-from .tables.describing import describe as describe, lite_spice as lite_spice
+from .tables.describing import describe as describe
 from .tables.generating import from_signals as from_signals
-from .tables.run import Setting as Setting, run_table as run_table
+from .tables.sheet import Setting as Setting, run_table as run_table

@@ -1,6 +1,8 @@
 from . import dialogue as dialogue
 from .benchmarks.choices import write_mme as write_mme
+from .benchmarks.conversions import figure as figure, grid as grid
 from .benchmarks.edits import Edit as Edit, edits as edits
+from .benchmarks.items import lite_items as lite_items, lite_spice as lite_spice
 from .comparison.aspects import ASPECTS as ASPECTS, Judge as Judge
 from .comparison.instructions import instructions as instructions
 from .describe import caption as caption, paraphrase as paraphrase, parse as parse, tells as tells

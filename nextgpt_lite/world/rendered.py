@@ -23,10 +23,15 @@ PACKAGES = ("numpy", "scipy", "pillow")
 
 @dataclass(frozen=True)
 class Rendered:
-    """A scene's medium; another variant is another render of the same scene."""
+    """A scene's medium; another variant, or another seed, is another render of the same scene.
+
+    Attributes:
+        seed: of the render; None takes one from the scene and the variant.
+    """
 
     scene: Scene
     variant: int = 0
+    seed: int | None = None
 
     @property
     def key(self) -> str:
@@ -35,11 +40,12 @@ class Rendered:
 
     def open(self) -> Any:
         """Renders it."""
-        return render(self.scene, crc32(self._name.encode()))
+        return render(self.scene, crc32(self._name.encode()) if self.seed is None else self.seed)
 
     @property
     def _name(self) -> str:
-        return f"scene:{self.scene}:{self.variant}"
+        seed = "" if self.seed is None else f":seed {self.seed}"
+        return f"scene:{self.scene}:{self.variant}{seed}"
 
 
 @cache

@@ -140,6 +140,7 @@ print(answer(end_to_end, wish, **options))
 
 # %%
 from nextgpt_lite.world import Group, Picture
+from nextgpt_lite.world.dialogue import assistant, telling
 
 cases = {
     "Draw a cat in the garden.": Picture(
@@ -155,9 +156,10 @@ cases = {
 systems = [pipeline, captions, end_to_end, GoldCaption(model), GroundTruth(model)]
 pictures, titles = [], []
 for text, scene in cases.items():
+    truth = assistant(telling(scene), scene)["content"]
     print(text)
     for system in systems:
-        given = answer(system, text, wanted=[scene], **options)
+        given = answer(system, text, truth=truth, **options)
         print(f"   {system.name}: {given.reply.text}")
         pictures += given.reply.images[:1]
         titles += [system.name] * len(given.reply.images[:1])
@@ -177,7 +179,8 @@ test = instructions(prompts, groups=("image",))
 for one in test[: prompts + 6]:
     if one.level == "complex" or one.id.endswith("000"):
         turns = sum(message["role"] == "user" for message in one.messages)
-        print(f"{one.skill} ({turns} turns): {one.prompt} -> {one.words}")
+        skill = one.about["skill"]
+        print(f"{skill} ({turns} turns): {one.prompt} -> {one.words}")
 
 # %% [markdown]
 # ## Three aspects
@@ -217,11 +220,9 @@ print(len(rows), "answers, the first:", rows[0])
 # %%
 from nextgpt_lite.evaluation import Session, item_of
 from nextgpt_lite.notebook import RatingWidget
-from nextgpt_lite.world import with_media
 
 one = test[-1]
-asked = [with_media(turn) for turn in one.messages]
-four = {s.name: answer(s, asked, wanted=one.wanted, **options) for s in systems[:4]}
+four = {s.name: answer(s, one.messages, truth=one.truth, **options) for s in systems[:4]}
 people = Session([item_of(one, four)], Path(folder.name) / "you.jsonl", "you")
 RatingWidget(people)
 
@@ -315,18 +316,18 @@ record("rationality, ground truth", truth.mean)
 
 # %%
 from nextgpt_lite.evaluation.comparison import decided
-from nextgpt_lite.world import modality_of, with_media
 
 choices = {}
+asked = [one.opened() for one in instructions(4)]  # the user's media are loaded
 for system in (pipeline, end_to_end):
+    drafts = system.drafts(asked, [seed] * len(asked))
     choices[system.name] = [
         {
             "seed": seed, "id": one.id,
-            "wanted": "+".join(modality_of(scene) for scene in one.wanted),
-            "given": "+".join(part["type"] for part in system.draft(
-                [with_media(turn) for turn in one.messages]).media),
+            "wanted": "+".join(part["type"] for part in one.wanted),
+            "given": "+".join(part["type"] for part in draft.media),
         }
-        for one in instructions(4)
+        for one, draft in zip(asked, drafts, strict=True)
     ]  # fmt: skip
     for modality in ("image", "audio", "video"):
         found = decided(choices[system.name], modality)
@@ -490,9 +491,9 @@ check("pipeline.bootstrap", ends)
 #
 # | paper | here | held by |
 # |---|---|---|
-# | appendix G, HuggingGPT | `baselines.ToolPipeline` | `test_baselines.py` |
+# | appendix G, HuggingGPT | `baselines.ToolPipeline` | `test_pipeline.py` |
 # | appendix G, NExT-GPT-caption | `messenger="caption"` | `test_messenger.py` |
-# | appendix G, instructions | `world.comparison.instructions` | `test_comparison.py` |
-# | appendix G, three aspects | `world.comparison.aspects` | `test_comparison.py` |
-# | Table 14 | `evaluation.comparison.table14` | `test_comparison.py` |
+# | appendix G, instructions | `world.comparison.instructions` | `test_instructions.py` |
+# | appendix G, three aspects | `world.comparison.aspects` | `test_aspects.py` |
+# | Table 14 | `evaluation.comparison.table14` | `test_table14.py` |
 # | not in the paper | `evaluation.statistics` | `test_statistics.py` |

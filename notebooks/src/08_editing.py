@@ -383,5 +383,5 @@ check("editing.unchanged", lazy)
 # |---|---|---|
 # | Tables 8 to 10, the task | `Editing.edit` | `test_editing.py` |
 # | the same from a conversation | `NextGPT.edit` | `test_editing.py` |
-# | Table 8, CLIP and FID | `evaluation.tables.editing` | `test_paper_tables.py` |
+# | Table 8, CLIP and FID | `evaluation.tables.editing` | `test_tables.py` |
 # | Table 10, MCD | `evaluation.metrics.distances` | `test_distances.py` |

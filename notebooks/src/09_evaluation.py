@@ -86,8 +86,9 @@ def cider(candidates, references):
 # the canonical caption and four paraphrases.
 
 # %%
-from nextgpt_lite.evaluation import describe, lite_items, lite_spice
+from nextgpt_lite.evaluation import describe
 from nextgpt_lite.notebook import record, show_images
+from nextgpt_lite.world import lite_items, lite_spice
 
 shown = lite_items("image", items, seed=seed)
 said = describe(model, shown)
@@ -132,8 +133,8 @@ def wrong_size(picture):
     return replace(picture, groups=(replace(first, size=other), *rest))
 
 
-reworded = [paraphrase(item.source, rng) for item in many]
-lying = [caption(wrong_size(item.source)) for item in many]
+reworded = [paraphrase(item.source.scene, rng) for item in many]
+lying = [caption(wrong_size(item.source.scene)) for item in many]
 print("truth:   ", truths[0][0])
 print("reworded:", reworded[0])
 print("lying:   ", lying[0])
@@ -325,7 +326,7 @@ record("colour named right", Score.of(knows).rate)
 # judge a cell by it. Two equal scores have no width, and mean nothing yet.
 
 # %%
-from nextgpt_lite.evaluation import figure as draw, grid
+from nextgpt_lite.world import figure as draw, grid
 
 wanted = [("text",), ("image",), ("audio",), ("image", "audio")]
 cells = grid(model, 2, wanted=wanted, seed=seed, num_inference_steps=inference_steps)
@@ -396,6 +397,6 @@ check("evaluation.coin", coin)
 # |---|---|---|
 # | Tables 5, 6, 7, 11 | `evaluation.metrics.captioning` | `test_captioning.py` |
 # | Tables 2, 3, 4 | `evaluation.metrics.distances` | `test_distances.py` |
-# | Tables 12, 13 | `evaluation.tables.ranking` | `test_benchmark_files.py` |
-# | Figure 5 | `evaluation.tables.conversions` | `test_paper_tables.py` |
-# | every table | `evaluation.tables.run` | `test_paper_tables.py` |
+# | Tables 12, 13 | `evaluation.tables.choosing` | `test_choosing.py` |
+# | Figure 5 | `world.benchmarks.conversions` | `test_conversions.py` |
+# | every table | `evaluation.tables.sheet` | `test_tables.py` |

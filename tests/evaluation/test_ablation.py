@@ -388,7 +388,7 @@ def test_a_loss_that_is_not_finite_stops_its_cell_only(
             "mixture: {2: {caption: 0}}",
             "'mixture.2.caption' is 0: it should",
         ),
-        ("groups: [image]", "groups: [smell]", "'score.groups': Group 'smell' is unknown"),
+        ("groups: [image]", "groups: [smell]", "'score': Group 'smell' is unknown"),
         ("stages: [1, 2]", "modalities: {2: [smell]}", "'modalities.2' has 'smell'"),
         ("prompts: 1", "prompts: none", "'score.prompts' is 'none'"),
         ("product:", "product: [", "is no YAML"),

@@ -12,14 +12,13 @@ import pytest
 from PIL import Image
 
 from nextgpt_lite.display import MIME
-from nextgpt_lite.evaluation.baselines.answer import Answer
+from nextgpt_lite.evaluation.protocols import Answer, Instruction
 from nextgpt_lite.evaluation.ratings.items import Item, item_of, read_items, write_items
 from nextgpt_lite.evaluation.ratings.results import Results
 from nextgpt_lite.evaluation.ratings.session import QUESTIONS, Session, read_judgements
 from nextgpt_lite.media import MediaError
 from nextgpt_lite.notebook.rating import TURN, RatingWidget, rating_html
 from nextgpt_lite.reply import Reply
-from nextgpt_lite.world.comparison.instructions import Instruction
 from nextgpt_lite.world.dialogue.parts import assistant, user
 from nextgpt_lite.world.scene import Group, Picture
 
@@ -213,7 +212,7 @@ def test_tables_and_csv_hold_what_was_said(tmp_path: Path) -> None:
 def test_an_instruction_becomes_an_item_with_its_whole_conversation() -> None:
     scene = Picture((Group("cat", "red"),))
     messages = [user("What is it?", scene), assistant("It is a cat."), user("Draw it in blue.")]
-    one = Instruction("i", "image", "complex", "reference", "train", messages, (scene,), "")
+    one = Instruction("i", messages, [], "image", "complex")
     reply = Reply([{"type": "text", "text": "Here it is."}])
     item = item_of(one, {"ours": Answer(reply), "tools": Answer(reply)})
     words = [part["text"] for part in item.asked if part["type"] == "text"]

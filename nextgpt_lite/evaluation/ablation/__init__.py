@@ -16,10 +16,12 @@ may share a folder, and what they have in common.
 |---|---|
 | `system` | name of the cell |
 | `seed` | of what was untrained and of the order of the data |
-| `id`, `group`, `level`, `skill`, `split`, `pairs`, `length` | of the `Instruction` that was \
-asked; the same ids in every cell and seed, so that answers pair up |
+| `id`, `group`, `level`, and what it tells of itself | of the `Instruction` that was asked (the \
+lite world's tell `skill`, `split`, `pairs`, `length`); the same ids in every cell and seed, so \
+that answers pair up |
 | `wanted`, `given` | media that should come, and that came, joined by "+" |
-| `following`, `rationality`, `quality` | the aspects, 0 to 100 (`evaluation.comparison.aspects`) |
+| between `given` and `text` | the judge's aspects, 0 to 100 (the lite world's: `following`, \
+`rationality`, `quality`) |
 | `text` | the words of the reply |
 | `messenger`, `lora_rank` | settings of the cell |
 | `signal_tokens`, `projection`, `distance`, `denoising`, `hidden_layer` | the same, empty where \

@@ -38,7 +38,6 @@ from nextgpt_lite.training.features import component_files
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.schedule import FREE, Schedule
 from nextgpt_lite.training.stages import Stage
-from nextgpt_lite.world.dialogue.parts import modality_of
 
 INPUT_SIDE = ("profile", "encoder", "llm", "input_tokens", "chat_format", "precision",
               "quantization", "official_encoder")  # fmt: skip
@@ -101,19 +100,19 @@ def plan_of(cell: Cell, output: Path) -> Plan:
                 "config": {k: every[k] for k in INPUT_SIDE} if first else every,
                 "schedule": {k: numbers[k] for k in numbers if _counts(k)},
                 "mixture": stage.mixture,
-                "data": open_source(None, stage, schedule.seed).identity(),
+                "data": open_source(cell.data, stage, schedule.seed).identity(),
                 "frozen": {part: frozen[part] for part in reaching},
             }
         )
         folder = output / "stages" / f"{number}-{before[:20]}"
         runs.append(StageRun(stage, schedule, before, folder, first))
     asked = cell.score.asked()
-    making = {modality_of(scene) for one in asked for scene in one.wanted}
+    making = {part["type"] for one in asked for part in one.wanted}
     key = _hash(
         {
             "model": before,
             "score": cell.score.model_dump(mode="json"),
-            "asked": [repr((one.messages, one.wanted)) for one in asked],
+            "asked": [one.plain() for one in asked],
             "frozen": {part: frozen[part] for part in ("encoder", *sorted(making))},
         }
     )
@@ -184,7 +183,7 @@ def _train(plan: Plan, index: int) -> None:
     trainer = Trainer(
         _load(plan, index),
         run.stage,
-        open_source(None, run.stage, run.schedule.seed),
+        open_source(plan.cell.data, run.stage, run.schedule.seed),
         run.folder,
         run.schedule,
         cache=plan.output / "cache",

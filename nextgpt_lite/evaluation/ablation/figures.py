@@ -10,10 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nextgpt_lite.evaluation.comparison.rows import Row, difference, mean, read_rows, where
+from nextgpt_lite.evaluation.comparison.rows import (
+    Row,
+    aspects_of,
+    difference,
+    markdown,
+    mean,
+    read_rows,
+    size,
+    values_of,
+    where,
+)
 from nextgpt_lite.evaluation.statistics import caution
-from nextgpt_lite.world.comparison.aspects import ASPECTS
-from nextgpt_lite.world.comparison.instructions import GROUPS, LEVELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,35 +34,36 @@ def summary(path: str | Path) -> str:
     the paired permutation test over prompts.
     """
     rows = read_rows(path)
-    head = "".join(f" {aspect} | to the first |" for aspect in ASPECTS)
-    lines = [
-        f"| group, level | cell | seeds x prompts |{head}",
-        "|---" * (3 + 2 * len(ASPECTS)) + "|",
-    ]
+    aspects = aspects_of(rows)
+    head = [name for aspect in aspects for name in (aspect, "to the first")]
+    lines = [["group, level", "cell", "seeds x prompts", *head]]
     for group, level in _parts(rows):
         part = where(rows, group=group, level=level)
-        names = cells(part)
+        first, *_ = names = values_of(part, "system")
         for name in names:
             mine = where(part, system=name)
-            count = f"{len({r['seed'] for r in mine})} x {len({r['id'] for r in mine})}"
-            found = [
-                f"{mean(mine, aspect)} | "
-                + ("" if name == names[0] else str(difference(part, name, names[0], aspect)))
-                for aspect in ASPECTS
-            ]
-            lines.append(f"| {group}, {level} | {name} | {count} | {' | '.join(found)} |")
-    table = "\n".join(lines)
+            line = [f"{group}, {level}", name, size(mine)]
+            for aspect in aspects:
+                gap = "" if name == first else str(difference(part, name, first, aspect))
+                line += [str(mean(mine, aspect)), gap]
+            lines.append(line)
+    table = markdown(lines)
     return f"{table}\n\n{caution(table)}".rstrip()
 
 
-def figure(path: str | Path, aspect: str = "rationality") -> Figure:
+def figure(path: str | Path, aspect: str = "") -> Figure:
     """One aspect of every cell, groups side by side, levels below each other; bars are 95 %
     intervals, ticks below a mean are its seeds'.
+
+    Args:
+        aspect: none given takes rationality, or the first that there is.
     """
     from matplotlib.figure import Figure
 
     rows = read_rows(path)
-    names, parts = cells(rows), _parts(rows)
+    known = aspects_of(rows)
+    aspect = aspect or ("rationality" if "rationality" in known else known[0])
+    names, parts = values_of(rows, "system"), _parts(rows)
     groups, levels = (list(dict.fromkeys(column)) for column in zip(*parts, strict=True))
     made = Figure(
         figsize=(1.6 + 2.2 * len(groups), (0.8 + 0.4 * len(names)) * len(levels)),
@@ -85,11 +94,8 @@ def draw(path: str | Path, picture: str | Path) -> Path:
     return Path(picture)
 
 
-def cells(rows: Sequence[Row]) -> list[str]:
-    """The names of the cells, in the order of the table."""
-    return list(dict.fromkeys(row["system"] for row in rows))
-
-
 def _parts(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Groups and their levels, in the order in which each is asked."""
     found = {(row["group"], row["level"]) for row in rows}
-    return [(group, level) for group in GROUPS for level in LEVELS if (group, level) in found]
+    groups, levels = values_of(rows, "group"), values_of(rows, "level")
+    return [(group, level) for group in groups for level in levels if (group, level) in found]

@@ -107,12 +107,17 @@ class Settings(BaseModel):
 
 
 class GridFile(BaseModel):
-    """What stands in the file, before its cells are made."""
+    """What stands in the file, before its cells are made.
+
+    Attributes:
+        data: what is trained on: a folder in the released formats, or a plugin; None: the default.
+    """
 
     model_config = STRICT
 
     title: str = ""
     profile: str = "lite"
+    data: str | None = None
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
     fixed: dict[str, Any] = {}
     product: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
@@ -126,6 +131,7 @@ class Cell:
 
     name: str
     profile: str
+    data: str | None
     settings: Settings
     score: ScoreSettings
     seed: int
@@ -172,9 +178,9 @@ def read_grid(path: str | Path) -> Grid:
     try:
         file.score.asked()
     except ValueError as error:
-        raise ConfigError(f"{path}: field 'score.groups': {_one_line(error)}") from error
+        raise ConfigError(f"{path}: field 'score': {_one_line(error)}") from error
     cells = tuple(
-        Cell(name, file.profile, own, file.score, seed)
+        Cell(name, file.profile, file.data, own, file.score, seed)
         for seed in file.seeds  # a grid that is cut short has whole seeds rather than whole cells
         for name, own in settings.items()
     )

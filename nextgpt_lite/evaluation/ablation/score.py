@@ -1,7 +1,7 @@
 """What a trained cell is asked, and what its answers are worth.
 
-Knows: which instructions are drawn. Leaves to others: the instructions (`instructions`), their
-answers and what they are worth (`evaluation.comparison`).
+Knows: which instructions are asked. Leaves to others: the instructions and their judge (a plugin),
+the answers (`evaluation.comparison`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from tqdm.auto import tqdm
 
 from nextgpt_lite.evaluation.baselines import Chat
 from nextgpt_lite.evaluation.comparison.rows import Row, judged
-from nextgpt_lite.evaluation.metrics.features import Features
+from nextgpt_lite.evaluation.protocols import Instruction
+from nextgpt_lite.evaluation.registry import find
 from nextgpt_lite.model.nextgpt import NextGPT
-from nextgpt_lite.world.comparison.aspects import Judge
-from nextgpt_lite.world.comparison.instructions import Instruction, instructions
 
 Count = Annotated[int, Field(gt=0)]
 
@@ -26,7 +25,8 @@ class ScoreSettings(BaseModel):
     """How a cell is scored.
 
     Attributes:
-        groups: of `instructions.GROUPS`.
+        plugin: whose instructions are asked, and whose judge says what answers are worth.
+        groups: of its instructions; None takes all.
         prompts: instructions of each group and level.
         num_inference_steps: of the decoders.
         batch_size: media a decoder makes at once; fixed, for rounding depends on it.
@@ -34,14 +34,18 @@ class ScoreSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    groups: list[str] = ["image"]
+    plugin: str = "lite"
+    groups: list[str] | None = None
     prompts: Count = 100
     num_inference_steps: Count = 20
     batch_size: Count = 16
 
     def asked(self) -> list[Instruction]:
         """The instructions, the same for every cell and seed."""
-        return instructions(self.prompts, groups=tuple(self.groups))
+        made: list[Instruction] = find("instructions", self.plugin)(
+            self.prompts, groups=self.groups
+        )
+        return made
 
 
 def score(model: NextGPT, settings: ScoreSettings, name: str, seed: int) -> Iterator[Row]:
@@ -55,7 +59,7 @@ def score(model: NextGPT, settings: ScoreSettings, name: str, seed: int) -> Iter
     rows = judged(
         Chat(model, name),
         asked,
-        Judge(Features.of(model)),
+        find("judge", settings.plugin)(model),
         seed=seed,
         num_inference_steps=settings.num_inference_steps,
         batch_size=settings.batch_size,

@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.evaluation.comparison import rows as comparison
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.evaluation.comparison.rows import NEEDED
 from nextgpt_lite.training.checkpoint import beside
 
 SETTINGS = ("messenger", "signal_tokens", "projection", "distance", "denoising", "hidden_layer",
             "lora_rank", "stages", "mixture", "steps")  # fmt: skip
-COLUMNS = (*comparison.COLUMNS, *SETTINGS, "key")
 
 
 def write_table(results: Sequence[tuple[str, Path]], path: Path) -> Path:
@@ -34,7 +32,8 @@ def write_table(results: Sequence[tuple[str, Path]], path: Path) -> Path:
         if result.is_file()
     ]
     with beside(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        answered = [*found[0]["answers"][0]] if found else NEEDED
+        writer = csv.DictWriter(file, [*answered, *SETTINGS, "key"], lineterminator="\n")
         writer.writeheader()
         for result in found:
             about = _about(result)
@@ -52,7 +51,7 @@ def _about(result: dict[str, Any]) -> dict[str, Any]:
     return {
         "system": result["cell"],
         "messenger": config["messenger"],
-        "signal_tokens": "/".join(str(signals[m]) for m in MODALITIES) if by_signal else "",
+        "signal_tokens": "/".join(map(str, signals.values())) if by_signal else "",
         "projection": config["output_projection"]["kind"] if by_signal else "",
         "distance": config["distance"] if by_signal else "",
         "denoising": config["denoising"] if by_signal else "",

@@ -2,15 +2,16 @@
 
 end_to_end = Chat(model)                    # signal tokens; or captions, as it was trained
 pipeline = ToolPipeline(model)              # HuggingGPT: words between frozen tools
-pictures = ToolPipeline(model, ("image",))  # Visual-ChatGPT: the same, pictures only
+images = ToolPipeline(model, ("image",))    # Visual-ChatGPT: the same, images only
 gold, truth = GoldCaption(model), GroundTruth(model)  # upper bounds
 
 print(answer(pipeline, "Draw a red car and let me hear it."))  # the reply and each step to it
 """
 
-from nextgpt_lite.evaluation.baselines.answer import Answer, Step, System, answer, answers
-from nextgpt_lite.evaluation.baselines.pipeline import InstructedPlanner, ToolPipeline, WorldPlanner
+from nextgpt_lite.evaluation.baselines.answer import answer, answers
+from nextgpt_lite.evaluation.baselines.pipeline import InstructedPlanner, ToolPipeline
 from nextgpt_lite.evaluation.baselines.systems import Chat, GoldCaption, GroundTruth, share_frozen
+from nextgpt_lite.evaluation.protocols import Answer, Step, System
 
 __all__ = [
     "Answer",
@@ -21,7 +22,6 @@ __all__ = [
     "Step",
     "System",
     "ToolPipeline",
-    "WorldPlanner",
     "answer",
     "answers",
     "share_frozen",

@@ -17,39 +17,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from nextgpt_lite.chat import drafts
-from nextgpt_lite.evaluation.baselines.answer import Answer, Messages, Step
-from nextgpt_lite.model.conversation import content_parts
+from nextgpt_lite.evaluation.protocols import Answer, Instruction, Step, noun
+from nextgpt_lite.evaluation.registry import find, has, register
+from nextgpt_lite.messages import Part
+from nextgpt_lite.model.conversation import Message, content_parts
 from nextgpt_lite.model.generation import Prompt, Sampling, generate
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
-from nextgpt_lite.world import phrases
-from nextgpt_lite.world.describe import parse
-from nextgpt_lite.world.dialogue.corpus import RESTATE
-from nextgpt_lite.world.dialogue.parts import modality_of, sentence, telling, text_part
-from nextgpt_lite.world.dialogue.wordings import BRIEF, DESCRIBE
-from nextgpt_lite.world.scene import Scene
 
-TOOLS = {"image": "draw", "audio": "play", "video": "film"}
+TOOLS = {"image": "draw", "audio": "play", "video": "film"}  # any other is called "make"
 MAX_CALLS = 4
 MAX_WORDS = 96  # tokens that the planner may write
-_ANNOUNCED = re.compile(r"(Here (is|are|you are|they are)\b|Listen:|Watch:)")
-_MOVES = tuple(way[0] for ways in phrases.MOTION_WORDS.values() for way in ways)
 
 
 class Call(NamedTuple):
-    """A tool and its argument, both chosen by the planner."""
+    """A tool and its argument, both chosen by the planner, and the words to say before it."""
 
     modality: str
     caption: str
+    words: str = ""
+
+    @property
+    def tool(self) -> str:
+        """What the tool is called."""
+        return TOOLS.get(self.modality, "make")
 
     def __str__(self) -> str:
-        return f'{TOOLS[self.modality]}("{self.caption}")'
+        return f'{self.tool}("{self.caption}")'
 
 
 class Turn(NamedTuple):
@@ -67,33 +68,6 @@ class Planner(Protocol):
         """The reply in words and the calls, for turns that end with the user's."""
 
 
-class WorldPlanner:
-    """The frozen lite LLM, asked in the two forms it knows from its pretraining.
-
-    Asked plainly, it announces media ("Here is ...") or answers in words: that is its decision.
-    If it announces some, it is asked what to make, and answers with one caption for each medium;
-    a caption of the lite world says by its form whether it is of a picture, a sound or a clip.
-    """
-
-    def __init__(self, model: NextGPT) -> None:
-        self.model = model
-
-    def __call__(self, turns: Sequence[Turn]) -> tuple[str, list[Call]]:
-        """See `Planner`."""
-        plain = [{"role": turn.role, "content": turn.words} for turn in turns]
-        words = frozen_words(self.model, plain)
-        if not _ANNOUNCED.match(words):
-            return words, []
-        restated = []
-        for turn, following in zip(turns, [*turns[1:], None], strict=True):
-            asks = turn.role == "user" and (following is None or following.calls)
-            content = (RESTATE if asks else "") + turn.words
-            if turn.calls:
-                content = " ".join(sentence(call.caption) for call in turn.calls)
-            restated.append({"role": turn.role, "content": content})
-        return words, calls_of_captions(frozen_words(self.model, restated))
-
-
 class InstructedPlanner:
     """Any chat LLM, told in its first turn how to call the tools and shown one example.
 
@@ -101,23 +75,24 @@ class InstructedPlanner:
     """
 
     INSTRUCTION = (
-        "You can show pictures, sounds and clips by calling tools. To call one, write what it "
-        "should show between marks: {marks}. Call a tool only where the user wants to see or hear "
-        "something. Text between {given} tells what the user has given you."
+        "You can show {tools} by calling tools. To call one, write what it should show between "
+        "marks: {marks}. Call a tool only where the user wants to see or hear something. Text "
+        "between {given} tells what the user has given you."
     )
 
     def __init__(self, model: NextGPT) -> None:
-        self.model = model
-        marks = (row.caption_marks() for row in MODALITIES.values())
-        given = (f"{row.open} and {row.close}" for row in MODALITIES.values())
+        self.model, self.names = model, tuple(model.config.conditions)
+        rows = [get_modality(name) for name in self.names]
+        marks = (row.caption_marks() for row in rows)
         self.instruction = self.INSTRUCTION.format(
+            tools=", ".join(f"{noun(row.name)}s" for row in rows),
             marks=", ".join(f"{opening}...{closing}" for opening, closing in marks),
-            given=", or ".join(given),
+            given=", or ".join(f"{row.open} and {row.close}" for row in rows),
         )
 
     def __call__(self, turns: Sequence[Turn]) -> tuple[str, list[Call]]:
         """See `Planner`."""
-        messages = [
+        messages: list[Message] = [
             {"role": "user", "content": f"{self.instruction} Draw a cat that runs in a garden."},
             {"role": "assistant", "content": "Here it is. " + marked(Call("image", "a cat running "
                                                                           "in a garden"))},
@@ -125,7 +100,7 @@ class InstructedPlanner:
         for turn in turns:
             calls = "".join(f" {marked(call)}" for call in turn.calls)
             messages.append({"role": turn.role, "content": turn.words + calls})
-        return calls_between_marks(frozen_words(self.model, messages))
+        return calls_between_marks(frozen_words(self.model, messages), self.names)
 
 
 class ToolPipeline:
@@ -133,50 +108,59 @@ class ToolPipeline:
 
     Args:
         model: gives encoder, base LLM and decoders.
-        tools: modalities that can be described and made; ("image",) is Visual-ChatGPT's.
+        tools: modalities that can be described and made; None takes all of the model's,
+            ("image",) is Visual-ChatGPT's.
         captioner: describes what the user gives, for instance the model after stage 1.
-        planner: None takes `WorldPlanner` for the lite LLM and `InstructedPlanner` for any other.
+        planner: None takes that of the plugin called like the model's profile, else
+            `InstructedPlanner`.
         name: in tables.
     """
 
     def __init__(
         self,
         model: NextGPT,
-        tools: Sequence[str] = tuple(MODALITIES),
+        tools: Sequence[str] | None = None,
         captioner: NextGPT | None = None,
         planner: Planner | None = None,
         name: str | None = None,
     ) -> None:
-        self.model, self.tools = model, tuple(tools)
+        self.model, self.tools = model, tuple(model.config.conditions if tools is None else tools)
         self.captioner = captioner or model
         if planner is None:
-            planner = (
-                WorldPlanner(model) if model.config.profile == "lite" else InstructedPlanner(model)
-            )
-        self.planner = planner
+            profile = model.config.profile
+            own = has("planner", profile)
+            planner = (find("planner", profile) if own else InstructedPlanner)(model)
+        self.planner: Planner = planner
         self.name = name or ("tool pipeline" if len(self.tools) > 1 else "image tools only")
 
-    def draft(self, messages: Messages, wanted: Sequence[Scene] = (), seed: int = 0) -> Answer:
-        """See `System.draft`."""
-        steps: list[Step] = []
-        turns = [self._turn(message, steps) for message in messages]
+    def drafts(self, asked: Sequence[Instruction], seeds: Sequence[int]) -> list[Answer]:
+        """See `System.drafts`."""
+        return [self._draft(one) for one in asked]
+
+    def _draft(self, one: Instruction) -> Answer:
+        done = Answer(Reply([]))
+        turns = [self._turn(message, done.steps) for message in one.messages]
         words, calls = self.planner(turns)
-        steps.append(Step("plan", turns[-1].words, "; ".join(map(str, calls)) or "no call"))
+        done.steps.append(Step("plan", turns[-1].words, "; ".join(map(str, calls)) or "no call"))
         made = [call for call in calls if call.modality in self.tools][:MAX_CALLS]
-        conditions, parts = [], []
         for call in made:
             condition = self.model.decoder(call.modality).encode_text([call.caption])[0]  # (L, C)
-            conditions.append(condition)
-            steps.append(Step(TOOLS[call.modality], call.caption, call.modality))
-            parts.append({"type": call.modality, "caption": call.caption})
+            done.conditions.append(condition)
+            done.steps.append(Step(call.tool, call.caption, call.modality))
+            said = call.words or f"Here is the {noun(call.modality)}."
+            done.reply.parts += [
+                {"type": "text", "text": said},
+                {"type": call.modality, "caption": call.caption},
+            ]
         for call in calls[:MAX_CALLS]:
             if call not in made:
-                steps.append(Step(TOOLS[call.modality], call.caption, "there is no such tool"))
-        reply = Reply([text_part(words)]) if not made else Reply(_composed(made, parts))
-        steps.append(Step("compose", words, reply.text))
-        return Answer(reply, [*conditions], steps)
+                done.steps.append(Step(call.tool, call.caption, "there is no such tool"))
+        if not made:
+            done.reply.parts.append({"type": "text", "text": words})
+        done.steps.append(Step("compose", words, done.reply.text))
+        return done
 
-    def _turn(self, message: dict[str, Any], steps: list[Step]) -> Turn:
+    def _turn(self, message: Message, steps: list[Step]) -> Turn:
         """A message in words alone."""
         parts = content_parts(message)
         if message["role"] == "assistant":
@@ -191,23 +175,26 @@ class ToolPipeline:
             words = self._described(part) if part["type"] in self.tools else ""
             result = words or "there is no such tool"
             steps.append(Step("describe", f"[{part['type']}]", result))
-            row = MODALITIES[part["type"]]
+            row = get_modality(part["type"])
             if words:
                 pieces.append(f"{row.open} {words}{row.close}")
         return Turn("user", " ".join(piece for piece in pieces if piece))
 
-    def _described(self, part: dict[str, Any]) -> str:
+    def _described(self, part: Any) -> str:
         """A caption of what the user gives, without the mark at its end."""
-        question = DESCRIBE[part["type"]]["train"][1]
-        content = [part, text_part(question)]
-        asked = [{"role": "user", "content": content}]
+        question: Part = {"type": "text", "text": f"Describe the {noun(part['type'])}."}
+        asked: list[Message] = [{"role": "user", "content": [part, question]}]
         (reply,) = drafts(self.captioner, [asked], output_modalities=[], max_new_tokens=48)
         said = self.model.conversation.harmless(reply.text).rstrip(".")
         return said[:1].lower() + said[1:]
 
 
+register("system", "tool pipeline")(ToolPipeline)
+register("system", "image tools only")(partial(ToolPipeline, tools=("image",)))
+
+
 @torch.inference_mode()
-def frozen_words(model: NextGPT, messages: list[dict[str, Any]]) -> str:
+def frozen_words(model: NextGPT, messages: list[Message]) -> str:
     """What the base LLM answers without anything that was trained here.
 
     Args:
@@ -221,18 +208,11 @@ def frozen_words(model: NextGPT, messages: list[dict[str, Any]]) -> str:
     return model.conversation.decode([word for word in said if isinstance(word, int)]).strip()
 
 
-def calls_of_captions(text: str) -> list[Call]:
-    """Captions of the lite world, one a sentence, each to the tool that its form asks for."""
-    sentences = (piece.strip(" .") for piece in re.split(r"(?<=[.?!])\s+", text))
-    captions = [piece[:1].lower() + piece[1:] for piece in sentences if piece]
-    return [Call(_modality(words), words) for words in captions]
-
-
-def calls_between_marks(text: str) -> tuple[str, list[Call]]:
+def calls_between_marks(text: str, names: Sequence[str]) -> tuple[str, list[Call]]:
     """The words outside the marks, and a call for each pair of marks with words inside."""
     found: list[tuple[int, Call]] = []
-    for modality, row in MODALITIES.items():
-        opening, closing = map(re.escape, row.caption_marks())
+    for modality in names:
+        opening, closing = map(re.escape, get_modality(modality).caption_marks())
         pattern = re.compile(f"{opening}(.*?){closing}", re.DOTALL)
         matches = list(pattern.finditer(text))
         found += [(m.start(), Call(modality, m[1].strip())) for m in matches if m[1].strip()]
@@ -242,24 +222,5 @@ def calls_between_marks(text: str) -> tuple[str, list[Call]]:
 
 def marked(call: Call) -> str:
     """A call as `calls_between_marks` reads it."""
-    opening, closing = MODALITIES[call.modality].caption_marks()
+    opening, closing = get_modality(call.modality).caption_marks()
     return f"{opening}{call.caption}{closing}"
-
-
-def _modality(words: str) -> str:
-    scene = parse(words)
-    if scene is not None:
-        return modality_of(scene)
-    if "pitch" in words.split():
-        return "audio"
-    return "video" if any(f" {moves}" in words for moves in _MOVES) else "image"
-
-
-def _composed(calls: Sequence[Call], media: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Words before each medium: what was called for, where it can be told in a sentence."""
-    parts: list[dict[str, Any]] = []
-    for call, part in zip(calls, media, strict=True):
-        scene = parse(call.caption)
-        words = telling(scene) if scene is not None else BRIEF[call.modality][0]
-        parts += [text_part(words), part]
-    return parts

@@ -1,7 +1,7 @@
 """NExT-GPT as a system among others, and what no system over these decoders can beat.
 
-Knows: the end-to-end model, captions as messenger, gold captions, true renders. Leaves to others:
-the pipeline of tools (`pipeline`), running decoders (`answer`).
+Knows: the end-to-end model, captions as messenger, gold captions, the truth. Leaves to others: the
+pipeline of tools (`pipeline`), running decoders (`answer`).
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from nextgpt_lite.chat import drafts
-from nextgpt_lite.evaluation.baselines.answer import Answer, Messages, Step
-from nextgpt_lite.model.conversation import content_parts
+from nextgpt_lite.data.sources import medium
+from nextgpt_lite.evaluation.protocols import Answer, Instruction, Step
+from nextgpt_lite.evaluation.registry import register
+from nextgpt_lite.model.conversation import Message, content_parts
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
-from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.dialogue.parts import media_part, telling, text_part
-from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Scene
 
 NAMES = {"signal": "end-to-end", "caption": "caption messenger"}
 
@@ -35,57 +33,72 @@ class Chat:
         self.model = model
         self.name = name or NAMES[model.config.messenger]
 
-    def draft(self, messages: Messages, wanted: Sequence[Scene] = (), seed: int = 0) -> Answer:
-        """See `System.draft`."""
-        (reply,) = drafts(self.model, [messages], seeds=seed)
-        steps = [Step("LLM", words_of(messages[-1]), reply.text)]
+    def drafts(self, asked: Sequence[Instruction], seeds: Sequence[int]) -> list[Answer]:
+        """See `System.drafts`."""
+        replies = drafts(self.model, [one.messages for one in asked], seeds=seeds)
+        return [
+            Answer(reply, [made.condition for made in reply.made], self._steps(one, reply))
+            for one, reply in zip(asked, replies, strict=True)
+        ]
+
+    def _steps(self, one: Instruction, reply: Reply) -> list[Step]:
+        steps = [Step("LLM", words_of(one.messages[-1]), reply.text)]
         for made in reply.made:
             names = self.model.llm.describe_ids(made.block.ids)
             tokens = f"{names[0]} .. {names[-1]}"
             if self.model.config.messenger == "caption":
                 tokens = self.model.llm.tokenizer.decode(made.block.ids)
             steps.append(Step(f"{made.block.modality} decoder", tokens, made.block.modality))
-        return Answer(reply, [made.condition for made in reply.made], steps)
+        return steps
 
 
-class GoldCaption:
+class _Bound:
+    """Says what is true, and shows what its kind makes of the truth."""
+
+    name = ""
+
+    def __init__(self, model: NextGPT) -> None:
+        self.model = model
+
+    def drafts(self, asked: Sequence[Instruction], seeds: Sequence[int]) -> list[Answer]:
+        """See `System.drafts`."""
+        return [self._draft(one) for one in asked]
+
+    def _draft(self, one: Instruction) -> Answer:
+        done = Answer(Reply([]))
+        for part in one.truth:
+            kept: dict[str, Any] = {k: v for k, v in part.items() if k not in ("source", "path")}
+            done.reply.parts.append(kept)
+            if part["type"] != "text":
+                done.conditions.append(None)
+                self._show(kept, part, done)
+        return done
+
+    def _show(self, kept: dict[str, Any], part: Any, done: Answer) -> None:
+        raise NotImplementedError
+
+
+@register("system", "gold caption")
+class GoldCaption(_Bound):
     """Upper bound of messengers that are words: the true caption through the text encoder."""
 
     name = "gold caption"
 
-    def __init__(self, model: NextGPT) -> None:
-        self.model = model
-
-    def draft(self, messages: Messages, wanted: Sequence[Scene] = (), seed: int = 0) -> Answer:
-        """See `System.draft`."""
-        reply = _presenting(wanted)
-        conditions = [
-            self.model.decoder(part["type"]).encode_text([part["caption"]])[0]
-            for part in reply.parts
-            if part["type"] != "text"
-        ]
-        steps = [
-            Step("text encoder", caption(scene), part["type"])
-            for scene, part in zip(wanted, reply.parts[1::2], strict=True)
-        ]
-        return Answer(reply, [*conditions], steps)
+    def _show(self, kept: dict[str, Any], part: Any, done: Answer) -> None:
+        caption, modality = part["caption"], part["type"]
+        done.conditions[-1] = self.model.decoder(modality).encode_text([caption])[0]  # (L, C)
+        done.steps.append(Step("text encoder", caption, modality))
 
 
-class GroundTruth:
-    """Upper bound of every decoder: the scene itself, rendered."""
+@register("system", "ground truth")
+class GroundTruth(_Bound):
+    """Upper bound of every decoder: the true medium itself."""
 
     name = "ground truth"
 
-    def __init__(self, model: NextGPT) -> None:
-        self.model = model
-
-    def draft(self, messages: Messages, wanted: Sequence[Scene] = (), seed: int = 0) -> Answer:
-        """See `System.draft`."""
-        reply = _presenting(wanted)
-        for scene, part in zip(wanted, reply.parts[1::2], strict=True):
-            part["data"] = render(scene, seed)
-        steps = [Step("renderer", caption(scene), type(scene).__name__) for scene in wanted]
-        return Answer(reply, [None] * len(wanted), steps)
+    def _show(self, kept: dict[str, Any], part: Any, done: Answer) -> None:
+        kept["data"] = medium(part)
+        done.steps.append(Step("the truth", part["caption"], part["type"]))
 
 
 def share_frozen(owner: NextGPT, *others: NextGPT) -> None:
@@ -100,15 +113,7 @@ def share_frozen(owner: NextGPT, *others: NextGPT) -> None:
         other.decoders = owner.decoders
 
 
-def words_of(message: dict[str, Any]) -> str:
+def words_of(message: Message) -> str:
     """The words of a message, media as their modality in brackets."""
     parts = content_parts(message)
     return " ".join(p["text"] if p["type"] == "text" else f"[{p['type']}]" for p in parts)
-
-
-def _presenting(scenes: Sequence[Scene]) -> Reply:
-    """A reply that tells each scene in words and then shows it, its media still missing."""
-    parts: list[dict[str, Any]] = []
-    for scene in scenes:
-        parts += [text_part(telling(scene)), media_part(scene)]
-    return Reply(parts)

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt_lite.data.stream import parse
-from nextgpt_lite.media import MediaError, Video, safe_path
+from nextgpt_lite.errors import DataError, MediaError
+from nextgpt_lite.media import Video, safe_path
 from nextgpt_lite.model.modality import MODALITIES
 
 YES_NO = ("Yes", "No")
@@ -74,12 +75,12 @@ def read_mme(folder: str | Path) -> list[Choice]:
     """Every question of every subtask below a folder.
 
     Raises:
-        ValueError: there is none, or a line is not "question<tab>Yes|No".
+        DataError: there is none, or a line is not "question<tab>Yes|No".
     """
     root = Path(folder)
     choices = [choice for task in sorted(root.glob("*/")) for choice in _mme_task(task)]
     if not choices:
-        raise ValueError(f"{root} holds no subtask of MME: give the folder that holds existence/.")
+        raise DataError(f"{root} holds no subtask of MME: give the folder that holds existence/.")
     return choices
 
 
@@ -90,13 +91,13 @@ def _mme_task(folder: Path) -> Iterator[Choice]:
     for path in sorted(texts.glob("*.txt")):
         picture = next((p for s in suffixes if (p := pictures / (path.stem + s)).is_file()), None)
         if picture is None:
-            raise ValueError(f"{path} has no picture of its name in {pictures}; put it there.")
+            raise DataError(f"{path} has no picture of its name in {pictures}; put it there.")
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
             if not line.strip():
                 continue
             question, _, truth = line.strip().rpartition("\t")
             if not question or truth.strip().capitalize() not in YES_NO:
-                raise ValueError(f"{path}, line {number}: write it as question<tab>Yes or No.")
+                raise DataError(f"{path}, line {number}: write it as question<tab>Yes or No.")
             answer = YES_NO.index(truth.strip().capitalize())
             name = f"{folder.name}/{path.stem}"
             yield Choice(
@@ -111,14 +112,14 @@ def read_mmbench(path: str | Path) -> list[Choice]:
     A row whose image is the index of another one shares that picture.
 
     Raises:
-        ValueError: a column is missing, or a picture cannot be decoded.
+        DataError: a column is missing, or a picture cannot be decoded.
     """
     csv.field_size_limit(sys.maxsize)
     with Path(path).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     wanted = {"index", "question", "A", "B", "image"}
     if missing := sorted(wanted - set(rows[0] if rows else ())):
-        raise ValueError(f"{path}: the column {missing[0]!r} is missing; fetch the file again.")
+        raise DataError(f"{path}: the column {missing[0]!r} is missing; fetch the file again.")
     pictures = {row["index"]: row["image"] for row in rows}
     choices = []
     for row in rows:
@@ -127,7 +128,7 @@ def read_mmbench(path: str | Path) -> list[Choice]:
         try:
             picture = base64.b64decode(coded, validate=True)
         except ValueError as error:
-            raise ValueError(f"{path}, index {row['index']}: image is no base64.") from error
+            raise DataError(f"{path}, index {row['index']}: image is no base64.") from error
         hint = f"{row['hint'].strip()} " if _given(row.get("hint")) else ""
         answer = row.get("answer") or ""
         choices.append(
@@ -149,7 +150,7 @@ def read_seed_bench(path: str | Path, media: str | Path | None = None) -> list[C
     """Every question of the JSON file whose picture or clip lies in `media` (None: beside it).
 
     Raises:
-        ValueError: a field is missing, or no medium is there.
+        DataError: a field is missing, or no medium is there.
     """
     path = Path(path)
     folder = path.parent if media is None else Path(media)
@@ -172,9 +173,9 @@ def read_seed_bench(path: str | Path, media: str | Path | None = None) -> list[C
                 )
             )  # fmt: skip
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: a question lacks {error}; fetch the file again.") from error
+        raise DataError(f"{path}: a question lacks {error}; fetch the file again.") from error
     if not choices:
-        raise ValueError(f"{path}: none of its media lies in {folder}; name it by --media.")
+        raise DataError(f"{path}: none of its media lies in {folder}; name it by --media.")
     return choices
 
 

@@ -1,7 +1,7 @@
-"""What a table is measured on: media with their captions, from the lite world or from real files.
+"""Media with their captions, from the benchmarks' own files.
 
-Knows: the lite world's own test items, and the annotation files of COCO-caption and NoCaps, of
-Karpathy's splits (COCO, Flickr 30K), of MSR-VTT and of AudioCaps, as they are published.
+Knows: the annotation files of COCO-caption and NoCaps, of Karpathy's splits (COCO, Flickr 30K), of
+MSR-VTT and of AudioCaps, as they are published.
 Leaves to others: reading media (`media`), what is done with an item (`evaluation.tables`).
 """
 
@@ -9,57 +9,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from nextgpt_lite.data.stream import parse
+from nextgpt_lite.errors import DataError
+from nextgpt_lite.evaluation.protocols import Item
 from nextgpt_lite.media import safe_path
-from nextgpt_lite.model.modality import get_modality
-from nextgpt_lite.world.describe import caption, paraphrase
-from nextgpt_lite.world.judge import sample_scene
-from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Scene, Split
-
-REFERENCES = 5  # captions of an item, as COCO has
-
-
-@dataclass(frozen=True)
-class Item:
-    """One medium and what people say of it; a scene of the lite world, or a file."""
-
-    id: str
-    modality: str
-    captions: tuple[str, ...]
-    source: Scene | Path
-    seed: int = 0
-
-    def media(self) -> Any:
-        """The medium, rendered or read; raises MediaError for a file that cannot be read."""
-        if isinstance(self.source, Path):
-            return get_modality(self.modality).load(self.source)
-        return render(self.source, self.seed)
-
-
-def lite_items(
-    modality: str, count: int, split: Split = "train", seed: int = 2_000_000
-) -> list[Item]:
-    """Scenes of the lite world with five captions each: the canonical one and four paraphrases.
-
-    Args:
-        split: "held_out" has pairs and wordings no training has seen (sounds: wordings only).
-        seed: far from those of training.
-    """
-    rng = Random(f"{seed}/{modality}/{split}")
-    items = []
-    for index in range(count):
-        scene = sample_scene(modality, rng, split)
-        others = [paraphrase(scene, rng, split) for _ in range(REFERENCES - 1)]
-        items.append(
-            Item(f"{modality}_{index}", modality, (caption(scene), *others), scene, seed + index)
-        )
-    return items
 
 
 def read_items(annotations: str | Path, media: str | Path | None = None) -> list[Item]:
@@ -71,16 +27,16 @@ def read_items(annotations: str | Path, media: str | Path | None = None) -> list
         media: where the media lie; None means beside the file.
 
     Raises:
-        ValueError: the file is none of these, lacks a field, or names no medium that is there.
+        DataError: the file is none of these, lacks a field, or names no medium that is there.
     """
     path = Path(annotations)
     if not path.is_file():
-        raise ValueError(f"{path} is no file: give the annotation file of the benchmark.")
+        raise DataError(f"{path} is no file: give the annotation file of the benchmark.")
     folder = path.parent if media is None else Path(media)
     try:
         named = list(_read(path))
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: an item lacks {error}; fetch the file again.") from error
+        raise DataError(f"{path}: an item lacks {error}; fetch the file again.") from error
     items = []
     for modality, identity, names, captions in named:
         places = [safe_path(folder, name) for name in names]
@@ -88,7 +44,7 @@ def read_items(annotations: str | Path, media: str | Path | None = None) -> list
         if found is not None:
             items.append(Item(identity, modality, tuple(captions), found))
     if not items:
-        raise ValueError(
+        raise DataError(
             f"{path}: none of its {len(named)} media lies in {folder}; name their folder "
             "by --media."
         )
@@ -111,7 +67,7 @@ def _read(path: Path) -> Named:
     for fields, reader in readers:
         if fields <= keys:
             return reader(values)
-    raise ValueError(
+    raise DataError(
         f"{path} has the fields {sorted(keys)}: give COCO's, NoCaps', Karpathy's or MSR-VTT's JSON "
         "or AudioCaps' CSV."
     )

@@ -1,10 +1,10 @@
-"""Table 14: pipelines against end-to-end on the same instructions, judged by verifiers.
+"""Table 14: pipelines against end-to-end on the same instructions, judged by program.
 
     nextgpt-lite compare --model DIR ... --output DIR
 
-Rooms: `instructions` are made by program, `instruction_files` keep them in GenEval's schema,
-`aspects` say what an answer is worth, `rows` hold every answer and the numbers made of them,
-`table14` shows them beside the paper's, `run` does it all from folders of models.
+Rooms: `rows` hold every answer and the numbers made of them, `table14` shows them beside the
+paper's, `run` does it all from folders of models. Instructions and what an answer is worth come
+from a plugin (`evaluation.protocols`).
 """
 
 import lazy_loader

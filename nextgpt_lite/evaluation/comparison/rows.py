@@ -1,17 +1,18 @@
 """Systems side by side on the same instructions: every answer a row, every number from the rows.
 
 Knows: the columns, how a run goes on where it stopped, and what is averaged over what. Leaves to
-others: answers (`baselines`), their worth (`aspects`), intervals (`evaluation.statistics`), Table
-14's form (`table14`).
+others: answers (`baselines`), their worth (a judge), intervals (`evaluation.statistics`), the form
+of Table 14 (`table14`).
 
-A row is one answer: `system`, training `seed`, instruction (`id`, `group`, `level`, `skill`,
-`split` of its wording, `pairs` seen or held out, `length`), media `wanted` and `given` in order,
-the three aspects, and the reply's `text`.
+A row is one answer: `system`, training `seed`, instruction (`id`, `group`, `level` and what it
+tells of itself, such as a `skill`), media `wanted` and `given` in order, the aspects of its judge,
+and the reply's `text`. Whatever stands between `given` and `text` is an aspect, 0 to 100.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from zlib import crc32
 
 import numpy as np
 
-from nextgpt_lite.evaluation.baselines import System, answers
+from nextgpt_lite.errors import DataError
+from nextgpt_lite.evaluation.baselines import answers
+from nextgpt_lite.evaluation.protocols import Instruction, Judge, System
 from nextgpt_lite.evaluation.statistics import (
     Array,
     Decisions,
@@ -30,15 +33,8 @@ from nextgpt_lite.evaluation.statistics import (
     interval,
     table,
 )
-from nextgpt_lite.world.comparison.aspects import ASPECTS, Judge
-from nextgpt_lite.world.comparison.instructions import Instruction
-from nextgpt_lite.world.dialogue.parts import modality_of
-from nextgpt_lite.world.judge import with_media
 
-COLUMNS = (
-    "system", "seed", "id", "group", "level", "skill", "split", "pairs", "length", "wanted",
-    "given", *ASPECTS, "text",
-)  # fmt: skip
+NEEDED = ("system", "seed", "id", "group", "level", "wanted", "given", "text")
 Row = dict[str, Any]
 
 
@@ -64,30 +60,31 @@ def judged(
         part = instructions[first : first + batch_size]
         given = answers(
             system,
-            [([with_media(turn) for turn in one.messages], one.wanted) for one in part],
+            part,
             seeds=[crc32(f"{seed}/{one.id}".encode()) for one in part],
             num_inference_steps=num_inference_steps,
             batch_size=batch_size,
         )
         for one, answer in zip(part, given, strict=True):
-            about = {name: getattr(one, name) for name in COLUMNS[2:9]}
-            worth = judge.worth(one, answer)._asdict()
+            worth = judge.worth(one, answer)
             yield {
-                "system": system.name, "seed": seed, **about,
-                "wanted": "+".join(modality_of(scene) for scene in one.wanted),
+                "system": system.name, "seed": seed, "id": one.id, "group": one.group,
+                "level": one.level, **one.about,
+                "wanted": "+".join(media["type"] for media in one.wanted),
                 "given": "+".join(media["type"] for media in answer.media),
-                **{name: "" if np.isnan(v) else round(v, 2) for name, v in worth.items()},
+                **{name: "" if math.isnan(worth[name]) else round(worth[name], 2)
+                   for name in judge.aspects},
                 "text": answer.reply.text,
             }  # fmt: skip
 
 
 def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
-    """Adds rows to a table, which is made where there is none."""
-    path = Path(path)
+    """Adds rows of the same columns to a table, which is made where there is none."""
+    path, rows = Path(path), list(rows)
     new = not path.is_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, [*rows[0]] if rows else NEEDED, lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerows(rows)
@@ -98,12 +95,12 @@ def read_rows(path: str | Path) -> list[Row]:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: naming a column that is missing.
+        DataError: naming a column that is missing.
     """
     with Path(path).open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-            raise ValueError(
+        if missing := [name for name in NEEDED if name not in (reader.fieldnames or ())]:
+            raise DataError(
                 f"{path}: column {missing[0]!r} is missing: give a table of `nextgpt-lite compare`."
             )
         return [{**row, "seed": int(row["seed"])} for row in reader]
@@ -150,9 +147,25 @@ def where(rows: Iterable[Row], **values: Any) -> list[Row]:
     return [row for row in rows if all(row[name] == value for name, value in values.items())]
 
 
+def values_of(rows: Iterable[Row], column: str) -> list[str]:
+    """What a column says, in the order in which it first does."""
+    return list(dict.fromkeys(row[column] for row in rows))
+
+
+def aspects_of(rows: Sequence[Row]) -> list[str]:
+    """The aspects that the rows were judged by."""
+    columns = [*rows[0]] if rows else ["given", "text"]
+    return columns[columns.index("given") + 1 : columns.index("text")]
+
+
 def mean(rows: Iterable[Row], aspect: str) -> Interval:
     """The mean of one system's aspect over seeds and prompts."""
     return interval(table(rows, aspect)[0])
+
+
+def size(rows: Sequence[Row]) -> str:
+    """How many seeds and prompts one system's rows have: "3 x 200"."""
+    return f"{len(values_of(rows, 'seed'))} x {len(values_of(rows, 'id'))}"
 
 
 def difference(rows: Sequence[Row], first: str, second: str, aspect: str) -> Difference:
@@ -180,6 +193,12 @@ def decided(rows: Sequence[Row], modality: str) -> Decisions:
     ]
     wanted, given = (_filled(table(marked, name)[0]) for name in ("wanted", "given"))
     return decisions(wanted, given)
+
+
+def markdown(lines: Sequence[Sequence[Any]]) -> str:
+    """Lines of cells, the first of them the head, as a table."""
+    rows = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in rows)
 
 
 def _filled(values: Array) -> Array:

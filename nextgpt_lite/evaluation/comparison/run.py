@@ -1,7 +1,8 @@
 """The whole comparison of Table 14 from folders of trained models.
 
-Knows: which systems are made of which model, and the files: `instructions.jsonl`, `rows.csv`,
-`settings.json`, `report.md`. Leaves to others: all of the work (`rows`, `table14`).
+Knows: which systems are made of which model, and the files: `instructions.jsonl` (where the plugin
+writes one), `rows.csv`, `settings.json`, `report.md`. Leaves to others: all of the work (`rows`,
+`table14`), instructions and their judge (a plugin).
 """
 
 from __future__ import annotations
@@ -10,21 +11,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from nextgpt_lite.evaluation.baselines import (
-    Chat,
-    GoldCaption,
-    GroundTruth,
-    System,
-    ToolPipeline,
-    share_frozen,
-)
-from nextgpt_lite.evaluation.comparison.instruction_files import write_instructions
+from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.evaluation.baselines import Chat, share_frozen
 from nextgpt_lite.evaluation.comparison.rows import run
 from nextgpt_lite.evaluation.comparison.table14 import report
-from nextgpt_lite.evaluation.metrics.features import Features
+from nextgpt_lite.evaluation.protocols import System
+from nextgpt_lite.evaluation.registry import find, has
 from nextgpt_lite.model.nextgpt import NextGPT
-from nextgpt_lite.world.comparison.aspects import Judge
-from nextgpt_lite.world.comparison.instructions import GROUPS, SEED, instructions
+
+BESIDE = ("ground truth", "gold caption", "tool pipeline", "image tools only")
 
 
 def compare_models(
@@ -35,7 +30,9 @@ def compare_models(
     prompts: int = 200,
     groups: Sequence[str] | None = None,
     num_inference_steps: int | None = None,
-    seed: int = SEED,
+    seed: int | None = None,
+    plugin: str = "lite",
+    systems: Sequence[str] = BESIDE,
 ) -> str:
     """Asks every system everything and reports; goes on where an earlier call stopped.
 
@@ -44,45 +41,45 @@ def compare_models(
         caption_models: folders of stage 3 with captions as messenger, likewise.
         output: gets the files above.
         prompts: of each group of instructions, half of them simple.
-        groups: of `instructions.GROUPS`; None takes all.
+        groups: None takes all that the plugin has.
         num_inference_steps: of all decoders; None takes each one's own.
-        seed: of the instructions.
+        seed: of the instructions; None takes the plugin's own.
+        plugin: whose instructions are asked, and whose judge says what answers are worth.
+        systems: names in the registry, made of the first model's frozen parts.
 
     Returns:
         the report, as Markdown.
 
     Raises:
-        ValueError: a group is unknown, a model has the other messenger, or `output` holds the rows
+        ConfigError: a name is unknown, a model has the other messenger, or `output` holds the rows
             of another comparison.
     """
     output = Path(output)
-    groups = tuple(groups or GROUPS)
-    asked = instructions((prompts + 1) // 2, seed, groups)
+    asked = find("instructions", plugin)((prompts + 1) // 2, seed=seed, groups=groups)
     settings: dict[str, object] = {
         "models": [str(m) for m in models], "caption_models": [str(m) for m in caption_models],
-        "num_inference_steps": num_inference_steps, "instructions_seed": seed,
+        "num_inference_steps": num_inference_steps, "instructions_seed": seed, "plugin": plugin,
     }  # fmt: skip
     _same_settings(output / "settings.json", settings)
-    write_instructions(output / "instructions.jsonl", asked)
-    systems: list[tuple[int, System]] = []
+    if has("write_instructions", plugin):
+        find("write_instructions", plugin)(output / "instructions.jsonl", asked)
+    answering: list[tuple[int, System]] = []
     for wanted, folders in (("signal", models), ("caption", caption_models)):
         for number, folder in enumerate(folders):
             model = NextGPT.from_pretrained(folder)
             if model.config.messenger != wanted:
-                raise ValueError(
+                raise ConfigError(
                     f"{folder} has the messenger {model.config.messenger!r}, {wanted!r} is wanted "
                     "here: give it to the other option."
                 )
-            if systems:
-                share_frozen(systems[0][1].model, model)
-            systems.append((number, Chat(model)))
-    first = systems[0][1].model
-    systems += [(0, GroundTruth(first)), (0, GoldCaption(first)), (0, ToolPipeline(first)),
-                (0, ToolPipeline(first, ("image",)))]  # fmt: skip
-    judge = Judge(Features(first.encoder, first.config.encoder))
+            if answering:
+                share_frozen(answering[0][1].model, model)
+            answering.append((number, Chat(model)))
+    first = answering[0][1].model
+    answering += [(0, find("system", name)(first)) for name in systems]
     rows = run(
-        systems, asked, judge, output / "rows.csv", num_inference_steps=num_inference_steps,
-        watch=print,
+        answering, asked, find("judge", plugin)(first), output / "rows.csv",
+        num_inference_steps=num_inference_steps, watch=print,
     )  # fmt: skip
     text = report(rows)
     (output / "report.md").write_text(text, encoding="utf-8")
@@ -92,7 +89,7 @@ def compare_models(
 def _same_settings(path: Path, settings: dict[str, object]) -> None:
     if path.is_file() and (before := json.loads(path.read_text())) != settings:
         name = next(key for key in settings if before.get(key) != settings[key])
-        raise ValueError(
+        raise ConfigError(
             f"{path}: {name} was {before.get(name)} and is now {settings[name]}: give the same "
             "again or choose another --output."
         )

@@ -2,27 +2,29 @@
 
 Source: Wu, Fei, Qu, Ji and Chua, "NExT-GPT: Any-to-Any Multimodal LLM" (ICML 2024), appendix G:
 100 simple and 100 complex instructions for pictures, five people, 1 to 100.
-Knows: the paper's numbers, which system of ours stands where, the table's form. Leaves to others:
-the rows (`rows`).
+Knows: which system of ours stands where, the table's form. Leaves to others: the rows (`rows`), the
+paper's numbers (`tables.sheet`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nextgpt_lite.evaluation.comparison.rows import Row, decided, difference, mean, where
+from nextgpt_lite.evaluation.comparison.rows import (
+    Row,
+    aspects_of,
+    decided,
+    difference,
+    markdown,
+    mean,
+    size,
+    values_of,
+    where,
+)
 from nextgpt_lite.evaluation.statistics import caution
+from nextgpt_lite.evaluation.tables.sheet import TABLES
 from nextgpt_lite.model.modality import MODALITIES
-from nextgpt_lite.world.comparison.aspects import ASPECTS
-from nextgpt_lite.world.comparison.instructions import LEVELS
 
-# Instruction following, rationality, quality; simple instructions, then complex ones.
-PAPER = {
-    "HuggingGPT": (94, 92, 87, 82, 74, 73),
-    "Visual-ChatGPT": (94, 90, 86, 84, 76, 72),
-    "NExT-GPT-caption": (93, 90, 81, 76, 68, 65),
-    "NExT-GPT": (95, 92, 89, 84, 83, 80),
-}
 OURS = {
     "tool pipeline": "HuggingGPT",
     "image tools only": "Visual-ChatGPT",
@@ -30,8 +32,9 @@ OURS = {
     "end-to-end": "NExT-GPT",
 }
 BOUNDS = ("gold caption", "ground truth")
+REGIMES = ("level", "length", "split", "pairs")  # columns whose values are told apart
 NOTE = (
-    "Ours: lite world, verifiers, mean [95 % interval over seeds and prompts]. In brackets behind "
+    "Ours: judged by program, mean [95 % interval over seeds and prompts]. In brackets behind "
     "it the paper's: people's judgement of pictures by large models. The two do not measure the "
     "same thing on the same scale; what can be compared is the order of the systems."
 )
@@ -56,42 +59,48 @@ def _kind(name: str) -> str:
 
 def table14(rows: Sequence[Row], group: str = "image") -> str:
     """The table for one group of instructions, as Markdown."""
-    head = [f"{level}: {aspect}" for level in LEVELS for aspect in ASPECTS]
+    aspects, levels = aspects_of(rows), values_of(rows, "level")
+    head = [f"{level}: {aspect}" for level in levels for aspect in aspects]
     lines = [["system", "seeds x prompts", *head]]
     for name in systems_of(rows):
         mine = where(rows, system=name, group=group)
-        count = f"{len({r['seed'] for r in mine})} x {len({r['id'] for r in mine})}"
-        cells = [str(mean(where(mine, level=lv), aspect)) for lv in LEVELS for aspect in ASPECTS]
-        if group == "image" and _kind(name) in OURS:
-            theirs = OURS[_kind(name)]
-            cells = [f"{c} ({p})" for c, p in zip(cells, PAPER[theirs], strict=True)]
+        cells = [str(mean(where(mine, level=lv), aspect)) for lv in levels for aspect in aspects]
+        theirs = OURS.get(_kind(name)) if group == "image" else None
+        if theirs:
+            paper = dict(zip(TABLES[14].columns, TABLES[14].rows[theirs], strict=True))
+            beside = [f" ({paper[column]})" if column in paper else "" for column in head]
+            cells = [cell + number for cell, number in zip(cells, beside, strict=True)]
             name = f"{name} ({theirs})"
-        lines.append([name, count, *cells])
-    return _markdown(lines)
+        lines.append([name, size(mine), *cells])
+    return markdown(lines)
 
 
 def differences(rows: Sequence[Row], group: str = "image", first: str = "end-to-end") -> str:
     """How far the first system is from each other one, paired by prompt, as Markdown."""
-    lines = [["end-to-end minus" if first == "end-to-end" else f"{first} minus", "level", *ASPECTS]]
+    aspects = aspects_of(rows)
+    lines = [[f"{first} minus", "level", *aspects]]
     for name in systems_of(rows):
-        for level in LEVELS:
+        for level in values_of(rows, "level"):
             part = where(rows, group=group, level=level)
             if name != first and where(part, system=name) and where(part, system=first):
-                found = [str(difference(part, first, name, aspect)) for aspect in ASPECTS]
+                found = [str(difference(part, first, name, aspect)) for aspect in aspects]
                 lines.append([name, level, *found])
-    return _markdown(lines)
+    return markdown(lines)
 
 
 def regimes(rows: Sequence[Row], aspect: str, group: str = "image") -> str:
-    """One aspect in every regime, as Markdown."""
-    kinds = [("level", "simple"), ("level", "complex"), ("length", "short"), ("length", "long"),
-             ("split", "train"), ("split", "held_out"), ("pairs", "seen"),
-             ("pairs", "held out")]  # fmt: skip
+    """One aspect in every regime that the rows tell apart, as Markdown."""
+    kinds = [
+        (column, value)
+        for column in REGIMES
+        if rows and column in rows[0]
+        for value in values_of(rows, column)
+    ]
     lines = [[aspect, *(f"{column}: {value}" for column, value in kinds)]]
     for name in systems_of(rows):
         mine = where(rows, system=name, group=group)
         lines.append([name, *(str(mean(where(mine, **{c: v}), aspect)) for c, v in kinds)])
-    return _markdown(lines)
+    return markdown(lines)
 
 
 def decision_table(rows: Sequence[Row]) -> str:
@@ -101,21 +110,15 @@ def decision_table(rows: Sequence[Row]) -> str:
         for modality in MODALITIES:
             found = decided(where(rows, system=name), modality)
             lines.append([name, modality, *map(str, found)])
-    return _markdown(lines)
+    return markdown(lines)
 
 
 def report(rows: Sequence[Row]) -> str:
-    """Every table, for the groups that the rows have."""
-    groups = [name for name in (*MODALITIES, "several") if where(rows, group=name)]
+    """Every table, for the groups in which media are wanted."""
     parts = [NOTE]
-    for group in groups:
+    for group in values_of(filter(lambda row: row["wanted"], rows), "group"):
         compared = differences(rows, group)
         parts += [f"## {group}", table14(rows, group), compared, caution(compared)]
-        parts += [regimes(rows, aspect, group) for aspect in ASPECTS]
+        parts += [regimes(rows, aspect, group) for aspect in aspects_of(rows)]
     parts += ["## which modality", decision_table(rows)]
     return "\n\n".join(filter(None, parts)) + "\n"
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    rows = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)

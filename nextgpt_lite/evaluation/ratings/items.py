@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.evaluation.baselines.answer import Answer
+from nextgpt_lite.data.sources import medium
+from nextgpt_lite.evaluation.protocols import Answer, Instruction
 from nextgpt_lite.media import safe_path
+from nextgpt_lite.model.conversation import content_parts
 from nextgpt_lite.model.modality import MODALITIES, get_modality
-from nextgpt_lite.world.comparison.instructions import Instruction
-from nextgpt_lite.world.render import render
 
 LETTERS = "ABCD"
 Parts = list[dict[str, Any]]
@@ -52,11 +52,11 @@ def item_of(instruction: Instruction, answers: Mapping[str, Answer]) -> Item:
     asked: Parts = []
     for turn in instruction.messages:
         who = f"{turn['role'].capitalize()}: " if several else ""
-        for part in turn["content"]:
+        for part in content_parts(turn):
             if part["type"] == "text":
                 asked.append({"type": "text", "text": who + part["text"]})
             else:
-                asked.append({"type": part["type"], "data": render(part["scene"])})
+                asked.append({"type": part["type"], "data": medium(part)})
     given = {name: answer.reply.parts for name, answer in answers.items()}
     return Item(instruction.id, instruction.group, instruction.level, asked, given)
 

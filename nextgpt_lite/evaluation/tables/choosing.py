@@ -1,7 +1,7 @@
 """Questions with fixed answers: Tables 12 and 13 of the paper.
 
-Knows: how a model chooses, and each benchmark's score. Leaves to others: the files
-(`evaluation.benchmarks`), losses (`ranking`).
+Knows: how a model chooses, by the loss of each answer, and each benchmark's score. Leaves to
+others: the files (`benchmarks.choices`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import torch
 from tqdm.auto import tqdm
 
 from nextgpt_lite.evaluation.benchmarks.choices import (
@@ -20,17 +21,12 @@ from nextgpt_lite.evaluation.benchmarks.choices import (
     read_mme,
     read_seed_bench,
 )
-from nextgpt_lite.evaluation.tables.ranking import answer_losses
-from nextgpt_lite.evaluation.tables.sheet import Sheet
+from nextgpt_lite.evaluation.registry import find, register
+from nextgpt_lite.evaluation.tables.sheet import Setting, Sheet
+from nextgpt_lite.messages import Part
+from nextgpt_lite.model.conversation import Message
+from nextgpt_lite.model.losses import IGNORE
 from nextgpt_lite.model.nextgpt import NextGPT
-from nextgpt_lite.world.benchmarks.choices import (
-    write_mmbench,
-    write_mme,
-    write_seed_bench,
-)
-
-if TYPE_CHECKING:
-    from nextgpt_lite.evaluation.tables.run import Setting
 
 MME_COLUMNS = (
     "existence", "count", "color", "posters", "celebrity", "scene", "commonsense_reasoning",
@@ -54,12 +50,6 @@ class Answered(NamedTuple):
         return self.taken == self.choice.answer
 
 
-def measure(number: int, model: NextGPT, setting: Setting) -> Sheet:
-    """Table 12 or 13."""
-    with TemporaryDirectory() as folder:
-        return (_table_12 if number == 12 else _table_13)(model, setting, Path(folder))
-
-
 def take(model: NextGPT, choices: Sequence[Choice]) -> list[Answered]:
     """The likeliest option of each question, the medium before it, options not listed.
 
@@ -69,7 +59,7 @@ def take(model: NextGPT, choices: Sequence[Choice]) -> list[Answered]:
     """
     taken = []
     for choice in tqdm(choices, desc="questions", leave=False):
-        content = [
+        content: list[Part] = [
             {"type": choice.modality, "data": choice.media()},
             {"type": "text", "text": choice.question},
         ]
@@ -110,32 +100,32 @@ def mme_results(answered: Sequence[Answered], folder: Path) -> None:
         (folder / f"{task}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _table_12(model: NextGPT, setting: Setting, scratch: Path) -> Sheet:
-    source = setting.data or write_mme(scratch, setting.count, setting.seed)
-    answered = take(model, read_mme(source))
+@register("table", "12")
+def measure_mme(number: int, model: NextGPT, setting: Setting) -> Sheet:
+    """Table 12."""
+    with TemporaryDirectory() as folder:
+        answered = take(model, read_mme(setting.data or _questions("mme", folder, setting)))
     row = tuple(
         mme_score(found) if (found := [a for a in answered if a.choice.category == task]) else None
         for task in MME_COLUMNS
     )
     protocol = (
-        f"N = {len(answered)} questions of {_where(setting)} in MME's files; Yes or No by the "
+        f"N = {len(answered)} questions of {setting.where} in MME's files; Yes or No by the "
         "likelier beginning of the reply; 100 (acc + acc+), 75 by guessing."
     )
     return Sheet(12, {"NExT-GPT": row}, protocol)
 
 
-def _table_13(model: NextGPT, setting: Setting, scratch: Path) -> Sheet:
-    mmbench: list[Answered] = []
-    seed_bench: list[Answered] = []
-    if setting.data is None:
-        tsv = write_mmbench(scratch / "mmbench.tsv", setting.count, setting.seed)
-        mmbench = take(model, read_mmbench(tsv))
-        path = write_seed_bench(scratch / "seed_bench.json", setting.count, setting.seed)
-        seed_bench = take(model, read_seed_bench(path))
-    elif setting.data.suffix == ".json":
-        seed_bench = take(model, read_seed_bench(setting.data, setting.media))
-    else:
-        mmbench = take(model, read_mmbench(setting.data))
+@register("table", "13")
+def measure_mmbench_and_seed_bench(number: int, model: NextGPT, setting: Setting) -> Sheet:
+    """Table 13; of a benchmark's own file its half alone."""
+    data, mmbench, seed_bench = setting.data, list[Answered](), list[Answered]()
+    with TemporaryDirectory() as folder:
+        if data is None or data.suffix != ".json":
+            mmbench = take(model, read_mmbench(data or _questions("mmbench", folder, setting)))
+        if data is None or data.suffix == ".json":
+            file = data or _questions("seed_bench", folder, setting)
+            seed_bench = take(model, read_seed_bench(file, setting.media))
 
     def of(answered: Sequence[Answered], wanted: Callable[[Choice], bool]) -> float | None:
         return accuracy([each for each in answered if wanted(each.choice)])
@@ -154,11 +144,59 @@ def _table_13(model: NextGPT, setting: Setting, scratch: Path) -> Sheet:
     )
     protocol = (
         f"N = {len(mmbench)} questions in MMBench's file and {len(seed_bench)} in SEED-Bench's, of "
-        f"{_where(setting)}; the option of least loss a token as the whole reply, options not "
+        f"{setting.where}; the option of least loss a token as the whole reply, options not "
         "listed; accuracy in per cent, 25 by guessing."
     )
     return Sheet(13, {"NExT-GPT": row}, protocol)
 
 
-def _where(setting: Setting) -> str:
-    return "the lite world" if setting.data is None else str(setting.data)
+def _questions(benchmark: str, folder: str, setting: Setting) -> Path:
+    """The plugin's own questions in a benchmark's files."""
+    write = find("questions", setting.plugin)
+    path: Path = write(benchmark, Path(folder), setting.count, seed=setting.seed)
+    return path
+
+
+@torch.inference_mode()
+def answer_losses(
+    model: NextGPT,
+    content: Sequence[Part],
+    answers: Sequence[str],
+    *,
+    whole: bool = True,
+) -> list[float]:
+    """Mean cross-entropy in nats a token of each answer, as the reply to one user turn.
+
+    Args:
+        content: parts of the user's message, media as "data".
+        answers: texts of replies, at least two.
+        whole: the reply must end there; False leaves out the tokens with which all answers end, so
+            that a reply may go on ("Yes" of "Yes, it is a dog.").
+    """
+    asked: Message = {"role": "user", "content": [*content]}
+    each = [
+        model.conversation.encode([asked, {"role": "assistant", "content": answer}])
+        for answer in answers
+    ]
+    items = [(slot.part["type"], slot.part["data"]) for slot in each[0].media]
+    features = model.encoder.encode(items).to(model.device) if items else None  # (M, E)
+    replies = [[label for label in encoded.labels if label != IGNORE] for encoded in each]
+    end = 0 if whole else _shared_end(replies)
+    losses = []
+    for encoded, reply in zip(each, replies, strict=True):
+        ids = torch.tensor([encoded.ids], device=model.device)  # (1, S)
+        embeddings = model.llm.embed(ids)  # (1, S, D)
+        if features is not None:
+            starts = torch.tensor([slot.start for slot in encoded.media], device=model.device)
+            embeddings = model.splice(embeddings, torch.zeros_like(starts), starts, features)
+        labels = torch.tensor(encoded.labels[1:], device=model.device)  # (S - 1,)
+        places = (labels != IGNORE).nonzero()[: len(reply) - end, 0]  # (P,)
+        hidden = model.llm.hidden(embeddings)[0, places]  # (P, D)
+        losses.append(float(model.llm.errors(hidden, labels[places]).mean()))
+    return losses
+
+
+def _shared_end(rows: Sequence[Sequence[int]]) -> int:
+    """With how many equal tokens all rows end; each keeps one at least."""
+    longest = min(len(row) for row in rows) - 1
+    return next((n for n in range(longest) if len({row[-1 - n] for row in rows}) > 1), longest)

@@ -1,7 +1,7 @@
-"""A table of ours with the paper's beneath it.
+"""A table of ours with the paper's beneath it: how it is asked for, printed and kept.
 
-Knows: how both are printed and kept. Leaves to others: ours (the tasks, see `run`), the
-paper's (`paper`).
+Knows: the paper's numbers (`paper.yaml`) and the columns that a metric fills. Leaves to others:
+what is measured (the tasks, found by `registry`), the metrics (`metrics.named`).
 """
 
 from __future__ import annotations
@@ -9,35 +9,143 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from nextgpt_lite.evaluation.tables.paper import TABLES, UP
+import yaml
+
+from nextgpt_lite.errors import DataError
+from nextgpt_lite.evaluation.benchmarks.items import read_items
+from nextgpt_lite.evaluation.metrics.named import Outcome
+from nextgpt_lite.evaluation.protocols import Item
+from nextgpt_lite.evaluation.registry import find, has
+from nextgpt_lite.model.nextgpt import NextGPT
 
 Values = tuple[float | None, ...]
 
 
+@dataclass(frozen=True)
+class PaperTable:
+    """One table as the paper printed it.
+
+    Attributes:
+        columns: which way is better, "up" or "down".
+        rows: None stands for "-".
+        times: what ours are multiplied by to be printed alike.
+    """
+
+    title: str
+    data: str
+    columns: dict[str, str]
+    rows: dict[str, list[float | None]]
+    times: dict[str, float] = field(default_factory=dict)
+
+
+TABLES: dict[int, PaperTable] = {
+    number: PaperTable(**values)
+    for number, values in yaml.safe_load(
+        files(__package__).joinpath("paper.yaml").read_text(encoding="utf-8")
+    ).items()
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a table is measured.
+
+    Attributes:
+        count: items of each task.
+        steps: diffusion steps; None takes each decoder's own.
+        seed: of items and of every decoder.
+        data: the benchmark's own file or folder; None asks `plugin` for items.
+        media: where its media lie; None means beside it.
+        plugin: whose items are measured.
+        metrics: further columns, by the names of the registry.
+    """
+
+    count: int = 32
+    steps: int | None = None
+    seed: int = 0
+    data: Path | None = None
+    media: Path | None = None
+    plugin: str = "lite"
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """Where the items come from, for a protocol."""
+        if self.data is not None:
+            return str(self.data)
+        return find("title", self.plugin) if has("title", self.plugin) else f"plugin {self.plugin}"
+
+    @property
+    def source(self) -> str:
+        """The plugin that makes the items; "" where they come from a file."""
+        return self.plugin if self.data is None else ""
+
+    def items(self, modality: str) -> list[Item]:
+        """`count` items of the plugin, or the first ones of a benchmark's file.
+
+        Raises:
+            DataError: the file has media of another modality.
+        """
+        if self.data is None:
+            made: list[Item] = find("items", self.plugin)(modality, self.count, seed=self.seed)
+            return made
+        items = read_items(self.data, self.media)[: self.count]
+        if items[0].modality != modality:
+            raise DataError(
+                f"{self.data} is about {items[0].modality}, this table about {modality}: give the "
+                "benchmark file of the paper's table."
+            )
+        return items
+
+
 @dataclass
 class Sheet:
-    """Our rows for one of the paper's tables, and the protocol they were measured by."""
+    """Our rows for one table, and the protocol they were measured by.
 
-    number: int
-    rows: dict[str, Values]
-    protocol: str
-    columns: tuple[str, ...] = ()  # None given: the paper's own
+    Attributes:
+        number: of the paper's table, or the name of another.
+        columns: of ours; none given: the paper's own, each filled by the metric of its name.
+    """
+
+    number: int | str
+    rows: dict[str, Values] = field(default_factory=dict)
+    protocol: str = ""
+    columns: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+
+    def add(self, row: str, found: Outcome, metrics: Iterable[str]) -> None:
+        """Puts metrics of an outcome behind what the row has already."""
+        times = TABLES[self.number].times if isinstance(self.number, int) else {}
+        values: list[float | None] = []
+        for name in metrics:
+            try:
+                values.append(times.get(name, 1) * find("metric", name)(found))
+            except ModuleNotFoundError as error:  # a Java part: the rest of the row is worth having
+                values.append(None)
+                self.notes.append(f"{name}: {error}")
+        self.rows[row] = self.rows.get(row, ()) + tuple(values)
 
     def markdown(self) -> str:
         """Ours, the protocol, then the paper's rows."""
-        paper = TABLES[self.number]
-        arrows = [f"{name} {'↑' if way == UP else '↓'}" for name, way in paper.columns.items()]
+        paper = TABLES.get(self.number) if isinstance(self.number, int) else None
+        theirs = paper.columns if paper else {}
+        arrows = {name: f"{name} {'↑' if way == 'up' else '↓'}" for name, way in theirs.items()}
+        ours = [arrows.get(name, name) for name in self.columns or theirs]
         parts = [
-            f"Table {self.number}. {paper.title}",
-            _rows(("ours", *(self.columns or arrows)), self.rows),
+            f"Table {self.number}." + (f" {paper.title}" if paper else ""),
+            _rows(("ours", *ours), self.rows),
             f"Protocol: {self.protocol}",
             *self.notes,
-            _rows((f"the paper, on {paper.data}", *arrows), paper.rows),
-            "The two blocks are not comparable unless data and feature extractor are the same.",
         ]
+        if paper:
+            parts += [
+                _rows((f"the paper, on {paper.data}", *arrows.values()), paper.rows),
+                "The two blocks are not comparable unless data and feature extractor are the same.",
+            ]
         return "\n\n".join(parts) + "\n"
 
     def write(self, folder: Path) -> None:
@@ -48,9 +156,19 @@ class Sheet:
         stem.with_suffix(".json").write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
-def _rows(head: Sequence[str], rows: dict[str, Values]) -> str:
-    lines: Iterable[tuple[str, ...]] = (
+def run_table(name: int | str, model: NextGPT, setting: Setting | None = None) -> Sheet:
+    """Measures one of the paper's tables, or one that was registered.
+
+    Raises:
+        ConfigError: there is no such table, or the data do not fit it.
+    """
+    made: Sheet = find("table", str(name))(name, model, setting or Setting())
+    return made
+
+
+def _rows(head: Sequence[str], rows: Any) -> str:
+    lines = [
         (name, *("-" if v is None else f"{v:.4g}" for v in values)) for name, values in rows.items()
-    )
+    ]
     table = [tuple(head), ("---",) * len(head), *lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in table)

@@ -55,6 +55,15 @@ class Asked(NamedTuple):
     answers: list[str]
 
 
+def write_questions(benchmark: str, folder: Path, count: int, seed: int = 0) -> Path:
+    """The file or folder of "mme", "mmbench" or "seed_bench", written into a folder."""
+    if benchmark == "mme":
+        return write_mme(folder, count, seed)
+    if benchmark == "mmbench":
+        return write_mmbench(folder / "mmbench.tsv", count, seed)
+    return write_seed_bench(folder / "seed_bench.json", count, seed)
+
+
 def write_mme(folder: Path, count: int, seed: int = 0) -> Path:
     """`count` pictures a subtask with one question to be answered yes and one no."""
     for task in MME_TASKS:

@@ -1,7 +1,7 @@
 """What editing is measured on: a medium, a wish, and what should come of it.
 
-Knows: the lite world's own edits with their truth and their masks. Leaves to others: published
-files (`edit_files`), the editing itself (`decoders.editing`), what is measured (`tables.editing`).
+Knows: the lite world's own edits with their truth and their masks. Leaves to others: the editing
+itself (`decoders.editing`), what is measured (`evaluation.tables.editing`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion
@@ -29,31 +29,9 @@ from nextgpt_lite.world.scene import (
     sample_sound,
 )
 from nextgpt_lite.world.sprites import background
+from nextgpt_lite.world.verify import verify
 
 MARGIN = 2  # pixels around a thing that belong to it: its blur
-
-
-class Wish(Protocol):
-    """A medium and how it should change, of the lite world or of a file.
-
-    Attributes:
-        words: what a person says.
-        caption: of the result.
-        medium: what is given.
-        mask: where it may change, as `Decoder.edit` takes it; None where nothing says so.
-        truth: the medium as it should be; None where nobody knows.
-    """
-
-    @property
-    def words(self) -> str: ...
-    @property
-    def caption(self) -> str: ...
-    @property
-    def medium(self) -> Any: ...
-    @property
-    def mask(self) -> Any: ...
-    @property
-    def truth(self) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -97,6 +75,10 @@ class Edit:
             return ~binary_erosion(things[0])  # a thing's rim has something of the place behind it
         grown = np.stack([binary_dilation(each, iterations=MARGIN) for each in things])
         return grown if isinstance(given, Clip) else grown[0]
+
+    def granted(self, medium: Any) -> bool:
+        """Whether every attribute is as wished, by the verifier."""
+        return verify(self.wanted, medium).correct
 
 
 def edits(modality: str, count: int, what: str = "object", seed: int = 3_000_000) -> list[Edit]:

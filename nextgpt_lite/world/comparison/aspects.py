@@ -28,13 +28,12 @@ import math
 import re
 from collections import Counter
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from nextgpt_lite.evaluation.baselines.answer import Answer
 from nextgpt_lite.evaluation.metrics.features import Features
-from nextgpt_lite.world.comparison.instructions import Instruction
+from nextgpt_lite.evaluation.protocols import Answer, Instruction
 from nextgpt_lite.world.describe import parse
 from nextgpt_lite.world.dialogue.parts import modality_of
 from nextgpt_lite.world.hear import Heard
@@ -51,14 +50,6 @@ MOST_THINGS = 9  # that a picture can be rendered with
 _LEADS = re.compile(r"^(Here (is|are)|Listen:|Watch:) ")
 
 
-class Worth(NamedTuple):
-    """The three aspects of one answer, 0 to 100; NaN where an aspect does not apply."""
-
-    following: float
-    rationality: float
-    quality: float
-
-
 class Judge:
     """Judges answers by the world's verifiers and one frozen encoder.
 
@@ -67,19 +58,22 @@ class Judge:
         seed: of the renders that set the scale.
     """
 
+    aspects = ASPECTS
+
     def __init__(self, features: Features, seed: int = 0) -> None:
         self.features, self.seed = features, seed
         self._scales: dict[str, tuple[float, float]] = {}
 
-    def worth(self, instruction: Instruction, answer: Answer) -> Worth:
-        """What an answer is worth."""
+    def worth(self, instruction: Instruction, answer: Answer) -> dict[str, float]:
+        """What an answer is worth, 0 to 100 in each aspect; NaN where one does not apply."""
         given = list(answer.media)
-        if not instruction.wanted:
+        wanted: list[Scene] = [part["scene"] for part in instruction.wanted]  # type: ignore[typeddict-item]
+        if not wanted:
             right = answer.reply.text.strip() == instruction.words.strip()
-            return Worth(100.0 * (not given), 100.0 * (right and not given), math.nan)
-        told = all(scene in instruction.wanted for scene in scenes_told(answer.reply.text))
+            return _worth(100.0 * (not given), 100.0 * (right and not given), math.nan)
+        told = all(scene in wanted for scene in scenes_told(answer.reply.text))
         shares, exact, made = [], [], []
-        for scene in instruction.wanted:
+        for scene in wanted:
             part = next((p for p in given if p["type"] == modality_of(scene)), None)
             if part is None:
                 shares.append(0.0)
@@ -92,8 +86,8 @@ class Judge:
             exact.append(verdict.correct)
             made.append(self.quality(part["type"], part["data"], verdict))
         shares += [0.0] * len(given)
-        whole = len(exact) == len(instruction.wanted) and all(exact) and not given
-        return Worth(100 * float(np.mean(shares)), 100.0 * whole, float(np.mean(made)))
+        whole = len(exact) == len(wanted) and all(exact) and not given
+        return _worth(100 * float(np.mean(shares)), 100.0 * whole, float(np.mean(made)))
 
     def quality(self, modality: str, medium: Any, verdict: Verdict) -> float:
         """How well a medium is made, 0 to 100."""
@@ -122,6 +116,10 @@ class Judge:
             far = self._distances(modality, media, [*again[1:], again[0]])
             self._scales[modality] = float(np.mean(near)), float(np.mean(far))
         return self._scales[modality]
+
+
+def _worth(*values: float) -> dict[str, float]:
+    return dict(zip(ASPECTS, values, strict=True))
 
 
 def scenes_told(text: str) -> list[Scene]:

@@ -1,8 +1,8 @@
 """The instructions on which systems are compared, made by program (paper appendix G).
 
 Knows: which turns make an instruction simple or complex, for each modality, and how a set is drawn.
-Leaves to others: turns and their truth (`world.dialogue_turns`), files (`instruction_files`),
-what an answer is worth (`aspects`).
+Leaves to others: turns and their truth (`world.dialogue`), files (`instruction_files`), what an
+answer is worth (`aspects`).
 
 The paper let GPT-4 write 100 simple and 100 complex instructions, for pictures only. Here each
 instruction comes with the scenes that must be shown, so that verifiers can judge the answer, and
@@ -12,16 +12,19 @@ the right answer is words, which is what makes a decision about modalities hard)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
+from zlib import crc32
 
 from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.evaluation.protocols import Instruction
 from nextgpt_lite.world.dialogue import edits, requests, turns
-from nextgpt_lite.world.dialogue.parts import DEFAULTS, modality_of
+from nextgpt_lite.world.dialogue.parts import DEFAULTS, Message, modality_of
 from nextgpt_lite.world.dialogue.records import as_messages, talk
 from nextgpt_lite.world.dialogue.state import State, Turn, TurnMaker
+from nextgpt_lite.world.rendered import Rendered
 from nextgpt_lite.world.scene import Clip, Picture, Scene, Sound, Split, is_held_out
 
 GROUPS: Final = ("image", "audio", "video", "several", "none")
@@ -30,57 +33,25 @@ LONG: Final = 16  # words of the user in all turns, from which on an instruction
 SEED: Final = 2_000_000  # far from the seeds of training
 
 
-@dataclass(frozen=True)
-class Instruction:
-    """A conversation that ends with what the user wants, and what the answer must show.
-
-    Attributes:
-        group: of `GROUPS`, what is to be made.
-        level: "simple" or "complex".
-        skill: named, numeration, spatial, attributes, reference, input, long or chat.
-        split: "train" has wordings and pairs that training may contain, "held_out" those it never
-            contains.
-        messages: earlier turns with their true replies; media are given by their scenes.
-        wanted: what must be shown, in order.
-        words: a true reply in words.
-    """
-
-    id: str
-    group: str
-    level: str
-    skill: str
-    split: Split
-    messages: list[dict[str, Any]]
-    wanted: tuple[Scene, ...]
-    words: str
-
-    @property
-    def prompt(self) -> str:
-        """The words of the last turn."""
-        return _words(self.messages[-1])
-
-    @property
-    def length(self) -> str:
-        """ "long" from `LONG` words of the user on, else "short"."""
-        said = " ".join(_words(m) for m in self.messages if m["role"] == "user")
-        return "long" if len(said.split()) >= LONG else "short"
-
-    @property
-    def pairs(self) -> str:
-        """ "held out" when a wanted scene has a pair that training never shows, else "seen"."""
-        return "held out" if any(is_held_out(scene) for scene in self.wanted) else "seen"
-
-
 def instructions(
-    count: int = 100, seed: int = SEED, groups: tuple[str, ...] = GROUPS
+    count: int = 100, seed: int | None = None, groups: Sequence[str] | None = None
 ) -> list[Instruction]:
     """`count` simple and `count` complex instructions of each group, half of them held out.
 
     The same arguments give the same set; a larger one begins with the smaller. Skills take turns.
+    An instruction tells of itself its "skill" (named, numeration, spatial, attributes, reference,
+    input, long or chat), its "split" ("train" has wordings and pairs that training may contain,
+    "held_out" those it never contains), "pairs" ("held out" when a wanted scene has a pair that
+    training never shows, else "seen"), and its "length" ("long" from `LONG` words of the user on).
+
+    Args:
+        seed: None takes `SEED`.
+        groups: of `GROUPS`; None takes all.
 
     Raises:
         ConfigError: a group is none of `GROUPS`.
     """
+    seed, groups = SEED if seed is None else seed, GROUPS if groups is None else groups
     if unknown := [name for name in groups if name not in GROUPS]:
         raise ConfigError(f"Group {unknown[0]!r} is unknown: use some of {', '.join(GROUPS)}.")
     made = []
@@ -212,8 +183,40 @@ def _make(name: str, group: str, level: str, skill: str, split: Split, rng: Rand
         right = {"several": len(kinds) > 1, "none": not kinds}.get(group, kinds == [group])
         if right and rule.fits(scenes):
             *messages, answer = as_messages(told, rng, tells=True)
-            return Instruction(name, group, level, skill, split, messages, scenes, _words(answer))
+            return instruction(name, group, level, skill, split, messages, answer)
     raise AssertionError("conversations never end")
+
+
+def instruction(
+    name: str,
+    group: str,
+    level: str,
+    skill: str,
+    split: str,
+    messages: Sequence[Message],
+    answer: Message,
+) -> Instruction:
+    """An instruction and what it tells of itself; the same name gives the same renders."""
+    said = " ".join(_words(message) for message in messages if message["role"] == "user")
+    scenes = [part["scene"] for part in answer["content"] if part["type"] != "text"]
+    about = {
+        "skill": skill,
+        "split": split,
+        "pairs": "held out" if any(map(is_held_out, scenes)) else "seen",
+        "length": "long" if len(said.split()) >= LONG else "short",
+    }
+    asked: Any = [_rendered(message, 0) for message in messages]
+    truth: Any = _rendered(answer, crc32(f"0/{name}".encode()))["content"]
+    return Instruction(name, asked, truth, group, level, about)
+
+
+def _rendered(message: Message, seed: int) -> Message:
+    """The same message with its scenes rendered from a seed."""
+    parts = [
+        {**part, "source": Rendered(part["scene"], seed=seed)} if "scene" in part else part
+        for part in message["content"]
+    ]
+    return {**message, "content": parts}
 
 
 def _tell(rule: _Rule, rng: Random, split: Split) -> Iterator[list[Turn]]:
@@ -232,5 +235,5 @@ def _tell(rule: _Rule, rng: Random, split: Split) -> Iterator[list[Turn]]:
             yield [first, second]
 
 
-def _words(message: dict[str, Any]) -> str:
+def _words(message: Message) -> str:
     return " ".join(part["text"] for part in message["content"] if part["type"] == "text")

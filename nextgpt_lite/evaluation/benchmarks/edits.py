@@ -1,7 +1,7 @@
 """What DAVIS and VCTK are edited by: Tables 9 and 10 on the files as they are published.
 
-Knows: both layouts, and the wishes below. Leaves to others: reading media (`media`), the lite
-world's wishes (`edits`), what is measured (`tables.editing`).
+Knows: both layouts, and the wishes below. Leaves to others: reading media (`media`), what is
+measured (`tables.editing`).
 
     DAVIS 2017 (trainval, 480p)   ImageSets/2017/val.txt             names of sequences, one a line
                                   JPEGImages/480p/NAME/00000.jpg     frames, 24 a second
@@ -26,7 +26,8 @@ from random import Random
 
 import numpy as np
 
-from nextgpt_lite.media import Audio, MediaError, Video, load_audio, load_image, safe_path
+from nextgpt_lite.errors import DataError, MediaError
+from nextgpt_lite.media import Audio, Video, load_audio, load_image, safe_path
 
 FILE_WISHES = {
     "video": "each sequence's things like a golden statue",
@@ -75,6 +76,9 @@ class ClipEdit:
     @property
     def truth(self) -> None:
         """Nobody has filmed it."""
+
+    def granted(self, medium: Video) -> None:
+        """Nobody can tell."""
 
     @property
     def _things(self) -> str:
@@ -126,6 +130,9 @@ class SpeechEdit:
         samples[:, length // 3 : 2 * length // 3] = 0
         return Audio(samples, audio.rate)
 
+    def granted(self, medium: Audio) -> None:
+        """Nobody can tell."""
+
 
 def read_davis(folder: str | Path, frames: int) -> list[ClipEdit]:
     """The validation sequences of DAVIS 2017 that are at hand, in the order of their list.
@@ -134,13 +141,13 @@ def read_davis(folder: str | Path, frames: int) -> list[ClipEdit]:
         frames: of each sequence, evenly over it; all of a shorter one.
 
     Raises:
-        ValueError: the folder is no DAVIS, or has none of its sequences.
+        DataError: the folder is no DAVIS, or has none of its sequences.
         MediaError: a name leads out of the folder.
     """
     folder = Path(folder)
     listed = folder / SEQUENCES
     if not listed.is_file():
-        raise ValueError(f"{folder} has no {SEQUENCES}: give the folder of DAVIS 2017, trainval.")
+        raise DataError(f"{folder} has no {SEQUENCES}: give the folder of DAVIS 2017, trainval.")
     names = listed.read_text(encoding="utf-8").split()
     found = []
     for name in names:
@@ -153,7 +160,7 @@ def read_davis(folder: str | Path, frames: int) -> list[ClipEdit]:
         fps = DAVIS_FPS * count / len(files)
         found.append(ClipEdit(name, tuple(taken), tuple(places), fps))
     if not found:
-        raise ValueError(
+        raise DataError(
             f"{folder}/{FRAMES} has none of the {len(names)} sequences of {SEQUENCES}: unpack "
             "DAVIS 2017 at 480p."
         )
@@ -169,12 +176,12 @@ def read_vctk(folder: str | Path, count: int, seconds: float, seed: int = 0) -> 
         seconds: of each recording at most.
 
     Raises:
-        ValueError: the folder is no VCTK, or has none of its recordings.
+        DataError: the folder is no VCTK, or has none of its recordings.
     """
     folder = Path(folder)
     texts = sorted(folder.glob(f"{TEXTS}/*/*.txt"))
     if not texts:
-        raise ValueError(f"{folder} has no {TEXTS}/SPEAKER/*.txt: give the folder of VCTK 0.92.")
+        raise DataError(f"{folder} has no {TEXTS}/SPEAKER/*.txt: give the folder of VCTK 0.92.")
     Random(seed).shuffle(texts)
     found: list[SpeechEdit] = []
     for text in texts:
@@ -184,7 +191,7 @@ def read_vctk(folder: str | Path, count: int, seconds: float, seed: int = 0) -> 
         if len(found) == count:
             break
     if not found:
-        raise ValueError(
+        raise DataError(
             f"{folder}/{RECORDINGS} has no recording of the {len(texts)} sentences: unpack VCTK "
             "0.92, whose files end in _mic1.flac."
         )

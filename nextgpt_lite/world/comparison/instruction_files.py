@@ -15,10 +15,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from nextgpt_lite.world.comparison.instructions import GROUPS, LEVELS, Instruction
-from nextgpt_lite.world.dialogue.parts import modality_of
+from nextgpt_lite.evaluation.protocols import Instruction
+from nextgpt_lite.world.comparison.instructions import GROUPS, LEVELS, instruction
+from nextgpt_lite.world.dialogue.parts import assistant, modality_of, present
 from nextgpt_lite.world.plain import plain_messages, read_messages
 from nextgpt_lite.world.scene import (
     COLOURS,
@@ -103,10 +105,11 @@ def write_instructions(path: str | Path, instructions: Iterable[Instruction]) ->
     """One line each; equal instructions give equal bytes."""
     with Path(path).open("w", encoding="utf-8", newline="\n") as file:
         for one in instructions:
-            scenes = [scene_record(scene) for scene in one.wanted]
+            scenes = [scene_record(part["scene"]) for part in one.wanted]  # type: ignore[typeddict-item]
             first = scenes[0] if scenes else {"tag": "none", "include": [], "exclude": []}
+            about = {"id": one.id, "group": one.group, "level": one.level}
+            about |= {name: one.about[name] for name in ("skill", "split")} | {"words": one.words}
             told = plain_messages(one.messages)
-            about = {name: getattr(one, name) for name in _FIELDS if name != "messages"}
             line = {**first, "prompt": one.prompt, **about, "also": scenes[1:], "messages": told}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
@@ -137,6 +140,8 @@ def _read(line: Any) -> Instruction:
             raise ValueError(f"field {name!r} is {line[name]!r}: use one of {', '.join(known)}")
     scenes = [scene_of(line)] if line["include"] else []
     scenes += [scene_of(other) for other in line.get("also", [])]
-    values = {name: line[name] for name in _FIELDS if name != "messages"}
-    messages = read_messages(line["messages"])
-    return Instruction(**values, messages=messages, wanted=tuple(scenes))
+    answer = present(tuple(scenes), Random(), True) if scenes else assistant(line["words"])
+    return instruction(
+        line["id"], line["group"], line["level"], line["skill"], line["split"],
+        read_messages(line["messages"]), answer,
+    )  # fmt: skip

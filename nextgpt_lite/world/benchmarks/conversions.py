@@ -18,11 +18,13 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from nextgpt_lite.evaluation.statistics import Interval, interval
-from nextgpt_lite.evaluation.tables.describing import lite_spice
+from nextgpt_lite.messages import Part
+from nextgpt_lite.model.conversation import Message
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world import phrases
+from nextgpt_lite.world.benchmarks.items import lite_spice
 from nextgpt_lite.world.describe import article, caption
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound, sample_clip
@@ -95,27 +97,26 @@ def grid(
 
     Args:
         count: requests a cell.
-        options: of `NextGPT.chat`, such as `num_inference_steps`.
+        options: of `NextGPT.chat_batch`, such as `num_inference_steps`.
     """
     cells = [(source, target) for source in given for target in wanted]
     found: dict[Cell, Interval] = {}
     for cell in tqdm(cells, desc="conversions", leave=False):
-        scores = [
-            score(request, ask(model, request, seed=seed + index, **options))
-            for index, request in enumerate(conversions(*cell, count, seed))
-        ]
+        requests = conversions(*cell, count, seed)
+        seeds = [seed + index for index in range(count)]
+        replies = model.chat_batch([asked(each) for each in requests], seeds=seeds, **options)
+        scores = [score(*pair) for pair in zip(requests, replies, strict=True)]
         found[cell] = interval(np.array([scores]))
     return found
 
 
-def ask(model: NextGPT, request: Conversion, **options: Any) -> Reply:
-    """The reply, modalities left to the model."""
-    media: dict[str, Any] = {}
-    if request.given != "text":
-        medium = render(_scene_of(request.given, request.scene))
-        media = {MODALITIES[request.given].plural: [medium]}
-    reply: Reply = model.chat(request.words, **media, **options)
-    return reply
+def asked(request: Conversion) -> list[Message]:
+    """The conversation, modalities left to the model."""
+    words: Part = {"type": "text", "text": request.words}
+    if request.given == "text":
+        return [{"role": "user", "content": [words]}]
+    medium = render(_scene_of(request.given, request.scene))
+    return [{"role": "user", "content": [{"type": request.given, "data": medium}, words]}]
 
 
 def score(request: Conversion, reply: Reply) -> float:

@@ -1,0 +1,111 @@
+"""Instructions with their truth, and the files that keep them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from nextgpt_lite.evaluation.protocols import Instruction
+from nextgpt_lite.world.comparison.aspects import scenes_told
+from nextgpt_lite.world.comparison.instruction_files import (
+    read_instructions,
+    scene_of,
+    scene_record,
+    write_instructions,
+)
+from nextgpt_lite.world.comparison.instructions import GROUPS, LEVELS, instructions
+from nextgpt_lite.world.dialogue.parts import modality_of
+from nextgpt_lite.world.scene import Clip, Group, Picture, Sound, is_held_out
+
+COUNT = 24
+CAR = Picture((Group("car", "red"),), None, "garden")
+TWO = Picture((Group("dog", "blue"), Group("cat", "red", "small")), "left of", "sky")
+
+
+@pytest.fixture(scope="module")
+def made() -> list[Instruction]:
+    return instructions(COUNT)
+
+
+def test_every_group_level_skill_and_split_has_its_share(made) -> None:
+    counted = Counter((one.group, one.level) for one in made)
+    assert counted == {(group, level): COUNT for group in GROUPS for level in LEVELS}
+    skills = Counter((one.group, one.about["skill"]) for one in made if one.level == "complex")
+    for group in GROUPS:
+        shares = [count for (name, _), count in skills.items() if name == group]
+        assert max(shares) - min(shares) <= 1
+    assert {"numeration", "spatial", "attributes", "reference", "input", "long"} == {
+        skill for group, skill in skills if group == "image"
+    }
+    for level in LEVELS:
+        splits = Counter(one.about["split"] for one in made if one.level == level)
+        assert min(splits.values()) >= 0.4 * COUNT * len(GROUPS)
+    assert {one.about["length"] for one in made if one.level == "complex"} == {"short", "long"}
+    assert len({one.id for one in made}) == len(made)
+
+
+def test_what_is_wanted_is_what_the_group_says(made) -> None:
+    for one in made:
+        scenes = [part["scene"] for part in one.wanted]
+        kinds = [modality_of(scene) for scene in scenes]
+        assert kinds == [part["type"] for part in one.wanted]
+        assert {"several": len(kinds) > 1, "none": not kinds}.get(one.group, kinds == [one.group])
+        assert one.messages[-1]["role"] == "user" and one.prompt
+        media = [p for m in one.messages for p in m["content"] if p["type"] != "text"]
+        if one.about["skill"] == "input":
+            assert [p for p in one.messages[0]["content"] if p["type"] != "text"]
+        if one.level == "simple":
+            assert len(one.messages) == 1 and not media
+        if one.about["split"] == "train":
+            assert not any(is_held_out(scene) for scene in scenes)
+        assert scenes == scenes_told(one.words)
+
+
+def test_a_larger_set_begins_with_the_smaller(made) -> None:
+    few = instructions(5, groups=("audio", "none"))
+    by_id = {one.id: one for one in made}
+    assert all(by_id[one.id] == one for one in few) and len(few) == 20
+    assert instructions(5, seed=1, groups=("audio",)) != few[:10]
+
+
+def test_a_file_gives_back_what_was_written(made, tmp_path: Path) -> None:
+    write_instructions(tmp_path / "a.jsonl", made)
+    again = read_instructions(tmp_path / "a.jsonl")
+    assert again == made
+    write_instructions(tmp_path / "b.jsonl", again)
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+
+
+def test_a_scene_is_told_as_geneval_does() -> None:
+    record = scene_record(TWO)
+    assert record["tag"] == "position"
+    assert record["include"][1] == {
+        "class": "cat", "count": 1, "color": "red", "size": "small", "position": ["right of", 0],
+    }  # fmt: skip
+    assert record["exclude"] == [{"class": "dog", "count": 2}, {"class": "cat", "count": 2}]
+    assert scene_record(Picture((Group("car", "red", count=3),)))["tag"] == "counting"
+    for scene in (TWO, CAR, Sound("dog", 3, "high"), Clip("cat", "pink", "grows")):
+        assert scene_of(scene_record(scene)) == scene
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"group": "image"', '"group": "smell"', "line 2: field 'group' is 'smell'"),
+        ('"words"', '"wordz"', "line 2: field 'words' is missing"),
+        ('"color": "', '"color": "x', "line 2: field 'color' is 'x"),
+        ("{", "", "line 2: "),
+    ],
+)
+def test_a_mistake_in_a_file_is_one_sentence(tmp_path: Path, old, new, said) -> None:
+    path = tmp_path / "a.jsonl"
+    write_instructions(path, instructions(2, groups=("image",)))
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1].replace(old, new, 1)
+    path.write_text("\n".join(lines))
+    with pytest.raises(ValueError) as error:
+        read_instructions(path)
+    assert said in str(error.value) and str(path) in str(error.value)
+    assert "\n" not in str(error.value)
