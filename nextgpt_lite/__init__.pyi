@@ -4,9 +4,14 @@ from .errors import (
     CheckpointError as CheckpointError,
     ConfigError as ConfigError,
     DataError as DataError,
+    DownloadError as DownloadError,
+    ExistsError as ExistsError,
     MediaError as MediaError,
     MissingError as MissingError,
     NextGPTError as NextGPTError,
+    NumericsError as NumericsError,
+    PackageError as PackageError,
+    RunError as RunError,
 )
 from .media import Audio as Audio, Video as Video
 from .messages import MediaSource as MediaSource, Message as Message, Part as Part

@@ -65,7 +65,7 @@ def events(
 
     Raises:
         MediaError: a file cannot be read (before anything is generated).
-        ValueError: naming the field of the messages or option that is wrong.
+        ConfigError: naming the field of the messages or option that is wrong.
     """
     started = time.perf_counter()
     given = by_modality(images=images, audios=audios, videos=videos, **media)
@@ -136,7 +136,7 @@ def chat_batch(
 
     Raises:
         MediaError: a file cannot be read (before anything is generated).
-        ValueError: naming the field of the messages or option that is wrong.
+        ConfigError: naming the field of the messages or option that is wrong.
     """
     started = time.perf_counter()
     every = _each(seeds, len(conversations))
@@ -252,7 +252,7 @@ def _with_media(message: str | Sequence[Message], media: dict[str, Sequence[Any]
     if isinstance(message, str):
         message = [{"role": "user", "content": message}]
     if not message:
-        raise ValueError("The conversation has no message: it must end with one of the user's.")
+        raise ConfigError("The conversation has no message: it must end with one of the user's.")
     parts: list[dict[str, Any]] = [
         {"type": modality, "path" if isinstance(item, str | Path) else "data": item}
         for modality, items in media.items()
@@ -264,7 +264,7 @@ def _with_media(message: str | Sequence[Message], media: dict[str, Sequence[Any]
 
 def _check_last_turn(messages: Sequence[Message]) -> None:
     if messages[-1]["role"] != "user":
-        raise ValueError("The conversation must end with a message whose role is 'user'.")
+        raise ConfigError("The conversation must end with a message whose role is 'user'.")
 
 
 def _open_media(messages: Sequence[Message]) -> list[Message]:
@@ -279,14 +279,14 @@ def _opened(part: dict[str, Any], role: str) -> dict[str, Any]:
     if part["type"] == "text" or role == "assistant" or part.get("data") is not None:
         return part
     if "path" not in part:
-        raise ValueError(f"Message part of type {part['type']!r} lacks 'path' or 'data'.")
+        raise ConfigError(f"Message part of type {part['type']!r} lacks 'path' or 'data'.")
     return {**part, "data": get_modality(part["type"]).load(part["path"])}
 
 
 def _each(seeds: int | Sequence[int], count: int) -> Sequence[int]:
     every = [seeds] * count if isinstance(seeds, int) else seeds
     if len(every) != count:
-        raise ValueError(f"Option seeds has {len(every)} numbers: give one, or {count}, one each.")
+        raise ConfigError(f"Option seeds has {len(every)} numbers: give one, or {count}, one each.")
     return every
 
 
@@ -298,7 +298,7 @@ def _modalities(model: NextGPT, wanted: str | Sequence[str]) -> tuple[list[str],
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     names = [name for name in names if name not in ("text", "none")]
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(
+        raise ConfigError(
             f"Option output_modalities names {unknown[0]!r}: use 'auto' or some of "
             f"{', '.join(known)}."
         )

@@ -29,3 +29,23 @@ class CheckpointError(NextGPTError, ValueError):
 
 class MissingError(NextGPTError, FileNotFoundError):
     """A file, a folder or a component is not on this machine; says how to get it."""
+
+
+class ExistsError(NextGPTError, FileExistsError):
+    """An output is already there, and would be mixed with what is written now."""
+
+
+class PackageError(NextGPTError, ModuleNotFoundError):
+    """What was asked for needs a package that is not installed; names it."""
+
+
+class DownloadError(NextGPTError, ConnectionError):
+    """A checkpoint cannot be fetched: the hub is out of reach, or the disk too small."""
+
+
+class NumericsError(NextGPTError, FloatingPointError):
+    """A loss or a logit is not a finite number; names the precision."""
+
+
+class RunError(NextGPTError, RuntimeError):
+    """Work that was begun cannot go on or would come to nothing; says why."""

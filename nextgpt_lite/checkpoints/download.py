@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from nextgpt_lite.checkpoints.catalogue import Checkpoint, checkpoint, components, licences
-from nextgpt_lite.errors import CheckpointError
+from nextgpt_lite.errors import CheckpointError, DownloadError
 from nextgpt_lite.model.config import NextGPTConfig, folder_name
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def download(
         endpoint: another hub than huggingface_hub's own (its HF_ENDPOINT).
 
     Raises:
-        ConnectionError: the hub is out of reach.
+        DownloadError: the hub is out of reach.
         OSError: the disk is too small.
         CheckpointError: a file's hash differs from the hub's, or the hub lacks what is pinned.
     """
@@ -86,7 +86,7 @@ def fetch(row: Checkpoint, output: Path, api: HfApi, say: Callable[[str], None])
             "accept its licence on the hub's page and log in with `hf auth login`, or try later."
         ) from error
     except (HTTPError, LocalEntryNotFoundError, ConnectionError) as error:
-        raise ConnectionError(
+        raise DownloadError(
             f"{row.name}: the hub at {api.endpoint} is out of reach ({_first_line(error)}); "
             "connect to the network and run the same command again, it goes on where it stopped."
         ) from error
@@ -139,7 +139,7 @@ def _check_room(name: str, output: Path, needed: int) -> None:
     there = sum(f.stat().st_size for f in (output / folder_name(name)).rglob("*") if f.is_file())
     free = shutil.disk_usage(output).free
     if needed - there > free:
-        raise OSError(
+        raise DownloadError(
             f"{output}: {name} needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; "
             "make room or choose another --output."
         )

@@ -23,11 +23,12 @@ from typer.core import TyperCommand, TyperGroup
 
 from nextgpt_lite import __version__
 from nextgpt_lite.cli.commands import COMMANDS
+from nextgpt_lite.errors import NextGPTError
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.plugins import plugin, plugins
 
 PROGRAM = "nextgpt-lite"
-REFUSALS = (OSError, ValueError, FloatingPointError, ModuleNotFoundError)
+REFUSALS = (NextGPTError, OSError, ValueError, FloatingPointError, ModuleNotFoundError)
 HELP = {  # of parameters that mean the same in every command
     "data": "folder of data; default: the lite world.",
     "num_inference_steps": "diffusion steps; default: each decoder's own.",

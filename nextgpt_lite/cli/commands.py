@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from typer import BadParameter, Option
 
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.plugins import plugin
 
@@ -58,7 +59,7 @@ def chat(
     """
     for path in (path for paths in media.values() for path in paths):
         if not path.exists():  # said before the model is loaded, which takes seconds
-            raise ValueError(f"{path} does not exist: correct the path or choose another file.")
+            raise ConfigError(f"{path} does not exist: correct the path or choose another file.")
     from nextgpt_lite import NextGPT
 
     reply = NextGPT.from_pretrained(model).chat(
@@ -77,7 +78,7 @@ def chat(
 def tour(*, output: Path = Path("out")) -> None:
     """Execute the tour notebook and render it as a page."""
     if not TOUR.is_file():
-        raise ValueError(f"{TOUR}: not found from here; run the tour in the repository's folder.")
+        raise ConfigError(f"{TOUR}: not found from here; run the tour in the repository's folder.")
     import nbformat
     import papermill
     from nbconvert import HTMLExporter
@@ -230,7 +231,7 @@ def evaluate(
     name, steps = model or profile, num_inference_steps
     if table is None:
         if output is None:
-            raise ValueError("The suite writes its table and pictures: give --output DIR.")
+            raise ConfigError("The suite writes its table and pictures: give --output DIR.")
         run_suite = plugin(suite or "lite").run_suite
         print(run_suite(name, output, count=count, steps=steps, quick=quick, workers=workers))
         return

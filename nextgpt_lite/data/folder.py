@@ -13,6 +13,7 @@ from typing import overload
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.released import Report, data_files, read_item, read_items
 from nextgpt_lite.data.stream import Span
+from nextgpt_lite.errors import DataError
 
 
 class Records(Sequence[Record]):
@@ -64,7 +65,7 @@ def index_folder(
             skipped. Without one, the first of them raises.
 
     Raises:
-        ValueError: there is no data file, or (without a report) an item is wrong.
+        DataError: there is no data file, or (without a report) an item is wrong.
     """
     root = Path(folder)
     found: dict[str, Records] = {}
@@ -73,7 +74,7 @@ def index_folder(
             if missing := _missing(record, root):
                 reason = f"{path}, item {span.number}: {missing} does not exist; put it there."
                 if report is None:
-                    raise ValueError(reason)
+                    raise DataError(reason)
                 report.read -= 1
                 report.skip(path, reason)
                 continue

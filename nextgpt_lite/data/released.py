@@ -23,6 +23,7 @@ from typing import Any
 from nextgpt_lite.data import foreign
 from nextgpt_lite.data.records import Kind, Record
 from nextgpt_lite.data.stream import items, parse
+from nextgpt_lite.errors import DataError
 from nextgpt_lite.media import safe_path
 from nextgpt_lite.model.modality import MODALITIES
 
@@ -73,12 +74,12 @@ def data_files(folder: str | Path, held_out: bool = False) -> list[Path]:
         held_out: the files whose name ends in "_held_out" instead of all others.
 
     Raises:
-        ValueError: there is none.
+        DataError: there is none.
     """
     found = sorted([*Path(folder).glob("*.json"), *Path(folder).glob("*/*.json")])
     files = [path for path in found if path.stem.endswith(HELD_OUT_SUFFIX) == held_out]
     if not files:
-        raise ValueError(f"{folder}: no JSON data file lies there; give a folder of data files.")
+        raise DataError(f"{folder}: no JSON data file lies there; give a folder of data files.")
     return files
 
 
@@ -111,7 +112,7 @@ def read_file(
         report: told of what is skipped, instead of raising.
 
     Raises:
-        ValueError: naming the file, the item and the field that is missing or wrong.
+        DataError: naming the file, the item and the field that is missing or wrong.
         MediaError: a media name leads out of the folder.
     """
     path = Path(path)
@@ -146,7 +147,7 @@ def read_item(item: Any, path: Path, root: Path, number: int) -> Record:
     try:
         record = _read_item(item, path, f"{path.stem}_{number:06d}")
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ValueError(f"{where}: lacks or misuses {error}; see the data sheet.") from error
+        raise DataError(f"{where}: lacks or misuses {error}; see the data sheet.") from error
     except ValueError as error:
         raise type(error)(f"{where}: {error}") from error
     between = path.parent.relative_to(root)
@@ -169,7 +170,7 @@ def _embedding(name: str, folder: Path, root: Path) -> str:
 
 def _read_item(item: Item, path: Path, fallback: str) -> Record:
     if not isinstance(item, dict):
-        raise ValueError(f"is a {type(item).__name__} and no object; see the data sheet.")
+        raise DataError(f"is a {type(item).__name__} and no object; see the data sheet.")
     if (messages := foreign.read(item, lambda m, name: _media_path(path, m, name))) is not None:
         kind = "pair" if "image_id" in item else _kind(messages, "")
         return Record(str(item.get("id", fallback)), messages, kind)
@@ -187,7 +188,7 @@ def _read_item(item: Item, path: Path, fallback: str) -> Record:
 def _read_pair(item: Item, path: Path) -> Record:
     modality = next((m for m in MODALITIES if f"{m}_name" in item), None)
     if modality is None:
-        raise ValueError("has neither a conversation nor a media name; see the data sheet.")
+        raise DataError("has neither a conversation nor a media name; see the data sheet.")
     words = _clean(item["caption"])
     media = {"type": modality, "path": _media_path(path, modality, item[f"{modality}_name"])}
     identity = item.get(PAIR_ID[modality], item.get("id", media["path"]))
@@ -224,7 +225,7 @@ def _read_placeholders(item: Item, turns: list[Item], path: Path) -> list[Item]:
     for message in messages:
         for part in message["content"]:
             if part["type"] != "text" and not {"path", "caption"} & part.keys():
-                raise ValueError(f"has a <{part['type']}> that no field names; name its file.")
+                raise DataError(f"has a <{part['type']}> that no field names; name its file.")
     return messages
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nextgpt_lite.errors import DataError
+
 BLOCK = 2**18  # bytes read at once
 _SCAN = json.JSONDecoder(strict=False)
 _BLANK = re.compile(r"[\s,]*")
@@ -31,7 +33,7 @@ class Span:
         """The item itself.
 
         Raises:
-            ValueError: the file has changed, or the item is not UTF-8.
+            DataError: the file has changed, or the item is not UTF-8.
         """
         with path.open("rb") as file:
             file.seek(self.start)
@@ -47,7 +49,7 @@ def items(path: Path) -> Iterator[tuple[Span, bytes]]:
     """Every item of a list, or of the list under "annotations", as bytes.
 
     Raises:
-        ValueError: the file holds no list, or breaks off; names the file and the item.
+        DataError: the file holds no list, or breaks off; names the file and the item.
     """
     # Latin-1 makes a character of each byte, so places in the text are places in the file; JSON's
     # own characters are ASCII, and the items are decoded as UTF-8 once they are cut out.
@@ -56,7 +58,7 @@ def items(path: Path) -> Iterator[tuple[Span, bytes]]:
         at = 3 if text.startswith("\xef\xbb\xbf") else 0  # a byte order mark
         opening = _OPENING.match(text, at)
         if opening is None:
-            raise ValueError(f"{path}: holds no list of items; wrap its content in [ ].")
+            raise DataError(f"{path}: holds no list of items; wrap its content in [ ].")
         before, at, number = 0, opening.end(), 0
         while True:
             at = _skip(text, at)
@@ -69,7 +71,7 @@ def items(path: Path) -> Iterator[tuple[Span, bytes]]:
             except ValueError as error:
                 block = file.read(max(BLOCK, len(text) - at))  # doubling keeps long items linear
                 if not block:
-                    raise ValueError(
+                    raise DataError(
                         f"{path}: not a JSON text from item {number} on; write the file again."
                     ) from error
                 before, text, at = before + at, text[at:] + block, 0

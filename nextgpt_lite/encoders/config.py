@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar
 
-from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.errors import CheckpointError, ConfigError
 
 # Where the last layer of a head stands in its `nn.Sequential`, if not third.
 RELEASED_TRUNKS = ("vision", "audio")  # what NExT-GPT reads with, of the released six
@@ -145,20 +145,22 @@ class ImageBindConfig:
                 the hub has them; tensors do not tell heads, those of `huge` are assumed without.
 
         Raises:
-            ValueError: a trunk is not there, or its width cannot be shared by its heads.
+            CheckpointError: a trunk is not there, or its width cannot be shared by its heads.
         """
         out, built = 1024, dict[str, TrunkConfig]()
         for name, trunk in cls.huge(trunks).trunks.items():
             norm = f"modality_trunks.{name}.blocks.{{}}.norm_1.weight"
             if norm.format(0) not in shapes:
-                raise ValueError(f"lacks {norm.format(0)}: it holds no {name} trunk of ImageBind")
+                raise CheckpointError(
+                    f"lacks {norm.format(0)}: it holds no {name} trunk of ImageBind"
+                )
             blocks = 0
             while norm.format(blocks) in shapes:
                 blocks += 1
             (width,) = shapes[norm.format(0)]
             heads = int(values.get(f"{name}_num_heads", trunk.heads))
             if width % heads:
-                raise ValueError(
+                raise CheckpointError(
                     f"has a {name} trunk of width {width}, which {heads} heads cannot share: put a "
                     f"config.json with {name}_num_heads beside it"
                 )

@@ -19,6 +19,7 @@ from nextgpt_lite.encoders.config import RELEASED_TRUNKS, ImageBindConfig, TextC
 from nextgpt_lite.encoders.files import build_imagebind, find_weights, load_tokenizer, read_tensors
 from nextgpt_lite.encoders.imagebind import ImageBind
 from nextgpt_lite.encoders.preprocess import PreprocessConfig
+from nextgpt_lite.errors import CheckpointError, ConfigError
 from nextgpt_lite.model.modality import get_modality
 
 if TYPE_CHECKING:
@@ -93,11 +94,11 @@ class Encoder(nn.Module):
         """Token ids (N, context): start, text, end, then zeros; a long text keeps its end mark.
 
         Raises:
-            ValueError: the encoder was loaded without its text trunk or tokenizer.
+            ConfigError: the encoder was loaded without its text trunk or tokenizer.
         """
         config = self.model.config.trunks.get("text")
         if self.tokenizer is None or not isinstance(config, TextConfig):
-            raise ValueError("encoder: no text trunk or tokenizer is loaded, so no text encoding")
+            raise ConfigError("encoder: no text trunk or tokenizer is loaded, so no text encoding")
         ids = self.tokenizer(list(texts), truncation=True, max_length=config.context)["input_ids"]
         rows = [row + [0] * (config.context - len(row)) for row in ids]
         return torch.tensor(rows, device=next(self.model.parameters()).device)
@@ -134,9 +135,9 @@ class Encoder(nn.Module):
             official: run the installed `imagebind` package instead of the code here.
 
         Raises:
-            FileNotFoundError: there are no weights.
-            ValueError: naming the file and the first tensor that does not fit.
-            ModuleNotFoundError: the official package is asked for and not installed.
+            MissingError: there are no weights.
+            CheckpointError: naming the file and the first tensor that does not fit.
+            PackageError: the official package is asked for and not installed.
         """
         path = find_weights(Path(source))
         config_path = path.parent / "config.json"
@@ -153,7 +154,7 @@ class Encoder(nn.Module):
             try:
                 config = ImageBindConfig.from_shapes(shapes, wanted, values)
             except ValueError as error:
-                raise ValueError(f"{path} {error}") from error
+                raise CheckpointError(f"{path} {error}") from error
             preprocess = PreprocessConfig()
         model: Any
         if official:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nextgpt_lite.encoders.config import ImageBindConfig
 from nextgpt_lite.encoders.imagebind import ImageBind
+from nextgpt_lite.errors import CheckpointError, MissingError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -36,20 +37,20 @@ def find_weights(source: Path) -> Path:
     """The weights file that `source` is or holds.
 
     Raises:
-        FileNotFoundError: there is none.
+        MissingError: there is none.
     """
     places = [source] if source.is_file() else [source / name for name in WEIGHTS]
     for path in places:
         if path.is_file():
             return path
-    raise FileNotFoundError(f"{source} holds no encoder weights: put one of {WEIGHTS} there")
+    raise MissingError(f"{source} holds no encoder weights: put one of {WEIGHTS} there")
 
 
 def load_imagebind(path: Path, config: ImageBindConfig) -> ImageBind:
     """Builds the trunks of `config` from a .safetensors or .pth file that may hold more.
 
     Raises:
-        ValueError: naming the file and the first tensor that is missing or of another shape.
+        CheckpointError: naming the file and the first tensor that is missing or of another shape.
     """
     return build_imagebind(path, config, read_tensors(path, config.trunks))
 
@@ -58,7 +59,7 @@ def read_tensors(path: Path, trunks: Iterable[str]) -> dict[str, Tensor]:
     """The tensors of these trunks; the file's others stay on the disk.
 
     Raises:
-        ValueError: the file cannot be read, or holds more than tensors.
+        CheckpointError: the file cannot be read, or holds more than tensors.
     """
     wanted = set(trunks)
 
@@ -72,7 +73,7 @@ def read_tensors(path: Path, trunks: Iterable[str]) -> dict[str, Tensor]:
             with safe_open(path, "pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys() if belongs(name)}  # noqa: SIM118
         except SafetensorError as error:
-            raise ValueError(
+            raise CheckpointError(
                 f"{path} is cut off or no safetensors ({error}): fetch it again"
             ) from error
     try:
@@ -80,7 +81,7 @@ def read_tensors(path: Path, trunks: Iterable[str]) -> dict[str, Tensor]:
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise ValueError(
+        raise CheckpointError(
             f"{path} is cut off or holds more than tensors, so it is not loaded: fetch the "
             "released checkpoint again."
         ) from error
@@ -109,9 +110,11 @@ def build_imagebind(path: Path, config: ImageBindConfig, state: dict[str, Tensor
     wanted = model.state_dict()
     for name, tensor in wanted.items():
         if name not in state:
-            raise ValueError(f"{path} lacks {name}: it is no ImageBind checkpoint of these trunks")
+            raise CheckpointError(
+                f"{path} lacks {name}: it is no ImageBind checkpoint of these trunks"
+            )
         if state[name].shape != tensor.shape:
-            raise ValueError(
+            raise CheckpointError(
                 f"{path}: {name} has shape {tuple(state[name].shape)}, expected "
                 f"{tuple(tensor.shape)}: use the config.json that belongs to it"
             )

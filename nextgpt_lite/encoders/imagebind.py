@@ -27,6 +27,7 @@ from nextgpt_lite.encoders.config import (
     TrunkConfig,
     VisionConfig,
 )
+from nextgpt_lite.errors import ConfigError
 
 TRUNK_EPS = 1e-6  # of the layer norms in trunks and heads; those of the stems keep torch's 1e-5
 
@@ -268,7 +269,7 @@ class ImageBind(nn.Module):
             (B, E).
         """
         if trunk not in self.modality_trunks:
-            raise ValueError(f"this encoder has no {trunk} trunk, only {[*self.modality_trunks]}")
+            raise ConfigError(f"this encoder has no {trunk} trunk, only {[*self.modality_trunks]}")
         if x.ndim == (6 if isinstance(self.config.trunks[trunk], VisionConfig) else 5):
             clips = self._encode(trunk, x.flatten(0, 1))
             return clips.unflatten(0, x.shape[:2]).mean(dim=1)

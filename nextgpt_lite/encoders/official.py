@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt_lite.encoders.config import ImageBindConfig
+from nextgpt_lite.errors import PackageError
 
 
 class OfficialImageBind(nn.Module):
@@ -23,7 +24,7 @@ class OfficialImageBind(nn.Module):
         state: the checkpoint's tensors.
 
     Raises:
-        ModuleNotFoundError: the package is not installed.
+        PackageError: the package is not installed.
     """
 
     def __init__(self, config: ImageBindConfig, state: dict[str, Tensor]) -> None:
@@ -31,7 +32,7 @@ class OfficialImageBind(nn.Module):
         try:
             from imagebind.models.imagebind_model import ImageBindModel
         except ImportError as error:
-            raise ModuleNotFoundError(
+            raise PackageError(
                 "The official encoder is asked for, but the package imagebind is not installed: "
                 "install it from its repository or leave official_encoder off."
             ) from error

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.errors import ConfigError, MissingError
 from nextgpt_lite.model.modality import BUILT_IN, get_modality
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -129,7 +129,7 @@ class NextGPTConfig:
         """
         if profile not in PROFILES:
             names = ", ".join(PROFILES)
-            raise ValueError(f"Unknown profile {profile!r}: choose one of {names}.")
+            raise ConfigError(f"Unknown profile {profile!r}: choose one of {names}.")
         preset = PROFILES[profile]
         values = {"profile": profile, **preset, **changes}
         values = {**values, **LANGUAGE_MODELS.get(values["llm"], {})}
@@ -145,7 +145,7 @@ class NextGPTConfig:
         """Builds from plain values; an unknown field is refused by name."""
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise ValueError(f"Unknown configuration field {unknown[0]!r}: remove it or fix it.")
+            raise ConfigError(f"Unknown configuration field {unknown[0]!r}: remove it or fix it.")
         values = copy.deepcopy(values)  # a change of one configuration must not reach a preset
         if isinstance(values.get("output_projection"), dict):
             values["output_projection"] = OutputProjectionConfig(**values["output_projection"])
@@ -266,7 +266,7 @@ PROFILES: dict[str, dict[str, Any]] = {
 def _check_choice(field_name: str, value: str, choices: tuple[str, ...]) -> None:
     """Refuses a value that a field of a configuration cannot have, naming both."""
     if value not in choices:
-        raise ValueError(
+        raise ConfigError(
             f"Configuration field {field_name!r} is {value!r}: use one of {', '.join(choices)}."
         )
 
@@ -283,13 +283,13 @@ def locate(name: str) -> Path:
     names, where `nextgpt-lite download` has put it; nothing is fetched behind the user's back.
 
     Raises:
-        FileNotFoundError: naming the component and what to do, when it is not on this machine.
+        MissingError: naming the component and what to do, when it is not on this machine.
     """
     if name.startswith("lite/"):
         folder = WEIGHTS / name
         if not folder.is_dir():
             part = name.removeprefix("lite/")
-            raise FileNotFoundError(
+            raise MissingError(
                 f"The lite part {part!r} is missing from {WEIGHTS}: reinstall the package or "
                 f"train it with `nextgpt-lite pretrain --part {part}`."
             )
@@ -300,7 +300,7 @@ def locate(name: str) -> Path:
     for place in places:
         if place.exists():
             return place
-    raise FileNotFoundError(
+    raise MissingError(
         f"No folder {name!r} on this machine: run `nextgpt-lite download` and set {CHECKPOINTS} "
         f"to its output, or give a folder (nothing is fetched behind your back)."
     )

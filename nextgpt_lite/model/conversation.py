@@ -64,15 +64,15 @@ def content_parts(message: Message) -> list[dict[str, Any]]:
     """The parts of a message; a plain string is one text part.
 
     Raises:
-        ValueError: naming the field that is wrong.
+        ConfigError: naming the field that is wrong.
     """
     if message.get("role") not in ("user", "assistant"):
-        raise ValueError(f"Message role is {message.get('role')!r}: use 'user' or 'assistant'.")
+        raise ConfigError(f"Message role is {message.get('role')!r}: use 'user' or 'assistant'.")
     content = message.get("content")
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     if not isinstance(content, list):
-        raise ValueError("Message field 'content' must be a string or a list of parts.")
+        raise ConfigError("Message field 'content' must be a string or a list of parts.")
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
         if not isinstance(kind, str):
@@ -80,7 +80,7 @@ def content_parts(message: Message) -> list[dict[str, Any]]:
         if kind != "text":
             get_modality(kind)
         if kind == "text" and not isinstance(part.get("text"), str):
-            raise ValueError("Message part of type 'text' lacks the field 'text'.")
+            raise ConfigError("Message part of type 'text' lacks the field 'text'.")
     return content
 
 
@@ -195,7 +195,7 @@ class ConversationTokenizer:
         ]
         pieces = re.split("\ue002|\ue003", self.render(marked, False))
         if "".join(pieces) != text or len(pieces) != 2 * len(replies) + 1:
-            raise ValueError(
+            raise ConfigError(
                 "The tokenizer's chat template leaves out or rewrites replies, so they cannot be "
                 "found in it: give the tokenizer a template that keeps them."
             )
@@ -239,7 +239,7 @@ class ConversationTokenizer:
 
     def _caption(self, part: dict[str, Any]) -> list[int]:
         if not part.get("caption"):
-            raise ValueError(
+            raise ConfigError(
                 f"Message part of type {part['type']!r} in a reply lacks 'caption': this model's "
                 "messenger is the caption."
             )

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nextgpt_lite.errors import NumericsError
 from nextgpt_lite.model.llm import LanguageModel
 
 
@@ -75,7 +76,7 @@ def generate(
     The items of one reply come in their order.
 
     Raises:
-        FloatingPointError: the LLM's logits are not finite.
+        NumericsError: the LLM's logits are not finite.
     """
     if "padded" not in llm.ways and len({len(prompt.embeddings) for prompt in prompts}) > 1:
         for number, prompt in enumerate(prompts):
@@ -280,7 +281,7 @@ def _logits(llm: LanguageModel, hidden: Tensor) -> Tensor:
     """(B, D) -> (B, V), refused where they are not numbers."""
     logits = llm.logits(hidden).float()
     if not torch.isfinite(logits).all():
-        raise FloatingPointError(
+        raise NumericsError(
             "The language model's logits are not finite: set precision to 'float32' (or to "
             "'bfloat16' where the device has it) in the configuration."
         )

@@ -30,7 +30,7 @@ from transformers import (
 )
 from transformers.pytorch_utils import Conv1D
 
-from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.errors import ConfigError, PackageError
 from nextgpt_lite.model.base_model import fingerprint, stored_matrices
 from nextgpt_lite.model.config import LoraSettings
 from nextgpt_lite.model.families import MAMBAS, MAMBAS_LACK, Family, lora_targets, ways_of
@@ -318,7 +318,7 @@ def _quantized(quantization: str, dtype: torch.dtype) -> dict[str, Any]:
     if quantization != "nf4":
         raise ConfigError(f"quantization is {quantization!r}: use 'nf4' or leave it out.")
     if find_spec("bitsandbytes") is None:
-        raise ConfigError("quantization 'nf4' needs bitsandbytes: pip install bitsandbytes.")
+        raise PackageError("quantization 'nf4' needs bitsandbytes: pip install bitsandbytes.")
     from transformers import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(

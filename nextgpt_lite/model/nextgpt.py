@@ -208,7 +208,7 @@ class NextGPT(nn.Module):
         """The frozen decoder of a modality, loaded once and kept.
 
         Raises:
-            ValueError: its condition has another shape than the output projection gives.
+            ConfigError: its condition has another shape than the output projection gives.
         """
         if modality not in self.decoders:
             name = self.config.decoders[modality]
@@ -220,7 +220,7 @@ class NextGPT(nn.Module):
             )
             shape = [decoder.condition_length, decoder.condition_width]
             if shape != list(self.config.conditions[modality]):
-                raise ValueError(
+                raise ConfigError(
                     f"The {modality} decoder {name!r} reads a condition of {shape}, but the output "
                     f"projection gives {list(self.config.conditions[modality])}: set "
                     f"conditions[{modality!r}] in the configuration and train stage 2 again."
@@ -409,7 +409,7 @@ class NextGPT(nn.Module):
 
         Raises:
             MediaError: the file cannot be read.
-            ValueError: there is no such messenger, or an option does not fit.
+            ConfigError: there is no such messenger, or an option does not fit.
         """
         from nextgpt_lite.chat import signal_condition  # `chat` needs this class, for its types
 
@@ -420,7 +420,7 @@ class NextGPT(nn.Module):
         elif messenger == "caption":
             condition = self.decoder(modality).encode_text([words])
         else:
-            raise ValueError(f"messenger is {messenger!r}: use 'signals' or 'caption'.")
+            raise ConfigError(f"messenger is {messenger!r}: use 'signals' or 'caption'.")
         return self.decoder(modality).edit(
             [medium],
             condition,
@@ -461,7 +461,7 @@ def resolve_precision(name: str) -> torch.dtype:
     """The number format of frozen parts on this machine; "auto" as `NextGPTConfig` says.
 
     Raises:
-        ValueError: there is no such format.
+        ConfigError: there is no such format.
     """
     if name == "auto":
         if not torch.cuda.is_available():
@@ -469,7 +469,7 @@ def resolve_precision(name: str) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
     formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if name not in formats:
-        raise ValueError(f"precision is {name!r}: use 'auto' or one of {', '.join(formats)}.")
+        raise ConfigError(f"precision is {name!r}: use 'auto' or one of {', '.join(formats)}.")
     return formats[name]
 
 
@@ -496,10 +496,10 @@ def check_layer(layer: int, count: int) -> int:
     """`hidden_layer` from 0 on, or -1 for the last of an LLM with `count` blocks.
 
     Raises:
-        ValueError: the LLM has no such layer.
+        ConfigError: the LLM has no such layer.
     """
     if not -count - 1 <= layer <= count:
-        raise ValueError(
+        raise ConfigError(
             f"Configuration field 'hidden_layer' is {layer}: this language model has "
             f"{count} blocks, so use 0 to {count}, or -1 for the last."
         )

@@ -22,8 +22,9 @@ from typing import Annotated
 
 import nbformat
 import typer
-from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
+
+from nextgpt_lite.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -64,7 +65,7 @@ def with_solutions(notebook: NotebookNode) -> NotebookNode:
         if "solution" in cell.metadata.get("tags", []):
             code = SOLUTION_CODE.search(cell.source)
             if code is None:
-                raise ValueError(f"cell {cell.id} is tagged as a solution but holds no code")
+                raise ConfigError(f"cell {cell.id} is tagged as a solution but holds no code")
             solved.cells[index] = nbformat.v4.new_code_cell(
                 code[1], id=cell.id, metadata=cell.metadata
             )
@@ -73,6 +74,8 @@ def with_solutions(notebook: NotebookNode) -> NotebookNode:
 
 def clean(notebook: NotebookNode) -> NotebookNode:
     """The notebook without what only its run explains: progress bars, widgets, times, paths."""
+    from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
+
     for cell in notebook.cells:
         cell.metadata = NotebookNode(
             {key: cell.metadata[key] for key in ("tags", "jupyter") if cell.metadata.get(key)}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from nextgpt_lite.display import MIME, Bundle, part_text, parts_html
+from nextgpt_lite.errors import ConfigError, RunError
 from nextgpt_lite.media import MediaError
 from nextgpt_lite.media.formats import sniff
 from nextgpt_lite.model.modality import MODALITIES, get_modality
@@ -152,7 +153,7 @@ class ChatWidget:
             else:
                 parts.append({"type": "text", "text": event.text})
             self._live.value = _box("assistant", parts)
-        raise RuntimeError("the model stopped without finishing its reply: send it again")
+        raise RunError("the model stopped without finishing its reply: send it again")
 
     def _show(self, messages: Sequence[Message]) -> None:
         self._history.value = _transcript(messages)
@@ -194,7 +195,7 @@ def _user_message(text: str, files: Iterable[str | Path]) -> dict[str, Any]:
     if text.strip():
         content.append({"type": "text", "text": text.strip()})
     if not content:
-        raise ValueError("nothing to send: write something or attach a file")
+        raise ConfigError("nothing to send: write something or attach a file")
     return {"role": "user", "content": content}
 
 

@@ -20,6 +20,7 @@ from IPython.display import display
 from PIL import Image, ImageDraw, ImageFont
 
 from nextgpt_lite.display import MIME, Bundle, facts, media_bundle
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.media import Audio, Video
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def plot_losses(
         with Path(metrics).open(encoding="utf-8") as lines:
             metrics = [json.loads(line) for line in lines if line.strip()]
     if not metrics:
-        raise ValueError("no metrics to plot: train for at least one step first")
+        raise ConfigError("no metrics to plot: train for at least one step first")
     names = list(parts) if parts is not None else _numeric_names(metrics)
     _show_figure(_curves(metrics, names, title), f"<losses: {', '.join(names)}>", [])
 
@@ -158,12 +159,12 @@ def contact_sheet(
     """One image of all images, each within `tile` x `tile` pixels, titles wrapped below.
 
     Raises:
-        ValueError: there are no images, or not as many titles as images.
+        ConfigError: there are no images, or not as many titles as images.
     """
     if not images:
-        raise ValueError("no images to show")
+        raise ConfigError("no images to show")
     if titles is not None and len(titles) != len(images):
-        raise ValueError(f"{len(images)} images but {len(titles)} titles: give one each")
+        raise ConfigError(f"{len(images)} images but {len(titles)} titles: give one each")
     columns = columns or min(6, len(images))
     font = ImageFont.load_default(11)
     wrapped = [_wrap(title, tile, font) for title in titles or [""] * len(images)]

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nextgpt_lite.display import register
+from nextgpt_lite.errors import ConfigError, MissingError
 from nextgpt_lite.model.config import PROFILES
 
 TEXT = 8  # points, in every figure
@@ -36,11 +37,11 @@ def start(profile: str = "lite", seed: int = 0, threads: int | None = None) -> S
         threads: torch threads; by default OMP_NUM_THREADS, else every core.
 
     Raises:
-        ValueError: the profile is none of the three.
-        FileNotFoundError: data_samples is neither above this folder nor beside the package.
+        ConfigError: the profile is none of the three.
+        MissingError: data_samples is neither above this folder nor beside the package.
     """
     if profile not in PROFILES:
-        raise ValueError(f'profile "{profile}" is unknown: use one of {", ".join(PROFILES)}')
+        raise ConfigError(f'profile "{profile}" is unknown: use one of {", ".join(PROFILES)}')
     import matplotlib
     import torch
 
@@ -69,7 +70,7 @@ def find_data() -> Path:
     for folder in (here, *here.parents, beside_package):
         if (folder / "data_samples").is_dir():
             return folder / "data_samples"
-    raise FileNotFoundError(
+    raise MissingError(
         f"data_samples is neither in {here} nor above it: "
         "make it with `nextgpt-lite data samples --output data_samples`"
     )

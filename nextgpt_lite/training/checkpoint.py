@@ -27,6 +27,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.sharding import cut_like, gathered
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class Checkpoints:
         """The newest whole one. Damaged ones are set aside, and the log says so.
 
         Raises:
-            ValueError: there are checkpoints, but every one is damaged.
+            CheckpointError: there are checkpoints, but every one is damaged.
         """
         damaged = []
         for path in self:
@@ -158,7 +159,7 @@ class Checkpoints:
                 path, trouble, aside.name,
             )  # fmt: skip
         if damaged:
-            raise ValueError(
+            raise CheckpointError(
                 f"{self.folder} holds no whole checkpoint, {len(damaged)} damaged: remove the "
                 "folder to start from the beginning, or restore it from a copy."
             )

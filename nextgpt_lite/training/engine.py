@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import Optimizer
 
+from nextgpt_lite.errors import ExistsError, RunError
 from nextgpt_lite.training.checkpoint import (
     OPTIMIZER_FILE,
     RUN_FILE,
@@ -90,7 +91,7 @@ class Engine(ABC):
             whether any process was asked to stop (`stop`) meanwhile.
 
         Raises:
-            FloatingPointError: the loss is not finite.
+            NumericsError: the loss is not finite.
         """
 
     @abstractmethod
@@ -108,9 +109,9 @@ class Engine(ABC):
         after that, or after a kill, `resume=True` goes on from the newest checkpoint.
 
         Raises:
-            FloatingPointError: the loss is not finite.
-            FileExistsError: `output` holds a checkpoint and `resume` is False.
-            RuntimeError: no gradient reaches something that should learn.
+            NumericsError: the loss is not finite.
+            ExistsError: `output` holds a checkpoint and `resume` is False.
+            RunError: no gradient reaches something that should learn.
             CheckpointError: the checkpoint is of another run.
             OSError: `output` cannot be written; what was saved before is whole.
         """
@@ -213,7 +214,7 @@ class Engine(ABC):
     def start(self, resume: bool) -> None:
         """Takes up the newest checkpoint."""
         if not resume and any(self.checkpoints):
-            raise FileExistsError(
+            raise ExistsError(
                 f"{self.checkpoints.folder} holds checkpoints: pass --resume or choose another "
                 "--output."
             )
@@ -258,7 +259,7 @@ class Engine(ABC):
         for name in [n for n, named in unreached.items() if any(map(_has_gradient, named))]:
             del unreached[name]
         if unreached and taken >= GRADIENT_STEPS:
-            raise RuntimeError(
+            raise RunError(
                 f"No loss reached {', '.join(sorted(unreached))} in {taken} steps of {self.title}: "
                 "the data lack what trains it, or it is not connected to a loss."
             )

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt_lite.data.sources import medium, path_of
+from nextgpt_lite.errors import DataError
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.cache import Rows, hash_files
 
@@ -83,11 +84,11 @@ class Features:
         """(X, ...) what the denoiser of a modality works on, of X media parts.
 
         Raises:
-            ValueError: a part has no medium.
+            DataError: a part has no medium.
         """
         for part in parts:
             if not {"data", "path", "source"} & {k for k, v in part.items() if v is not None}:
-                raise ValueError(
+                raise DataError(
                     f"The denoising loss needs the medium of every signal block, but {modality} "
                     f"{part.get('caption')!r} has none: set denoising to 0 or give the media."
                 )

@@ -29,6 +29,7 @@ from accelerate.utils import (
 )
 
 from nextgpt_lite.data.sources import Source
+from nextgpt_lite.errors import ConfigError, NumericsError
 from nextgpt_lite.model.batch import Batch, collate
 from nextgpt_lite.model.losses import Divisors, Losses
 from nextgpt_lite.model.nextgpt import NextGPT
@@ -121,7 +122,7 @@ class Trainer(Engine):
         """As of `Engine`; a loss that is not finite names the records of the batch.
 
         Raises:
-            RuntimeError: something else would learn than the ledger says.
+            RunError: something else would learn than the ledger says.
         """
         logged = super().run(resume)
         self.accelerator.wait_for_everyone()
@@ -162,7 +163,7 @@ class Trainer(Engine):
         mine = torch.cat([torch.stack(found).mean(0), torch.stack([asked, tokens.float()])])
         *known, stopped, read = self.accelerator.reduce(mine, "mean").tolist()
         if not math.isfinite(known[0]):
-            raise FloatingPointError(
+            raise NumericsError(
                 f"The loss of step {self.step} is not finite in precision "
                 f"{self.accelerator.mixed_precision!r}; its records are "
                 f"{', '.join(gather_object(suspects))}: look at them, or try --precision no."
@@ -195,7 +196,7 @@ class Trainer(Engine):
         self.accelerator.init_trackers(PROJECT, asdict(self.schedule))
         self.origin = provenance(self.model, self.source)
         if resume and self.accelerator.distributed_type == DistributedType.DEEPSPEED:
-            raise ValueError(
+            raise ConfigError(
                 "DeepSpeed keeps the optimiser's moments to itself, so --resume would not be "
                 "exact: give the newest checkpoint as --init of a new --output, or use FSDP2."
             )

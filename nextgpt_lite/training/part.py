@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
+from nextgpt_lite.errors import NumericsError
 from nextgpt_lite.training.engine import Engine, Line
 from nextgpt_lite.training.schedule import Recipe, optimizers
 
@@ -97,7 +98,7 @@ class PartTrainer(Engine):
             parts = self.compute_loss(self.module, batch, generator)
         total = torch.stack([part.float() for part in parts.values()]).sum()
         if not torch.isfinite(total):
-            raise FloatingPointError(
+            raise NumericsError(
                 f"The loss of step {self.step} is not finite in "
                 f"{'bf16' if schedule.bf16 else 'float32'}: lower the rate"
                 f"{', or train in float32' if schedule.bf16 else ''}."

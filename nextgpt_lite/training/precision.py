@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nextgpt_lite.decoders.base import bf16_is_fast
+from nextgpt_lite.errors import RunError
 from nextgpt_lite.model.batch import Batch
 from nextgpt_lite.model.nextgpt import NextGPT
 
@@ -42,7 +43,7 @@ def compile_checked(
         autocast: of the run.
 
     Raises:
-        RuntimeError: naming the first parameter whose gradient is another one.
+        RunError: naming the first parameter whose gradient is another one.
     """
     parts = [model.llm.causal_lm.get_decoder(), *model.output_projections.values()]
     training = model.training
@@ -56,7 +57,7 @@ def compile_checked(
         size = gradient.norm()
         error = (found[name] - gradient).norm() if name in found else size
         if error > TOLERANCE * size:
-            raise RuntimeError(
+            raise RunError(
                 f"torch.compile gives {name} another gradient (off by {error / size:.0%} of its "
                 "size): train without compile."
             )

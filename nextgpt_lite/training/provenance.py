@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt_lite.data.sources import Source
+from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.config import locate
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.schedule import FREE
@@ -54,12 +55,12 @@ def same_base(ours: dict[str, Any], theirs: dict[str, Any], where: Path) -> None
         where: the folder `theirs` was read from.
 
     Raises:
-        ValueError: naming what differs.
+        CheckpointError: naming what differs.
     """
     for field in ("vocabulary", "fingerprint", "revision", "sha256"):
         mine, other = ours.get(field), theirs.get(field)
         if mine is not None and other is not None and mine != other:
-            raise ValueError(
+            raise CheckpointError(
                 f"{where}: field 'base.{field}' is {other}, the base model here has {mine}; take "
                 f"the base model {theirs.get('name')!r} it was trained on, or start anew from it."
             )
@@ -72,7 +73,7 @@ def same_run(ours: dict[str, Any], theirs: dict[str, Any], folder: Path) -> None
         ours, theirs: what `run.json` says, of this run and of the checkpoint in `folder`.
 
     Raises:
-        ValueError: naming what differs.
+        CheckpointError: naming what differs.
     """
     if "base" in ours:
         same_base(ours["base"], theirs["base"], folder)
@@ -84,7 +85,7 @@ def same_run(ours: dict[str, Any], theirs: dict[str, Any], folder: Path) -> None
     pairs += [(n, theirs.get(n), ours[n]) for n in ("stage", "batch", "data") if n in ours]
     for name, before, now in pairs:
         if before != now:
-            raise ValueError(
+            raise CheckpointError(
                 f"{folder}: {name} was {before!r} and is now {now!r}; give the same again or "
                 "choose another --output."
             )

@@ -60,7 +60,7 @@ def refine(
 
     Raises:
         ConfigError: the model has no output projections.
-        FileExistsError: there are checkpoints, and `resume` is False.
+        ExistsError: there are checkpoints, and `resume` is False.
     """
     model = NextGPT.from_pretrained(init)
     if not model.output_projections:

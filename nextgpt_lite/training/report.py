@@ -19,6 +19,7 @@ from accelerate import Accelerator
 from accelerate.tracking import GeneralTracker
 from tqdm.auto import tqdm
 
+from nextgpt_lite.errors import ConfigError, PackageError
 from nextgpt_lite.training.checkpoint import append, beside
 
 METRICS = "metrics.jsonl"
@@ -35,16 +36,17 @@ def trackers(names: Trackers | None) -> list[Any]:
     """What `Accelerator(log_with=...)` takes.
 
     Raises:
-        ValueError: a tracker is unknown or not installed; accelerate would leave it out silently.
+        ConfigError: a tracker is unknown.
+        PackageError: it is not installed; accelerate would leave it out silently.
     """
     listed = [names] if isinstance(names, str | GeneralTracker) else [*(names or ())]
     for name in listed:
         if not isinstance(name, str):
             continue
         if name not in MODULES:
-            raise ValueError(f"report_to is {name!r}: use one of {', '.join(MODULES)}.")
+            raise ConfigError(f"report_to is {name!r}: use one of {', '.join(MODULES)}.")
         if not any(find_spec(module) for module in MODULES[name]):
-            raise ValueError(f"report_to names {name!r}, which is not installed: pip install it.")
+            raise PackageError(f"report_to names {name!r}, which is not installed: pip install it.")
     return listed
 
 

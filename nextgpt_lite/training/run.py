@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt_lite.data.sources import Source, open_source
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import RUN_FILE
@@ -58,15 +59,15 @@ def train(
         the trainer, with `.model` trained.
 
     Raises:
-        ValueError: the stage or a field is unknown, `data` lacks what the stage needs, or `config`
+        ConfigError: the stage or a field is unknown, `data` lacks what the stage needs, or `config`
             is given with an `init`, which has its own.
-        FileNotFoundError: `init` or `data` is missing.
+        MissingError: `init` or `data` is missing.
     """
     if stage not in STAGES:
-        raise ValueError(f"Unknown stage {stage!r}: choose 1, 2 or 3.")
+        raise ConfigError(f"Unknown stage {stage!r}: choose 1, 2 or 3.")
     plan = STAGES[stage]
     if init is not None and config:
-        raise ValueError(
+        raise ConfigError(
             f"{init} is trained, so its {min(config)} cannot be changed: leave out init, or config."
         )
     numbers = Schedule.of(plan, **schedule)
@@ -80,7 +81,7 @@ def train(
         if (before := Path(init) / RUN_FILE).is_file():
             same_base(base(model), json.loads(before.read_text())["base"], before)
     if samples_every and numbers.shard:
-        raise ValueError("samples_every needs the whole model on one device: leave out --shard.")
+        raise ConfigError("samples_every needs the whole model on one device: leave out --shard.")
     if samples_every:
         page = SamplesPage(model, Path(output), samples_every, source.prompts())
         watchers = [*watchers, page]

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.training.stages import Stage
 
 # What a resumed run may have otherwise.
@@ -77,7 +78,7 @@ class Schedule(Recipe):
 
     def __post_init__(self) -> None:
         if not 1 <= self.accumulate <= self.batch_size:
-            raise ValueError(
+            raise ConfigError(
                 f"accumulate is {self.accumulate}: a batch of {self.batch_size} is read in 1 to "
                 f"{self.batch_size} passes."
             )

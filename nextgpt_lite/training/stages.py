@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nextgpt_lite.encoders.width import encoder_parameters
+from nextgpt_lite.errors import RunError
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.model.nextgpt import NextGPT
 
@@ -121,7 +122,7 @@ def open_for(model: NextGPT, stage: Stage) -> list[nn.Parameter]:
     """Lets what the stage learns learn, and freezes all else; returns the learning parameters.
 
     Raises:
-        RuntimeError: nothing would learn, or a part the stage names has no parameters.
+        RunError: nothing would learn, or a part the stage names has no parameters.
     """
     learning: list[nn.Parameter] = []
     found = set()
@@ -132,7 +133,7 @@ def open_for(model: NextGPT, stage: Stage) -> list[nn.Parameter]:
             found.add(part)
             learning.append(parameter)
     if missing := [part for part in stage.learns if part not in found]:
-        raise RuntimeError(
+        raise RunError(
             f"Stage {stage.number} should train {missing[0]!r}, but the model has no such "
             "parameters: build it with NextGPT.from_config."
         )
@@ -181,24 +182,24 @@ def check_learning(model: NextGPT, stage: Stage, optimizer: Optimizer) -> None:
     """Stops a run that would not do what its ledger says.
 
     Raises:
-        RuntimeError: nothing would learn, something frozen would, or something that should learn
+        RunError: nothing would learn, something frozen would, or something that should learn
             is left out.
     """
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     if not any(p.requires_grad and id(p) in held for p in model.parameters()):
-        raise RuntimeError(
+        raise RunError(
             f"Stage {stage.number} would learn nothing: no parameter of the optimiser requires a "
             "gradient; freeze parts before the trainer is built, not after."
         )
     for name, parameter in model.named_parameters():
         part = part_of(name)
         if part not in stage.learns and (parameter.requires_grad or id(parameter) in held):
-            raise RuntimeError(
+            raise RunError(
                 f"{name} would learn, but stage {stage.number} keeps {part!r} frozen: call "
                 "open_for(model, stage) after whatever opened it."
             )
         if part in stage.learns and not (parameter.requires_grad and id(parameter) in held):
-            raise RuntimeError(
+            raise RunError(
                 f"{name} would not learn, but stage {stage.number} trains {part!r}: call "
                 "open_for(model, stage) and build the optimiser after it."
             )

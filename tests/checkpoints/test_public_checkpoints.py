@@ -13,6 +13,7 @@ from PIL import Image
 from nextgpt_lite.checkpoints.stand_ins import STAND_INS, write_stand_ins
 from nextgpt_lite.data.sources import FolderSource
 from nextgpt_lite.encoders import Encoder
+from nextgpt_lite.errors import PackageError
 from nextgpt_lite.model.config import CHECKPOINTS, NextGPTConfig
 from nextgpt_lite.model.nextgpt import NextGPT, resolve_precision
 from nextgpt_lite.training.loop import Schedule, Trainer
@@ -147,7 +148,7 @@ def test_nf4_says_what_it_needs() -> None:
     if find_spec("bitsandbytes") is not None:
         pytest.skip("bitsandbytes is installed here")
     config = NextGPTConfig.from_profile("colab", quantization="nf4")
-    with pytest.raises(ValueError, match="pip install bitsandbytes"):
+    with pytest.raises(PackageError, match="pip install bitsandbytes"):
         NextGPT.from_config(config)
 
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from nextgpt_lite.cli import main
 from nextgpt_lite.data.records import Record
+from nextgpt_lite.errors import PackageError
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.notebook import plots
 from nextgpt_lite.training import run as training_run
@@ -182,7 +183,7 @@ def test_metrics_go_to_file_trackers_and_watchers(tmp_path: Path) -> None:
 
 def test_a_tracker_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nextgpt_lite.training.report.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="'wandb', which is not installed"):
+    with pytest.raises(PackageError, match="'wandb', which is not installed"):
         trackers("wandb")
     with pytest.raises(ValueError, match="use one of tensorboard"):
         trackers(["paper"])
