@@ -10,6 +10,10 @@ from runpy import run_path
 from typing import Any
 
 import pytest
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from nextgpt_lite.world.pretraining.tokenizers import llm_tokenizer
+from tests.tiny import SENTENCES
 
 ROOT = Path(__file__).resolve().parents[1]
 MAP = run_path(str(ROOT / "docs" / "paper_map.py"))
@@ -116,6 +120,24 @@ def test_tests_named_in_notebooks_and_pages_are_there():
             assert name in files, f"{page.name} names {name}"
         for path in re.findall(r"\btests/[\w/]+\.py\b", text):
             assert (ROOT / path).exists(), f"{page.name} names {path}"
+
+
+def my_llm(folder: Path) -> None:
+    """A tiny random GPT-2 with a tokenizer, as a reader might bring it."""
+    tokenizer = llm_tokenizer(SENTENCES)
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=1024)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["add_an_llm", "add_a_data_source"])
+def test_the_examples_of_a_page_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    my_llm(tmp_path / "my-llm")
+    page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    for code in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        exec(compile(code, f"{name}.md", "exec"), {})
+    assert any(path.is_file() for path in tmp_path.rglob("metrics.jsonl"))
 
 
 def suffixes() -> set[str]:
