@@ -139,8 +139,7 @@ print(answer(end_to_end, wish, **options))
 # lite world:
 
 # %%
-from nextgpt_lite.world import Group, Picture
-from nextgpt_lite.world.dialogue import assistant, telling
+from nextgpt_lite.world import Group, Picture, assistant, telling
 
 cases = {
     "Draw a cat in the garden.": Picture(
