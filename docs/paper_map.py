@@ -21,6 +21,15 @@ def entries() -> list[dict[str, Any]]:
     return yaml.safe_load((DOCS / "paper_map.yaml").read_text(encoding="utf-8"))
 
 
+def test_files(name: str) -> list[str]:
+    """The files below tests that are called so, or that have a test function of that name."""
+    paths = sorted((DOCS.parent / "tests").rglob("test_*.py"))
+    found = [path for path in paths if path.name == name] or [
+        path for path in paths if f"\ndef {name}(" in path.read_text(encoding="utf-8")
+    ]
+    return [path.relative_to(DOCS.parent / "tests").as_posix() for path in found]
+
+
 def page(groups: list[dict[str, Any]]) -> str:
     """The whole page as Markdown."""
     parts = [HEAD]
@@ -38,8 +47,7 @@ def row(entry: dict[str, Any]) -> str:
     what = entry["what"] + (f" (*{entry['note']}*)" if "note" in entry else "")
     code = [f"`{name.replace(':', '.')}`" for name in entry.get("code", [])]
     tests = [
-        f"[{test.split('::')[-1]}](../tests/{test.split('::')[0]})"
-        for test in entry.get("tests", [])
+        f"[{name}](../tests/{file})" for name in entry.get("tests", []) for file in test_files(name)
     ]
     sections = [place.split("#", 1) for place in entry.get("notebook", [])]
     notebooks = [f"[{name[:2]}: {title}](../notebooks/{name}.ipynb)" for name, title in sections]

@@ -38,13 +38,9 @@ def unresolved(entry: dict[str, Any]) -> list[str]:
                 found = getattr(found, attribute)
         except (ImportError, AttributeError) as error:
             missing.append(f"code {name}: {error}")
-    for test in entry.get("tests", []):
-        file, _, function = test.partition("::")
-        path = ROOT / "tests" / file
-        if not path.is_file():
-            missing.append(f"test file {file} is not there")
-        elif function and not re.search(rf"^def {function}\(", path.read_text(), re.MULTILINE):
-            missing.append(f"{file} has no {function}")
+    for name in entry.get("tests", []):
+        if len(MAP["test_files"](name)) != 1:
+            missing.append(f"test {name} is in {MAP['test_files'](name) or 'no file'}")
     for place in entry.get("notebook", []):
         name, title = place.split("#", 1)
         source = ROOT / "notebooks" / "src" / f"{name}.py"
@@ -87,7 +83,7 @@ def test_the_page_is_made_from_the_map():
     [
         {"code": ["model.nextgpt:NextGTP"]},
         {"code": ["model.nowhere"]},
-        {"tests": ["test_chat.py::test_of_nothing"]},
+        {"tests": ["test_of_nothing"]},
         {"tests": ["test_nothing.py"]},
         {"notebook": ["00_tour#No such section"]},
         {"notebook": ["99_none#Training"]},
