@@ -28,7 +28,7 @@ from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.plugins import plugin, plugins
 
 PROGRAM = "nextgpt-lite"
-REFUSALS = (NextGPTError, OSError, ValueError, FloatingPointError, ModuleNotFoundError)
+REFUSALS = (NextGPTError, OSError, ValueError, ModuleNotFoundError)
 HELP = {  # of parameters that mean the same in every command
     "data": "folder of data; default: the lite world.",
     "num_inference_steps": "diffusion steps; default: each decoder's own.",

@@ -27,6 +27,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nextgpt_lite.errors import DataError
+
 ROUNDS = 2000
 EXACT = 12  # up to so many prompts every sign flip is tried
 LEVEL = 95.0  # per cent
@@ -124,13 +126,13 @@ def table(
         prompts: the columns wanted, in this order; None takes all that occur, sorted.
 
     Raises:
-        ValueError: a seed answered a prompt twice.
+        DataError: a seed answered a prompt twice.
     """
     found: dict[tuple[Any, tuple[Any, ...]], float] = {}
     for row in rows:
         key = (row[seed], tuple(row[name] for name in prompt))
         if key in found:
-            raise ValueError(f"Seed {key[0]} answered {key[1]} twice: give one system's rows.")
+            raise DataError(f"Seed {key[0]} answered {key[1]} twice: give one system's rows.")
         found[key] = float("nan") if row[value] in ("", None) else float(row[value])
     seeds = sorted({at for at, _ in found})
     columns = sorted({name for _, name in found}) if prompts is None else list(prompts)
@@ -160,10 +162,10 @@ def compare(first: Array, second: Array, rounds: int = ROUNDS, seed: int = 0) ->
     prompts, given these seeds; the interval speaks of both.
 
     Raises:
-        ValueError: the tables have different shapes.
+        DataError: the tables have different shapes.
     """
     if first.shape != second.shape:
-        raise ValueError(
+        raise DataError(
             f"Tables of {first.shape} and {second.shape} cannot be paired: give the same seeds "
             "and prompts."
         )
@@ -266,7 +268,7 @@ def alpha(ratings: Sequence[Sequence[float]] | Array, level: Level = "interval")
 
     table = np.asarray(ratings, float)
     if table.ndim != 2:
-        raise ValueError(f"ratings have {table.ndim} dimensions: give raters x units.")
+        raise DataError(f"ratings have {table.ndim} dimensions: give raters x units.")
     table = table[:, (~np.isnan(table)).sum(0) > 1]
     if len(np.unique(table[~np.isnan(table)])) < 2:
         return math.nan

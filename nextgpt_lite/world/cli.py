@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from typer import Option
 
+from nextgpt_lite.errors import ConfigError
+
 MaybeCount = Annotated[int | None, Option(min=1)]
 
 
@@ -38,14 +40,14 @@ def pretrain(
     options: dict[str, Any] = {} if steps is None else {"steps": steps}
     if typed:
         if part != "llm":
-            raise ValueError(
+            raise ConfigError(
                 "--typed is of --part llm alone: the other parts read no conversations."
             )
         options["typed"] = typed
     if start is not None:
         options["start"] = WEIGHTS / "lite" / part if start == "shipped" else Path(start)
         if not options["start"].is_dir():
-            raise ValueError(
+            raise ConfigError(
                 f"{options['start']} is no folder: give 'shipped' or what a run has exported."
             )
     module = import_module(f"nextgpt_lite.world.pretraining.{part}")

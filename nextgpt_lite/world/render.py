@@ -11,6 +11,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.world.scene import Clip, Picture, Scene, Sound
 from nextgpt_lite.world.sounds import render_sound
@@ -45,7 +46,7 @@ def render_picture(picture: Picture, seed: int = 0) -> Image.Image:
     """A 64 x 64 RGB image with the things on a jittered 3 x 3 grid.
 
     Raises:
-        ValueError: when the picture holds more than nine things.
+        ConfigError: when the picture holds more than nine things.
     """
     canvas = background(picture.place).copy()  # (64, 64, 3)
     for group, centres in zip(picture.groups, layout(picture, seed), strict=True):
@@ -72,7 +73,7 @@ def _cells(picture: Picture, rng: Random) -> list[list[_Cell]]:
     """
     counts = [group.count for group in picture.groups]
     if sum(counts) > _GRID * _GRID:
-        raise ValueError(f"Picture.groups has {sum(counts)} things; the grid holds nine at most.")
+        raise ConfigError(f"Picture.groups has {sum(counts)} things; the grid holds nine at most.")
     free = [(column, row) for column in range(_GRID) for row in range(_GRID)]
     rng.shuffle(free)
     placed: list[list[_Cell]] = []

@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.media import Audio
 from nextgpt_lite.world.scene import KINDS, MAX_TIMES, PITCHES, Sound
 
@@ -39,14 +40,14 @@ def render_sound(sound: Sound, seed: int = 0) -> Audio:
         Audio with samples (1, 32000) at 16 kHz, peak about 0.7.
 
     Raises:
-        ValueError: when kind, pitch or times is not of this world.
+        ConfigError: when kind, pitch or times is not of this world.
     """
     if sound.kind not in KINDS:
-        raise ValueError(f"Sound.kind is {sound.kind!r}; use one of {', '.join(KINDS)}.")
+        raise ConfigError(f"Sound.kind is {sound.kind!r}; use one of {', '.join(KINDS)}.")
     if sound.pitch not in PITCHES:
-        raise ValueError(f"Sound.pitch is {sound.pitch!r}; use one of {', '.join(PITCHES)}.")
+        raise ConfigError(f"Sound.pitch is {sound.pitch!r}; use one of {', '.join(PITCHES)}.")
     if not 1 <= sound.times <= MAX_TIMES:
-        raise ValueError(f"Sound.times is {sound.times}; use a number from 1 to {MAX_TIMES}.")
+        raise ConfigError(f"Sound.times is {sound.times}; use a number from 1 to {MAX_TIMES}.")
     rng = np.random.default_rng(seed)
     samples = rng.standard_normal(int(SECONDS * RATE), dtype=np.float32) * np.float32(_FLOOR)
     start = rng.uniform(0.02, 0.08)

@@ -17,6 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from nextgpt_lite.cli import main
+from nextgpt_lite.errors import NumericsError
 from nextgpt_lite.evaluation.ablation import cells, runner
 from nextgpt_lite.evaluation.ablation.figures import draw, summary
 from nextgpt_lite.evaluation.ablation.grid import read_grid
@@ -350,7 +351,7 @@ def test_a_loss_that_is_not_finite_stops_its_cell_only(
 
     def run(plan: cells.Plan) -> None:
         if plan is plans[0]:
-            raise FloatingPointError("The loss of step 3 is not finite.")
+            raise NumericsError("The loss of step 3 is not finite.")
         plan.result.write_text("{}")
 
     monkeypatch.setattr(runner, "run_cell", run)

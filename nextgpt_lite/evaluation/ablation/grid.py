@@ -150,7 +150,7 @@ def read_grid(path: str | Path) -> Grid:
     """Reads and checks a grid file.
 
     Raises:
-        FileNotFoundError: there is none.
+        MissingError: there is none.
         ConfigError: in one sentence, naming the file and the field.
     """
     path = Path(path)

@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import Timeout
 from tqdm.auto import tqdm
 
+from nextgpt_lite.errors import NumericsError, RunError
 from nextgpt_lite.evaluation.ablation.cells import Plan, locked, plan_of, run_cell
 from nextgpt_lite.evaluation.ablation.grid import Grid, read_grid
 from nextgpt_lite.evaluation.ablation.table import write_table
@@ -34,9 +35,9 @@ def ablate(path: str | Path, output: str | Path, workers: int = 1) -> Path:
         workers: processes on this machine.
 
     Raises:
-        ValueError: the grid file has a mistake; nothing was trained.
-        FloatingPointError: some cells' losses were not finite; all others are done.
-        RuntimeError: a worker ended early; start again and it goes on.
+        ConfigError: the grid file has a mistake; nothing was trained.
+        NumericsError: some cells' losses were not finite; all others are done.
+        RunError: a worker ended early; start again and it goes on.
     """
     grid, output = read_grid(path), Path(output)
     output.mkdir(parents=True, exist_ok=True)
@@ -54,7 +55,7 @@ def ablate(path: str | Path, output: str | Path, workers: int = 1) -> Path:
         for process in processes:
             process.join()
         if any(process.exitcode for process in processes) and not _all_done(plans):
-            raise RuntimeError(
+            raise RunError(
                 f"A worker ended early: see its words above, then start again with the same "
                 f"--output {output}; what is done stays done."
             )
@@ -73,7 +74,7 @@ def _worker(path: Path, output: Path, workers: int) -> None:
 
 def _work(plans: list[Plan]) -> None:
     """Takes cells until none is left that nobody has done."""
-    failed: dict[str, FloatingPointError] = {}
+    failed: dict[str, NumericsError] = {}
     with tqdm(total=len(plans), desc="cells") as bar:
         left = plans
         while left:
@@ -88,7 +89,7 @@ def _work(plans: list[Plan]) -> None:
                 except Timeout:
                     busy.append(current)
                     continue
-                except FloatingPointError as error:
+                except NumericsError as error:
                     failed[name] = error
                 bar.update()
             if len(busy) == len(left):
@@ -96,9 +97,7 @@ def _work(plans: list[Plan]) -> None:
             left = busy
     if failed:
         first = next(iter(failed))
-        raise FloatingPointError(
-            f"{len(failed)} cells failed, the first {first!r}: {failed[first]}"
-        )
+        raise NumericsError(f"{len(failed)} cells failed, the first {first!r}: {failed[first]}")
 
 
 def _all_done(plans: list[Plan]) -> bool:

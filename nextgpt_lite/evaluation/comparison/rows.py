@@ -94,7 +94,7 @@ def read_rows(path: str | Path) -> list[Row]:
     """The rows of a table, seeds as numbers.
 
     Raises:
-        FileNotFoundError: there is none.
+        MissingError: there is none.
         DataError: naming a column that is missing.
     """
     with Path(path).open(newline="", encoding="utf-8") as file:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nextgpt_lite.errors import DataError
+from nextgpt_lite.errors import DataError, PackageError
 
 References = Sequence[Sequence[str]]
 
@@ -115,7 +115,7 @@ def meteor_1_5(candidates: Sequence[str], references: References) -> float:
     """METEOR 1.5 in [0, 1], by the Java program of `pycocoevalcap`.
 
     Raises:
-        ModuleNotFoundError: Java is missing.
+        PackageError: Java is missing.
     """
     _need_java("METEOR 1.5")
     from pycocoevalcap.meteor.meteor import Meteor
@@ -129,7 +129,7 @@ def spice(candidates: Sequence[str], references: References) -> list[float]:
     Its first use downloads Stanford CoreNLP: on a machine without a network it cannot run.
 
     Raises:
-        ModuleNotFoundError: Java is missing.
+        PackageError: Java is missing.
     """
     _need_java("SPICE")
     from pycocoevalcap.spice.spice import Spice
@@ -159,7 +159,7 @@ def has_java() -> bool:
 
 def _need_java(metric: str) -> None:
     if not has_java():
-        raise ModuleNotFoundError(
+        raise PackageError(
             f"{metric} runs in Java: install Java, or use the metrics that need none (BLEU-4, "
             "ROUGE-L, CIDEr, meteor_2005)."
         )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nextgpt_lite.errors import DataError
 from nextgpt_lite.media import Audio
 
 CEPSTRA = 13  # of which the first, loudness, is left out
@@ -33,10 +34,10 @@ def frechet_distance(real: Tensor, made: Tensor) -> float:
         real, made: (N1, D) and (N2, D); N1 and N2 are at least 2.
 
     Raises:
-        ValueError: a set has fewer than two rows, or the widths differ.
+        DataError: a set has fewer than two rows, or the widths differ.
     """
     if min(len(real), len(made)) < 2 or real.shape[1] != made.shape[1]:
-        raise ValueError(
+        raise DataError(
             f"Features of {tuple(real.shape)} and {tuple(made.shape)} cannot be compared: give at "
             "least two rows each, of one width."
         )

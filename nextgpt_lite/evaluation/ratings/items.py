@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt_lite.data.sources import medium
+from nextgpt_lite.errors import DataError
 from nextgpt_lite.evaluation.protocols import Answer, Instruction
 from nextgpt_lite.media import safe_path
 from nextgpt_lite.model.conversation import content_parts
@@ -43,7 +44,7 @@ class Item:
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.answers) <= len(LETTERS):
-            raise ValueError(f"Item {self.id!r} has {len(self.answers)} answers: give two to four.")
+            raise DataError(f"Item {self.id!r} has {len(self.answers)} answers: give two to four.")
 
 
 def item_of(instruction: Instruction, answers: Mapping[str, Answer]) -> Item:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nextgpt_lite.errors import DataError
 from nextgpt_lite.evaluation.comparison.rows import mean, where
 from nextgpt_lite.evaluation.ratings.session import (
     MOST,
@@ -46,7 +47,7 @@ class Results:
         rows: dict[tuple[str, str, str], dict[str, Any]] = {}
         modes = {each.mode for some in judgements.values() for each in some}
         if len(modes) > 1:
-            raise ValueError("Some judged by points, others chose the best: give one sort of file.")
+            raise DataError("Some judged by points, others chose the best: give one sort of file.")
         unit = 100 / MOST if modes == {"points"} else 100.0
         for rater, some in judgements.items():
             for said in some:

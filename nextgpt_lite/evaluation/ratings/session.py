@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
+from nextgpt_lite.errors import DataError
 from nextgpt_lite.evaluation.ratings.items import Item
 from nextgpt_lite.training.checkpoint import beside
 
@@ -64,7 +65,7 @@ class Session:
         seed: of both orders.
 
     Raises:
-        ValueError: the file was written in the other mode.
+        DataError: the file was written in the other mode.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Session:
         self._begun = time.monotonic()
         self.judgements = read_judgements(self.path) if self.path.is_file() else []
         if other := next((j for j in self.judgements if j.mode != mode), None):
-            raise ValueError(
+            raise DataError(
                 f"{self.path} holds judgements by {other.mode!r}: choose that mode, another file."
             )
         if self.judgements:
@@ -111,11 +112,11 @@ class Session:
         """Takes the points of the answers from the left, and keeps them.
 
         Raises:
-            ValueError: too few or too many, or out of range.
+            DataError: too few or too many, or out of range.
             OSError: the file cannot be written.
         """
         if self.task is None:
-            raise ValueError("All is judged: there is nothing left to give points to.")
+            raise DataError("All is judged: there is nothing left to give points to.")
         item, aspect = self.task
         order = self.order(item)
         least = 1 if self.mode == "points" else 0
@@ -123,7 +124,7 @@ class Session:
         right = len(points) == len(order) and all(least <= p <= most for p in points)
         if not right or (self.mode == "best" and sum(points) != 1):
             wish = "1 to 10 for each" if self.mode == "points" else "one of the"
-            raise ValueError(f"Points are {[*points]}: give {wish} of {len(order)} answers.")
+            raise DataError(f"Points are {[*points]}: give {wish} of {len(order)} answers.")
         seconds = round(time.monotonic() - self._begun, 1)
         said = Judgement(
             item.id, item.group, item.level, aspect, order, tuple(points), self.mode, seconds
@@ -155,7 +156,7 @@ def read_judgements(path: str | Path) -> list[Judgement]:
     """The lines of a rater's file; a last one that was cut off by a crash is left out.
 
     Raises:
-        ValueError: another line cannot be read.
+        DataError: another line cannot be read.
     """
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     found = []
@@ -167,5 +168,5 @@ def read_judgements(path: str | Path) -> list[Judgement]:
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines):
                 break
-            raise ValueError(f"{path}, line {number} is no judgement: remove it.") from error
+            raise DataError(f"{path}, line {number} is no judgement: remove it.") from error
     return found

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from nextgpt_lite.errors import DataError
+from nextgpt_lite.errors import DataError, PackageError
 from nextgpt_lite.evaluation.benchmarks.items import read_items
 from nextgpt_lite.evaluation.metrics.named import Outcome
 from nextgpt_lite.evaluation.protocols import Item
@@ -124,7 +124,7 @@ class Sheet:
         for name in metrics:
             try:
                 values.append(times.get(name, 1) * find("metric", name)(found))
-            except ModuleNotFoundError as error:  # a Java part: the rest of the row is worth having
+            except PackageError as error:  # a Java part: the rest of the row is worth having
                 values.append(None)
                 self.notes.append(f"{name}: {error}")
         self.rows[row] = self.rows.get(row, ()) + tuple(values)

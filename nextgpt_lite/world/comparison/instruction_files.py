@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from nextgpt_lite.errors import DataError
 from nextgpt_lite.evaluation.protocols import Instruction
 from nextgpt_lite.world.comparison.instructions import GROUPS, LEVELS, instruction
 from nextgpt_lite.world.dialogue.parts import assistant, modality_of, present
@@ -73,20 +74,20 @@ def scene_of(record: dict[str, Any]) -> Scene:
     """Inverts `scene_record`.
 
     Raises:
-        ValueError: naming the field that is missing or unknown.
+        DataError: naming the field that is missing or unknown.
     """
     try:
         things = record["include"]
         for thing in things:
             for name, known in _KNOWN.items():
                 if name in thing and thing[name] not in known:
-                    raise ValueError(f"field {name!r} is {thing[name]!r}: use one of {known}")
+                    raise DataError(f"field {name!r} is {thing[name]!r}: use one of {known}")
         first = things[0]
         if record["modality"] == "audio":
             return Sound(first["class"], int(first["count"]), first["pitch"])
         place = record["place"]
         if place not in PLACES:
-            raise ValueError(f"field 'place' is {place!r}: use one of {PLACES}")
+            raise DataError(f"field 'place' is {place!r}: use one of {PLACES}")
         if record["modality"] == "video":
             return Clip(first["class"], first["color"], first["motion"], first["size"], place)
         groups = tuple(Group(t["class"], t["color"], t["size"], int(t["count"])) for t in things)
@@ -94,11 +95,11 @@ def scene_of(record: dict[str, Any]) -> Scene:
         if len(things) > 1 and "position" in things[1]:
             word, at = things[1]["position"]
             if word not in RELATIONS or at != 0:
-                raise ValueError(f"field 'position' is {[word, at]!r}: give a relation to thing 0")
+                raise DataError(f"field 'position' is {[word, at]!r}: give a relation to thing 0")
             relation = OPPOSITE[word]
         return Picture(groups, relation, place)
     except (KeyError, IndexError, TypeError) as error:
-        raise ValueError(f"field {error} is missing or no thing is included") from error
+        raise DataError(f"field {error} is missing or no thing is included") from error
 
 
 def write_instructions(path: str | Path, instructions: Iterable[Instruction]) -> None:
@@ -118,26 +119,26 @@ def read_instructions(path: str | Path) -> list[Instruction]:
     """What `write_instructions` wrote.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: naming file, line and field.
+        MissingError: there is no such file.
+        DataError: naming file, line and field.
     """
     found = []
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
         try:
             found.append(_read(json.loads(line)))
         except ValueError as error:  # JSONDecodeError is one
-            raise ValueError(f"{path}, line {number}: {error}.") from error
+            raise DataError(f"{path}, line {number}: {error}.") from error
     return found
 
 
 def _read(line: Any) -> Instruction:
     if not isinstance(line, dict):
-        raise ValueError("it is no JSON object")
+        raise DataError("it is no JSON object")
     if missing := [name for name in (*_FIELDS, "include") if name not in line]:
-        raise ValueError(f"field {missing[0]!r} is missing")
+        raise DataError(f"field {missing[0]!r} is missing")
     for name, known in (("group", GROUPS), ("level", LEVELS), ("split", ("train", "held_out"))):
         if line[name] not in known:
-            raise ValueError(f"field {name!r} is {line[name]!r}: use one of {', '.join(known)}")
+            raise DataError(f"field {name!r} is {line[name]!r}: use one of {', '.join(known)}")
     scenes = [scene_of(line)] if line["include"] else []
     scenes += [scene_of(other) for other in line.get("also", [])]
     answer = present(tuple(scenes), Random(), True) if scenes else assistant(line["words"])

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from nextgpt_lite.decoders.image import pictures_to_tensor
+from nextgpt_lite.errors import DataError
 from nextgpt_lite.world.scene import Scene
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class ScenePool:
         """Makes the pool at least `count` long, as far as its size allows.
 
         Raises:
-            ValueError: the file holds rows of other scenes.
+            DataError: the file holds rows of other scenes.
         """
         count = min(count, len(self.rows))
         while len(self.scenes) < count:
@@ -90,7 +91,7 @@ class ScenePool:
                 self.rows[portion] = self.encode(scenes, rngs)
                 self.digests[portion] = digests
             elif (found != digests).any():
-                raise ValueError(
+                raise DataError(
                     f"{self.path} holds rows of other scenes than are drawn now, for the world or "
                     "its mixture has changed since: remove the file, and its rows are made anew."
                 )

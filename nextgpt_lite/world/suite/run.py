@@ -31,6 +31,7 @@ import torch
 from filelock import FileLock
 from tqdm.auto import tqdm
 
+from nextgpt_lite.errors import RunError
 from nextgpt_lite.model.config import locate
 from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import beside
@@ -101,7 +102,7 @@ def run_suite(
         every row of the table, also those kept.
 
     Raises:
-        RuntimeError: a worker ended early; start again and it goes on.
+        RunError: a worker ended early; start again and it goes on.
     """
     model = NextGPT.from_pretrained(name)
     examiner = Examiner(model, count, steps)
@@ -164,7 +165,7 @@ def _share_out(
                     process.terminate()
             pool.shutdown(cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
-                raise RuntimeError(
+                raise RunError(
                     "A process of the suite ended early, perhaps for want of memory: start again "
                     f"with the same folder {folder}, with fewer workers; what is done stays done."
                 ) from error
