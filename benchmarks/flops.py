@@ -13,9 +13,9 @@ import time
 import torch
 
 from benchmarks.setting import Sizes
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.model.batch import Batch
 from nextgpt_lite.model.losses import IGNORE
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.loop import Trainer
 
 

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.sources import Source
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.model.config import NextGPTConfig, locate
 from nextgpt_lite.model.llm import LanguageModel
 from nextgpt_lite.model.modality import MODALITIES
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.dialogue.parts import sentence

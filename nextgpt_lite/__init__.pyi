@@ -1,5 +1,6 @@
 __version__: str
 
+from .chat import NextGPT as NextGPT
 from .errors import (
     CheckpointError as CheckpointError,
     ConfigError as ConfigError,
@@ -17,7 +18,6 @@ from .media import Audio as Audio, Video as Video
 from .messages import MediaSource as MediaSource, Message as Message, Part as Part
 from .model.config import NextGPTConfig as NextGPTConfig
 from .model.modality import Modality as Modality, register as register
-from .model.nextgpt import NextGPT as NextGPT
 from .plugins import plugin as plugin
 from .reply import Event as Event, Reply as Reply
 from .trace import trace as trace

@@ -10,18 +10,16 @@ from __future__ import annotations
 import html
 import io
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
 
 from nextgpt_lite.media import Audio, Media, Video
+from nextgpt_lite.messages import Part
 from nextgpt_lite.model.modality import get_modality
-
-if TYPE_CHECKING:
-    from nextgpt_lite.reply import Reply
 
 __all__ = ["MIME", "Bundle", "media_bundle", "media_html", "parts_html", "reply_bundle"]
 
@@ -52,23 +50,23 @@ def media_bundle(media: Media) -> Bundle:
     return Bundle(data)
 
 
-def reply_bundle(reply: Reply) -> dict[str, Any]:
+def reply_bundle(parts: Sequence[Part], signal_tokens: int, seconds: float) -> dict[str, Any]:
     """A reply as MIME types to contents: its words and media in their order."""
-    plain = [p["text"] if p["type"] == "text" else part_text(p) for p in reply.parts]
+    plain = [p["text"] if p["type"] == "text" else part_text(p) for p in parts]
     return {
         "text/plain": "\n".join(plain),
-        "text/html": parts_html(reply.parts),
+        "text/html": parts_html(parts),
         MIME: {
             "kind": "reply",
-            "text": reply.text,
-            "media": [facts(part["data"]) for part in reply.media],
-            "signal_tokens": len(reply.signal_tokens),
-            "seconds": round(reply.seconds, 3),
+            "text": " ".join(part["text"] for part in parts if part["type"] == "text"),
+            "media": [facts(part["data"]) for part in parts if part["type"] != "text"],
+            "signal_tokens": signal_tokens,
+            "seconds": round(seconds, 3),
         },
     }
 
 
-def parts_html(parts: Iterable[Mapping[str, Any]]) -> str:
+def parts_html(parts: Iterable[Part]) -> str:
     """The parts of one message as a piece of HTML; text is escaped."""
     pieces = []
     for part in parts:
@@ -118,7 +116,7 @@ def describe(media: Media | np.ndarray) -> str:
     return f"<image, {media.width} x {media.height}>"
 
 
-def part_text(part: Mapping[str, Any]) -> str:
+def part_text(part: Part) -> str:
     """A media part as text: what it is, or where it lies when it is not loaded."""
     if part.get("data") is not None:
         return describe(part["data"])

@@ -1,7 +1,7 @@
 """What a conversation gives back: a reply, and the events on the way to it.
 
 Knows: the order of words and media, their files. Leaves to others: how any of it was made, and how
-it looks in a notebook (`notebook.display`).
+it looks in a notebook (`display`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any, Literal
 from PIL.Image import Image
 from torch import Tensor
 
+from nextgpt_lite.display import reply_bundle
 from nextgpt_lite.media import Audio, Video
+from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.model.generation import SignalBlock
 from nextgpt_lite.model.modality import MODALITIES
 
@@ -39,7 +41,7 @@ class Reply:
         seconds: wall time from messages to the last medium.
     """
 
-    parts: list[dict[str, Any]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
     signal_tokens: list[str] = field(default_factory=list)
     made: list[Made] = field(default_factory=list)
     seconds: float = 0.0
@@ -50,7 +52,7 @@ class Reply:
         return " ".join(part["text"] for part in self.parts if part["type"] == "text")
 
     @property
-    def media(self) -> list[dict[str, Any]]:
+    def media(self) -> list[Part]:
         """The parts that are no words."""
         return [part for part in self.parts if part["type"] != "text"]
 
@@ -70,7 +72,7 @@ class Reply:
         return self._media("video")
 
     @property
-    def message(self) -> dict[str, Any]:
+    def message(self) -> Message:
         """The reply as a turn, to be appended to the messages of the next call."""
         return {"role": "assistant", "content": self.parts}
 
@@ -108,10 +110,7 @@ class Reply:
         return [part["data"] for part in self.parts if part["type"] == modality]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        # Only Jupyter calls this, so the notebook package is not needed anywhere else.
-        from nextgpt_lite.display import reply_bundle
-
-        return reply_bundle(self)
+        return reply_bundle(self.parts, len(self.signal_tokens), self.seconds)
 
 
 @dataclass

@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.chat import NextGPT
+from nextgpt_lite.messages import Conversation
 from nextgpt_lite.reply import Reply
+from nextgpt_lite.turn import asked
 
 Origin = Literal["text", "media", "signal"]
 
@@ -76,16 +78,37 @@ class Trace:
         return "\n".join(lines)
 
 
-def trace(model: NextGPT, messages: str | Sequence[dict[str, Any]], **options: Any) -> Trace:
+def trace(
+    model: NextGPT,
+    messages: str | Conversation,
+    *,
+    seed: int = 0,
+    output_modalities: str | Sequence[str] = "auto",
+    num_inference_steps: int | None = None,
+    guidance_scale: float | None = None,
+    max_new_tokens: int = 128,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+) -> Trace:
     """Holds one turn as `model.chat` does and tells what went through the LLM.
 
     Args:
         messages: the user's words, or messages that end with a user turn; media stand in them.
-        options: those of `chat`, except `images`, `audios`, `videos` and `stream`.
+        seed, output_modalities, num_inference_steps, guidance_scale, max_new_tokens, temperature,
+            top_p: as for `chat`.
     """
-    turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+    turns = asked(messages)
     with _watched(model) as (read, forwards):
-        reply = model.chat(turns, **options)
+        reply = model.chat(
+            turns,
+            seed=seed,
+            output_modalities=output_modalities,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+        )
     prompt, *rest = read
     encoded = model.conversation.encode(turns, reply_follows=True)
     gaps = {

@@ -42,6 +42,6 @@ def official_samples() -> Path:
 @pytest.fixture(scope="session")
 def lite():
     """The shipped model, loaded once for all tests that ask it something."""
-    from nextgpt_lite.model.nextgpt import NextGPT
+    from nextgpt_lite.chat import NextGPT
 
     return NextGPT.from_pretrained("lite")

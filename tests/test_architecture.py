@@ -19,14 +19,12 @@ WORLD = f"{PACKAGE}.world"
 # From the ground floor up: a module imports its own room and those below.
 ROOMS = (
     ("errors", "messages"), ("plugins",), ("media",), ("model.modality",), ("model.config",),
-    ("encoders", "decoders"), ("model",), ("chat", "reply", "display", "trace"), ("data",),
+    ("encoders", "decoders"), ("model",), ("display", "reply", "turn", "chat", "trace"), ("data",),
     ("training",), ("checkpoints",), ("evaluation",), ("",), ("world",), ("notebook",), ("cli",),
     ("__main__",),
 )  # fmt: skip
 UPWARD = {
-    ("model.nextgpt", "chat"), ("model.nextgpt", "reply"), ("model.sharding", "model.nextgpt"),
-    ("model.nextgpt", "checkpoints.catalogue"), ("display", "reply"),
-    ("model.checkpoint", "model.nextgpt"),
+    ("model.nextgpt", "checkpoints.catalogue"),
     ("world.suite.contact", "notebook.plots"),
 }  # fmt: skip
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from nextgpt_lite.chat import drafts
 from nextgpt_lite.media import Audio, MediaError, Video
 from nextgpt_lite.reply import Reply
+from nextgpt_lite.turn import drafts
 from tests.tiny import tiny_model
 
 RED = Image.new("RGB", (50, 40), "red")
@@ -62,7 +62,7 @@ def test_each_input_item_is_read_on_its_own(model) -> None:
         )
         for images in ((RED, BLUE), (BLUE, RED))
     ]
-    from nextgpt_lite.chat import prompt_embeddings
+    from nextgpt_lite.turn import prompt_embeddings
 
     first, second = prompt_embeddings(model, prompts)
     k = model.config.input_tokens

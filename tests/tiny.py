@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.sources import Source
 from nextgpt_lite.decoders.base import Decoder
@@ -20,7 +21,6 @@ from nextgpt_lite.encoders.config import SpectrumConfig, VisionConfig
 from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.llm import LanguageModel
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.pretraining.tokenizers import llm_tokenizer
 
 SENTENCES = [

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.checkpoints.catalogue import UNLOADED, blueprint
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
 from nextgpt_lite.model.config import NextGPTConfig
-from nextgpt_lite.model.nextgpt import NextGPT
 
 # Table 1 as printed; the counts behind the starred ones are in section 3, "131M(=4+33+31+31+32)".
 PAPER = {

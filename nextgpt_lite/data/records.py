@@ -21,7 +21,7 @@ class Record:
     """
 
     id: str
-    messages: list[dict[str, Any]]
+    messages: list[Any]
     kind: Kind
 
     def to_dict(self) -> dict[str, Any]:

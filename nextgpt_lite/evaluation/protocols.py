@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import medium
-from nextgpt_lite.messages import MediaSource, Part
-from nextgpt_lite.model.conversation import Message, content_parts
+from nextgpt_lite.messages import MediaSource, Message, Part
+from nextgpt_lite.model.conversation import content_parts
 from nextgpt_lite.model.modality import MODALITIES
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
 
 NOUNS = {"image": "picture", "audio": "sound", "video": "clip"}
@@ -137,7 +137,9 @@ def opened(message: Message) -> Message:
     content = message["content"]
     if message["role"] != "user" or isinstance(content, str):
         return message
-    parts = [p if p["type"] == "text" else {"type": p["type"], "data": medium(p)} for p in content]
+    parts: list[Any] = [
+        p if p["type"] == "text" else {"type": p["type"], "data": medium(p)} for p in content
+    ]
     return {"role": "user", "content": parts}
 
 

@@ -18,7 +18,7 @@ from .modality import (
     register as register,
     unregister as unregister,
 )
-from .nextgpt import NextGPT as NextGPT
+from .nextgpt import NextGPTModel as NextGPTModel
 from .projections import (
     InputProjection as InputProjection,
     OutputProjection as OutputProjection,

@@ -1,6 +1,6 @@
 """Conversations side by side or one behind the other, with features instead of media.
 
-Knows: the tensors `NextGPT.loss` needs, and how conversations share rows. Leaves to others:
+Knows: the tensors `NextGPTModel.loss` needs, and how conversations share rows. Leaves to others:
 computing features and conditions (`training.features`), drawing records (`data.sources`).
 
 Letters: B rows, S positions, M media items, X blocks of one modality.
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from nextgpt_lite.messages import Part
 from nextgpt_lite.model.conversation import Encoded
 from nextgpt_lite.model.losses import IGNORE, Divisors
 from nextgpt_lite.model.modality import MODALITIES
@@ -77,9 +77,9 @@ def collate(
     *,
     pad_id: int,
     width: int,
-    features: Callable[[list[dict[str, Any]]], Tensor],
+    features: Callable[[list[Part]], Tensor],
     conditions: Callable[[str, list[str]], Tensor],
-    latents: Callable[[str, list[dict[str, Any]]], Tensor] | None = None,
+    latents: Callable[[str, list[Part]], Tensor] | None = None,
     pack: int | None = None,
 ) -> Batch:
     """Lays conversations into rows and gathers what their slots need.
@@ -124,7 +124,7 @@ def collate(
         features([part for _, _, part in media]) if media else torch.zeros(0, width),
         positions=None if size[0] == len(conversations) else positions,
     )
-    blocks: dict[str, list[tuple[int, int, str, dict[str, Any]]]] = {}
+    blocks: dict[str, list[tuple[int, int, str, Part]]] = {}
     for (row, begin), conversation in placed:
         for slot in conversation.signals:
             if slot.caption is not None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
@@ -22,17 +22,29 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nextgpt_lite.errors import CheckpointError, MissingError
+from nextgpt_lite.model.config import NextGPTConfig
+from nextgpt_lite.model.llm import LanguageModel
 from nextgpt_lite.model.modality import MODALITIES, get_modality
 from nextgpt_lite.model.sharding import cut_like, gathered
-
-if TYPE_CHECKING:
-    from nextgpt_lite.model.nextgpt import NextGPT
 
 CONFIG_FILE = "config.json"
 PROJECTIONS_FILE = "projections.safetensors"
 ADAPTER_FILE = "adapter.safetensors"
 BASE_ROWS_FILE = "base_rows.safetensors"
 ROW_FIELDS = ("signal", "trunk")  # of a modality, that a model is trained with
+
+
+class Trained(Protocol):
+    """What is saved of a model, and loaded into one."""
+
+    config: NextGPTConfig
+    llm: LanguageModel
+
+    def state_dict(self) -> dict[str, Any]:
+        """As of a module."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool) -> Any:
+        """As of a module."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -65,9 +77,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def save(
-    model: NextGPT, folder: Path, dtype: torch.dtype | None = None, is_main_process: bool = True
+    model: Trained, folder: Path, dtype: torch.dtype | None = None, is_main_process: bool = True
 ) -> None:
-    """See `NextGPT.save_pretrained`."""
+    """See `NextGPTModel.save_pretrained`."""
     adapter, projections = (_plain(state, dtype) for state in trained_state(model))
     if not is_main_process:
         return
@@ -89,8 +101,8 @@ def save(
         save_file(base_rows, folder / BASE_ROWS_FILE)
 
 
-def load_into(model: NextGPT, folder: Path, anew: tuple[str, ...] = ()) -> None:
-    """See `NextGPT.load_trained`."""
+def load_into(model: Trained, folder: Path, anew: tuple[str, ...] = ()) -> None:
+    """See `NextGPTModel.load_trained`."""
     saved = read_config(folder)
     _check_origin(model, saved, folder / CONFIG_FILE)
     absent = tuple(saved.get("absent", ()))  # converted: what the files did not hold starts anew
@@ -113,7 +125,7 @@ def load_into(model: NextGPT, folder: Path, anew: tuple[str, ...] = ()) -> None:
         model.llm.lay_over(load_file(folder / BASE_ROWS_FILE))
 
 
-def trained_state(model: NextGPT) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def trained_state(model: Trained) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """(LoRA and token rows, both projections), by name."""
     adapter = get_peft_model_state_dict(model.llm.peft, save_embedding_layers=False)
     projections = {
@@ -124,7 +136,7 @@ def trained_state(model: NextGPT) -> tuple[dict[str, Tensor], dict[str, Tensor]]
     return adapter, projections
 
 
-def _check_origin(model: NextGPT, saved: Mapping[str, Any], path: Path) -> None:
+def _check_origin(model: Trained, saved: Mapping[str, Any], path: Path) -> None:
     """Refuses a checkpoint of another base LLM, or whose signal tokens have other ids."""
     base = {name: value for name, value in model.llm.base.items() if name != "name"}
     theirs = dict(saved["base"])

@@ -13,15 +13,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.messages import Conversation, Message, Part
 from nextgpt_lite.model.losses import IGNORE
 from nextgpt_lite.model.modality import get_modality
 
-Message = dict[str, Any]
 Spans = list[tuple[int, int]]  # from and to in a text
 _SLOT = re.compile("\ue000(\\d+)\ue001")  # private-use characters: no tokenizer gives them meaning
 
@@ -31,7 +30,7 @@ class MediaSlot:
     """A gap of K positions from `start`, to be filled with the projection of `part`'s media."""
 
     start: int
-    part: dict[str, Any]
+    part: Part
 
 
 @dataclass
@@ -44,7 +43,7 @@ class SignalSlot:
     start: int
     modality: str
     caption: str | None
-    part: dict[str, Any] = field(default_factory=dict)
+    part: Part
 
 
 @dataclass
@@ -60,7 +59,7 @@ class Encoded:
         return len(self.ids)
 
 
-def content_parts(message: Message) -> list[dict[str, Any]]:
+def content_parts(message: Message) -> Sequence[Part]:
     """The parts of a message; a plain string is one text part.
 
     Raises:
@@ -71,11 +70,11 @@ def content_parts(message: Message) -> list[dict[str, Any]]:
     content = message.get("content")
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
-    if not isinstance(content, list):
+    if not isinstance(content, list | tuple):
         raise ConfigError("Message field 'content' must be a string or a list of parts.")
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
-        if not isinstance(kind, str):
+        if kind is None:
             raise ConfigError(f"Message part {part!r} has no 'type': use 'text' or a modality.")
         if kind != "text":
             get_modality(kind)
@@ -108,25 +107,24 @@ class ConversationTokenizer:
         special = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or "(?!)")
 
-    def encode(self, messages: Sequence[Message], *, reply_follows: bool = False) -> Encoded:
+    def encode(self, messages: Conversation, *, reply_follows: bool = False) -> Encoded:
         """Ids, labels and slots of a conversation.
 
         Args:
             messages: user and assistant turns in order.
             reply_follows: ends with the template's prompt for a reply; nothing is trained on.
         """
-        slots: list[dict[str, Any]] = []
-        flat = [
+        slots: list[tuple[str, Part]] = []
+        flat: list[Message] = [
             {"role": message["role"], "content": self._flatten(message, slots)}
             for message in messages
-            if content_parts(message) is not None
         ]
         text = self.render(flat, reply_follows)
         replies = [] if reply_follows else self._reply_spans(flat, text)
         encoded, at = Encoded(), 0
         for slot in _SLOT.finditer(text):
             self._encode_words(text[at : slot.start()], at, replies, encoded)
-            self._encode_slot(slots[int(slot[1])], _within(slot.start(), replies), encoded)
+            self._encode_slot(*slots[int(slot[1])], _within(slot.start(), replies), encoded)
             at = slot.end()
         self._encode_words(text[at:], at, replies, encoded)
         return encoded
@@ -135,7 +133,7 @@ class ConversationTokenizer:
         """Text of ids that hold no signal tokens; markers and end tokens are left out."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
-    def _flatten(self, message: Message, slots: list[dict[str, Any]]) -> str:
+    def _flatten(self, message: Message, slots: list[tuple[str, Part]]) -> str:
         """One string with a numbered slot for each media part."""
         text = ""
         for part in content_parts(message):
@@ -145,7 +143,7 @@ class ConversationTokenizer:
                 continue
             self._check_known(part["type"], message["role"])
             slot = f"\ue000{len(slots)}\ue001"
-            slots.append({**part, "role": message["role"]})
+            slots.append((message["role"], part))
             if message["role"] == "user":
                 row = get_modality(part["type"])
                 text += (" " if text else "") + row.open + slot + row.close
@@ -169,7 +167,7 @@ class ConversationTokenizer:
         text = text.replace("\ue000", "").replace("\ue001", "")
         return self._special.sub(lambda found: " ".join(found.group()), text)
 
-    def render(self, messages: list[Message], reply_follows: bool) -> str:
+    def render(self, messages: Conversation, reply_follows: bool) -> str:
         """Messages whose content is a string, laid out by the chat template."""
         return str(
             self.tokenizer.apply_chat_template(
@@ -180,7 +178,7 @@ class ConversationTokenizer:
             )
         )
 
-    def _reply_spans(self, messages: list[Message], text: str) -> Spans:
+    def _reply_spans(self, messages: Conversation, text: str) -> Spans:
         """Where replies stand in the rendered text: their words, and what ends them.
 
         Each reply is marked and the text rendered once more, so that a template may treat its last
@@ -189,7 +187,7 @@ class ConversationTokenizer:
         replies = [message for message in messages if message["role"] == "assistant"]
         if not replies:
             return []
-        marked = [
+        marked: list[Message] = [
             {**m, "content": f"\ue002{m['content']}\ue003"} if m["role"] == "assistant" else m
             for m in messages
         ]
@@ -211,8 +209,8 @@ class ConversationTokenizer:
 
     def _prompt_and_end(self) -> tuple[str, str]:
         """What the template writes to ask for a reply, and what it writes behind one."""
-        asked = [{"role": "user", "content": "\ue002"}]
-        said = [*asked, {"role": "assistant", "content": "\ue003"}]
+        asked: list[Message] = [{"role": "user", "content": "\ue002"}]
+        said: list[Message] = [*asked, {"role": "assistant", "content": "\ue003"}]
         without = self.render(asked, False)
         return (
             self.render(asked, True).removeprefix(without),
@@ -225,8 +223,8 @@ class ConversationTokenizer:
         for token, (at, _) in zip(words["input_ids"], words["offset_mapping"], strict=True):
             self._append(encoded, [token], _within(start + at, replies))
 
-    def _encode_slot(self, part: dict[str, Any], is_reply: bool, encoded: Encoded) -> None:
-        if part["role"] == "user":
+    def _encode_slot(self, role: str, part: Part, is_reply: bool, encoded: Encoded) -> None:
+        if role == "user":
             encoded.media.append(MediaSlot(len(encoded), part))
             self._append(encoded, [self.tokenizer.pad_token_id or 0] * self.input_tokens, False)
             return
@@ -237,7 +235,7 @@ class ConversationTokenizer:
         encoded.signals.append(SignalSlot(len(encoded), modality, part.get("caption"), part))
         self._append(encoded, self.signal_ids[modality], is_reply)
 
-    def _caption(self, part: dict[str, Any]) -> list[int]:
+    def _caption(self, part: Part) -> list[int]:
         if not part.get("caption"):
             raise ConfigError(
                 f"Message part of type {part['type']!r} in a reply lacks 'caption': this model's "

@@ -9,10 +9,10 @@ X signal blocks, N signal tokens, L condition length, C condition width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -36,10 +36,9 @@ from nextgpt_lite.model.losses import (
     condition_distance,
     token_losses,
 )
-from nextgpt_lite.model.modality import MODALITIES, get_modality
+from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.model.prefix import read_after_prefix
 from nextgpt_lite.model.projections import InputProjection, output_projection
-from nextgpt_lite.reply import Event, Reply
 
 
 class States(NamedTuple):
@@ -50,8 +49,8 @@ class States(NamedTuple):
     signal: Tensor  # those of `hidden_layer`, which are projected at signal tokens
 
 
-class NextGPT(nn.Module):
-    """The whole model. Build it with `from_pretrained` or `from_config`.
+class NextGPTModel(nn.Module):
+    """The parts of the model; `chat.NextGPT` is this one with what a user does with it.
 
     Encoder and decoders are loaded when first needed: a text reply needs neither, and no more does
     a run whose features were kept by an earlier one.
@@ -94,7 +93,7 @@ class NextGPT(nn.Module):
     @classmethod
     def from_config(
         cls, config: NextGPTConfig | str, seed: int = 0, new: bool = True, **changes: Any
-    ) -> NextGPT:
+    ) -> Self:
         """Pretrained frozen parts with projections, LoRA and token rows still untrained.
 
         Args:
@@ -137,7 +136,7 @@ class NextGPT(nn.Module):
         add: Mapping[str, str | Path | None] | None = None,
         decoders: Mapping[str, str | Path] | None = None,
         **changes: Any,
-    ) -> NextGPT:
+    ) -> Self:
         """Loads a trained model, or the frozen parts of a preset that nobody has trained yet.
 
         Args:
@@ -353,81 +352,6 @@ class NextGPT(nn.Module):
     def forward(self, batch: Batch, divisors: Divisors | None = None) -> Losses:
         """`loss`, under the name that accelerate and DDP call."""
         return self.loss(batch, divisors)
-
-    def chat(
-        self,
-        message: str | Sequence[dict[str, Any]],
-        *,
-        stream: bool = False,
-        **options: Any,
-    ) -> Any:
-        """Messages in, a `Reply` out; with `stream=True` an iterator of `Event`s.
-
-        See `nextgpt_lite.chat.events` for the options (`images`, `audios`, `videos`, `seed`,
-        `output_modalities`, `num_inference_steps`, `guidance_scale`, sampling); its `progress` is
-        `stream` here.
-        """
-        from nextgpt_lite.chat import events  # `chat` needs this class, for its types
-
-        happenings: Iterator[Event] = events(self, message, progress=stream, **options)
-        if stream:
-            return happenings
-        reply: Reply | None = None
-        for event in happenings:
-            reply = event.reply
-        return reply
-
-    def chat_batch(
-        self, conversations: Sequence[str | Sequence[dict[str, Any]]], **options: Any
-    ) -> list[Reply]:
-        """The replies to many conversations, several at a time; see `nextgpt_lite.chat`."""
-        from nextgpt_lite.chat import chat_batch  # `chat` needs this class, for its types
-
-        return chat_batch(self, conversations, **options)
-
-    def edit(
-        self,
-        modality: str,
-        medium: Any,
-        words: str,
-        *,
-        messenger: str = "signals",
-        mask: Any = None,
-        seed: int = 0,
-        **options: Any,
-    ) -> Any:
-        """A medium changed as words say, from its own latents (the paper's Tables 8 to 10).
-
-        Args:
-            medium: a file, PIL image, `Audio` or `Video`.
-            words: for "signals" an instruction ("Make it blue."), read together with the medium by
-                the LLM, whose signal tokens condition the decoder; for "caption" a description of
-                the result, read by the decoder's own text encoder.
-            messenger: "signals" or "caption".
-            mask: where it may change, as `Decoder.edit` says.
-            options: `strength`, `num_inference_steps`, `guidance_scale`, `callback` of it.
-
-        Raises:
-            MediaError: the file cannot be read.
-            ConfigError: there is no such messenger, or an option does not fit.
-        """
-        from nextgpt_lite.chat import signal_condition  # `chat` needs this class, for its types
-
-        if isinstance(medium, str | Path):
-            medium = get_modality(modality).load(medium)
-        if messenger == "signals":
-            condition = signal_condition(self, words, modality, [medium])[None]  # (1, L, C)
-        elif messenger == "caption":
-            condition = self.decoder(modality).encode_text([words])
-        else:
-            raise ConfigError(f"messenger is {messenger!r}: use 'signals' or 'caption'.")
-        return self.decoder(modality).edit(
-            [medium],
-            condition,
-            masks=None if mask is None else [mask],
-            generator=torch.Generator().manual_seed(seed),
-            **options,
-        )[0]
 
     def save_pretrained(
         self,

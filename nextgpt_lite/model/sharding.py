@@ -6,30 +6,27 @@ what is saved (`model`, `training.checkpoint`) and every step (`training.loop`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-if TYPE_CHECKING:
-    from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.model.llm import LanguageModel
 
 
-def shard(model: NextGPT) -> None:
-    """Cuts the LLM, layer by layer, and the projections over all processes, in place.
+def shard(model: nn.Module, llm: LanguageModel) -> None:
+    """Cuts a model's LLM, layer by layer, and projections over all processes, in place.
 
     Encoder and decoders stay whole: they are frozen and work outside of the wrapped call.
     """
     processes = torch.distributed.get_world_size()
-    mesh = init_device_mesh(model.device.type, (processes,))
+    mesh = init_device_mesh(llm.device.type, (processes,))
     whole = {
         p for name, p in model.named_parameters() if name.startswith(("encoder.", "decoders."))
     }
-    _ = model.llm.ways  # may be tried out, which a model in parts no longer allows
-    for layer in model.llm.family.blocks:
+    _ = llm.ways  # may be tried out, which a model in parts no longer allows
+    for layer in llm.family.blocks:
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh, ignored_params=whole)
 

@@ -19,13 +19,13 @@ from nextgpt_lite.display import MIME, Bundle, part_text, parts_html
 from nextgpt_lite.errors import ConfigError, RunError
 from nextgpt_lite.media import MediaError
 from nextgpt_lite.media.formats import sniff
+from nextgpt_lite.messages import Conversation, Message, Part
 from nextgpt_lite.model.modality import MODALITIES, get_modality
 
 if TYPE_CHECKING:
-    from nextgpt_lite.model.nextgpt import NextGPT
+    from nextgpt_lite.chat import NextGPT
     from nextgpt_lite.reply import Reply
 
-Message = Mapping[str, Any]
 USER = "background:#eef3fb;margin:6px 0 6px 15%"
 ASSISTANT = "background:#f5f5f0;margin:6px 15% 6px 0"
 BOX = "padding:4px 12px;border-radius:8px;color:#111"
@@ -35,7 +35,7 @@ class ChatWidget:
     """A conversation with `model`; show it as the last line of a cell, or call `send`."""
 
     def __init__(self, model: NextGPT, seed: int = 0) -> None:
-        self.messages: list[dict[str, Any]] = []
+        self.messages: list[Message] = []
         self._model = model
         self._folder = tempfile.TemporaryDirectory(prefix="nextgpt-lite-chat-")
         self._history = widgets.HTML()
@@ -109,11 +109,11 @@ class ChatWidget:
         self, messages: Sequence[Message], folder: str | Path = ".", note: str = ""
     ) -> Bundle:
         """The conversation `messages` as plain HTML; media paths are relative to `folder`."""
-        loaded = [
+        loaded: list[Message] = [
             {**message, "content": [_loaded(part, Path(folder)) for part in _parts(message)]}
             for message in messages
         ]
-        text = [f"{message['role']}: {_plain(message['content'])}" for message in loaded]
+        text = [f"{message['role']}: {_plain(_parts(message))}" for message in loaded]
         page = _transcript(loaded)
         if note:
             text.append(note)
@@ -131,9 +131,9 @@ class ChatWidget:
         live = self.widget._repr_mimebundle_(**formats) or {}
         return {**live, **self.static(self.messages).data}
 
-    def _stream(self, messages: list[dict[str, Any]]) -> Reply:
+    def _stream(self, messages: Conversation) -> Reply:
         """Shows the reply as it grows and returns it whole."""
-        parts: list[dict[str, Any]] = []
+        parts: list[Part] = []
         events = self._model.chat(
             messages,
             stream=True,
@@ -144,7 +144,7 @@ class ChatWidget:
             if event.type == "step":
                 self._status.value = f"{event.modality}: step {event.step} of {event.total}"
                 continue
-            if event.type == "done":
+            if event.reply is not None:
                 return event.reply
             if event.type == "media":
                 parts.append({"type": event.modality, "data": event.media})
@@ -183,9 +183,9 @@ class ChatWidget:
         return paths
 
 
-def _user_message(text: str, files: Iterable[str | Path]) -> dict[str, Any]:
+def _user_message(text: str, files: Iterable[str | Path]) -> Message:
     """Media first, then the text, all read now so that a bad file is named at once."""
-    content: list[dict[str, Any]] = []
+    content: list[Part] = []
     for file in files:
         path = Path(file)
         form = sniff(path) if path.is_file() else None
@@ -199,12 +199,12 @@ def _user_message(text: str, files: Iterable[str | Path]) -> dict[str, Any]:
     return {"role": "user", "content": content}
 
 
-def _parts(message: Message) -> list[dict[str, Any]]:
+def _parts(message: Message) -> list[Part]:
     content = message["content"]
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
-def _loaded(part: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _loaded(part: Part, folder: Path) -> Part:
     """The part with its media read, where it names a readable file."""
     if part["type"] == "text" or part.get("data") is not None or "path" not in part:
         return part
@@ -218,10 +218,10 @@ def _transcript(messages: Sequence[Message]) -> str:
     return "\n".join(_box(message["role"], _parts(message)) for message in messages)
 
 
-def _box(role: str, parts: Sequence[Mapping[str, Any]]) -> str:
+def _box(role: str, parts: Sequence[Part]) -> str:
     style = USER if role == "user" else ASSISTANT
     return f'<div style="{BOX};{style}">{parts_html(parts)}</div>'
 
 
-def _plain(parts: Sequence[Mapping[str, Any]]) -> str:
+def _plain(parts: Sequence[Part]) -> str:
     return " ".join(p["text"] if p["type"] == "text" else part_text(p) for p in parts)

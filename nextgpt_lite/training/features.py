@@ -28,9 +28,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import medium, path_of
 from nextgpt_lite.errors import DataError
-from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.messages import Part
 from nextgpt_lite.training.cache import Rows, hash_files
 
 GROUP = 4
@@ -57,7 +58,7 @@ class Features:
         self._rows: dict[str, Rows] = {}
         self._digests: dict[tuple[str, int, int], str] = {}
 
-    def media(self, parts: Sequence[dict[str, Any]]) -> Tensor:
+    def media(self, parts: Sequence[Part]) -> Tensor:
         """(M, E) embeddings of M media parts."""
         rows = self._rows_of("encoder")
         keys = [self._key(part) for part in parts]
@@ -80,7 +81,7 @@ class Features:
             self._compute(rows, missing, self.model.decoder(modality).encode_text)
         return rows.stack(keys)
 
-    def latents(self, modality: str, parts: Sequence[dict[str, Any]]) -> Tensor:
+    def latents(self, modality: str, parts: Sequence[Part]) -> Tensor:
         """(X, ...) what the denoiser of a modality works on, of X media parts.
 
         Raises:
@@ -155,7 +156,7 @@ class Features:
         """The medium of a part."""
         return medium(part, self.folder)
 
-    def _key(self, part: dict[str, Any]) -> bytes:
+    def _key(self, part: Part) -> bytes:
         """Parts of the same key hold the same medium."""
         if (data := part.get("data")) is not None:
             content = _hash_media(data)

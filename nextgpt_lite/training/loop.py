@@ -28,11 +28,11 @@ from accelerate.utils import (
     gather_object,
 )
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Source
 from nextgpt_lite.errors import ConfigError, NumericsError
 from nextgpt_lite.model.batch import Batch, collate
 from nextgpt_lite.model.losses import Divisors, Losses
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.model.sharding import gathered, shard
 from nextgpt_lite.training.checkpoint import RUN_FILE, beside
 from nextgpt_lite.training.engine import Engine, Line
@@ -99,7 +99,7 @@ class Trainer(Engine):
         self.features = Features(self.model, source.folder, cache)
         sharded = schedule.shard or self.accelerator.is_fsdp2
         if sharded:
-            shard(self.model)
+            shard(self.model, self.model.llm)
         self.attention = self.model.llm.causal_lm.config._attn_implementation
         if self.accelerator.device.type == "cpu":  # faster than sdpa on short rows
             self.model.llm.causal_lm.set_attn_implementation("eager")

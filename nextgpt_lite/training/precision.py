@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.decoders.base import bf16_is_fast
 from nextgpt_lite.errors import RunError
 from nextgpt_lite.model.batch import Batch
-from nextgpt_lite.model.nextgpt import NextGPT
 
 TOLERANCE = 0.1  # of a gradient's norm; kernels round in another order, in bfloat16 not finely
 

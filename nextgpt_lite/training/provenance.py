@@ -13,10 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Source
 from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.config import locate
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.schedule import FREE
 
 PACKAGES = (

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 from tqdm.auto import tqdm
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Source, open_source
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.batch import collate
 from nextgpt_lite.model.conversation import Encoded
 from nextgpt_lite.model.losses import condition_distance
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.training.stages import STAGES

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Source, open_source
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.config import NextGPTConfig
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import RUN_FILE
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.provenance import base, same_base

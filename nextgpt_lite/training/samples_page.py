@@ -12,9 +12,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.messages import Conversation
 from nextgpt_lite.model.modality import get_modality
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
 
 PAGE = "samples.html"

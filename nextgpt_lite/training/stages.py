@@ -13,10 +13,10 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.encoders.width import encoder_parameters
 from nextgpt_lite.errors import RunError
 from nextgpt_lite.model.modality import MODALITIES
-from nextgpt_lite.model.nextgpt import NextGPT
 
 PARTS = (
     "encoder",

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.evaluation.statistics import Score
-from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.messages import Message
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.describe import tells
 from nextgpt_lite.world.dialogue import records as dialogue
@@ -37,7 +38,7 @@ def described(model: NextGPT, scene: Scene, modality: str, seed: int = 0) -> tup
     media = render(scene, seed)
     record = dialogue.pair(Random(seed), modality)
     question = next(p["text"] for p in record.messages[0]["content"] if p["type"] == "text")
-    messages = [
+    messages: list[Message] = [
         {
             "role": "user",
             "content": [{"type": modality, "data": media}, {"type": "text", "text": question}],
@@ -101,12 +102,13 @@ def score_dialogues(
     return {name: Score.of(values) for name, values in answers.items()}
 
 
-def with_media(turn: dict[str, Any]) -> dict[str, Any]:
+def with_media(turn: Any) -> Message:
     """The same turn with a render for every medium a person shows."""
     if turn["role"] != "user" or isinstance(turn["content"], str):
-        return turn
-    content = [
+        told: Message = turn
+        return told
+    content: list[Any] = [
         {"type": part["type"], "data": render(part["scene"])} if "scene" in part else part
         for part in turn["content"]
     ]
-    return {**turn, "content": content}
+    return {"role": turn["role"], "content": content}

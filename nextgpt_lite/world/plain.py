@@ -18,7 +18,7 @@ Message = dict[str, Any]
 Part = dict[str, Any]
 
 
-def plain_messages(messages: Sequence[Message]) -> list[Message]:
+def plain_messages(messages: Sequence[Any]) -> list[Message]:
     """Dicts, lists and strings only: scenes by their fields, without media and their sources."""
 
     def plain(part: Part) -> Part:

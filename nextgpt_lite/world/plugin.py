@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from nextgpt_lite.data.sources import Source, Wanted
 
 if TYPE_CHECKING:
+    from nextgpt_lite.chat import NextGPT
     from nextgpt_lite.evaluation.baselines.pipeline import Planner
     from nextgpt_lite.evaluation.protocols import Instruction, Item, Judge, Wish
-    from nextgpt_lite.model.nextgpt import NextGPT
 
 
 def source(stage: Wanted, seed: int = 0) -> Source:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.checkpoints.convert import NOTE_FILE, from_released, to_released
 from nextgpt_lite.checkpoints.legacy import MATRICES, Checkpoint, default_files, place_of
 from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
@@ -17,8 +18,8 @@ from nextgpt_lite.cli import main
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
 from nextgpt_lite.encoders.config import VisionConfig
 from nextgpt_lite.model.checkpoint import BASE_ROWS_FILE, CONFIG_FILE, trained_state
+from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.llm import LanguageModel
-from nextgpt_lite.model.nextgpt import NextGPT, NextGPTConfig
 from nextgpt_lite.model.projections import OutputProjection
 
 BASE = "TinyLlama/TinyLlama-1.1B-Chat-v1.0"

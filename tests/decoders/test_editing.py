@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
 from nextgpt_lite.decoders import load_decoder
 from nextgpt_lite.decoders.audio import RAMP_SECONDS
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.model.config import CHECKPOINTS, DECODER_SETTINGS, STABLE_DIFFUSION, locate
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Group, Picture
 from nextgpt_lite.world.verify import read_picture, verify

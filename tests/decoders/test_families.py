@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.checkpoints.catalogue import HERE
 from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
 from nextgpt_lite.data.sources import FolderSource
@@ -26,7 +27,6 @@ from nextgpt_lite.model.config import (
     folder_name,
 )
 from nextgpt_lite.model.losses import condition_distance
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.model.projections import OutputProjection
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.stages import STAGES

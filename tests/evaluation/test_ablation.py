@@ -16,6 +16,7 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.cli import main
 from nextgpt_lite.errors import NumericsError
 from nextgpt_lite.evaluation.ablation import cells, runner
@@ -24,7 +25,6 @@ from nextgpt_lite.evaluation.ablation.grid import read_grid
 from nextgpt_lite.evaluation.ablation.runner import ablate
 from nextgpt_lite.evaluation.comparison.rows import read_rows
 from nextgpt_lite.model.config import NextGPTConfig
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.loop import Trainer
 from tests.tiny import tiny_model
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from nextgpt_lite.chat import prompt_embeddings
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.benchmarks.choices import (
     YES_NO,
     Choice,
 )
 from nextgpt_lite.evaluation.tables import choosing
 from nextgpt_lite.evaluation.tables.sheet import Setting, run_table
-from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.turn import prompt_embeddings
 from nextgpt_lite.world.benchmarks import choices as lite_choices
 from tests.tiny import tiny_model
 

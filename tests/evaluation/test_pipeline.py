@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.baselines import InstructedPlanner, ToolPipeline, answer, pipeline
 from nextgpt_lite.evaluation.baselines.pipeline import Call, Turn, calls_between_marks
 from nextgpt_lite.evaluation.protocols import Instruction
-from nextgpt_lite.model.nextgpt import NextGPT
 from tests.tiny import tiny_model
 
 

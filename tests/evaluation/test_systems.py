@@ -7,6 +7,7 @@ from random import Random
 import pytest
 import torch
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.baselines import (
     Chat,
     GoldCaption,
@@ -16,7 +17,6 @@ from nextgpt_lite.evaluation.baselines import (
     share_frozen,
 )
 from nextgpt_lite.evaluation.protocols import Instruction
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.dialogue.parts import present, telling
 from nextgpt_lite.world.scene import Clip, Group, Picture, Sound

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.cli import main
 from nextgpt_lite.evaluation.tables import generating
 from nextgpt_lite.evaluation.tables.sheet import TABLES, Setting, run_table
-from nextgpt_lite.model.nextgpt import NextGPT
 from tests.evaluation.test_edits import write_davis, write_vctk
 
 SMALL = Setting(count=2, steps=1)

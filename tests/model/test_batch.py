@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.model.batch import Batch, collate, first_fit
 from nextgpt_lite.model.conversation import Encoded
 from nextgpt_lite.model.losses import IGNORE, head_errors
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.stages import STAGES, open_for
 from nextgpt_lite.world.dialogue import records as dialogue

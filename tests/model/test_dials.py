@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.model.config import (
     DISTANCES,
@@ -16,7 +17,6 @@ from nextgpt_lite.model.config import (
     OutputProjectionConfig,
 )
 from nextgpt_lite.model.losses import condition_distance
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.model.projections import output_projection
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.schedule import Schedule

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.generation import Sampling, SignalBlock
 from nextgpt_lite.model.losses import IGNORE
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.stages import STAGES
 from tests.model.test_generation import Urge, written

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.model.config import locate
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints, append, beside
 from nextgpt_lite.training.engine import CHECKPOINTS
 from nextgpt_lite.training.loop import Trainer

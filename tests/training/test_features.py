@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.cli import main
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.media import Audio
 from nextgpt_lite.model.config import NextGPTConfig
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training import cache as cache_module
 from nextgpt_lite.training.cache import Rows, hash_files, listing, prune
 from nextgpt_lite.training.features import Features

@@ -14,10 +14,10 @@ from accelerate.tracking import GeneralTracker
 from safetensors.torch import load_file
 from torch import nn
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.cli import main
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.errors import PackageError
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.notebook import plots
 from nextgpt_lite.training import run as training_run
 from nextgpt_lite.training.loop import Schedule, Trainer

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.model.batch import collate
 from nextgpt_lite.model.losses import Divisors
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.features import GROUP
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.stages import STAGES, frozen_state, ledger, open_for, part_of

@@ -30,8 +30,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import OPTIMIZER_FILE, RUN_FILE
 from nextgpt_lite.training.engine import CHECKPOINTS
 from nextgpt_lite.training.loop import Schedule, Trainer

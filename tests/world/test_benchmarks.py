@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.benchmarks.choices import read_mmbench, read_mme, read_seed_bench
 from nextgpt_lite.evaluation.metrics.features import Features
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.benchmarks import choices as lite_choices
 from nextgpt_lite.world.benchmarks.edits import edits
 from nextgpt_lite.world.benchmarks.items import lite_items, lite_spice, sound_classes

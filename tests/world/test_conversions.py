@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.benchmarks import conversions
 from nextgpt_lite.world.render import render

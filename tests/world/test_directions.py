@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from nextgpt_lite.chat import drafts
-from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.reply import Reply
+from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.describe import tells
 from nextgpt_lite.world.dialogue.parts import modality_of, user
 from nextgpt_lite.world.judge import sample_scene, with_media

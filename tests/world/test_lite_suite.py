@@ -15,8 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.statistics import Score
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import (

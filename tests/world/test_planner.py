@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.baselines import pipeline
 from nextgpt_lite.evaluation.baselines.pipeline import Call, Turn
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.comparison.planner import WorldPlanner, calls_of_captions
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.dialogue.parts import telling

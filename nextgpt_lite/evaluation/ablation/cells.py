@@ -25,12 +25,13 @@ from typing import Any
 from filelock import FileLock
 from safetensors.torch import load_file
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import open_source
 from nextgpt_lite.evaluation.ablation.grid import Cell
 from nextgpt_lite.evaluation.ablation.score import score
 from nextgpt_lite.model.checkpoint import PROJECTIONS_FILE
 from nextgpt_lite.model.config import NextGPTConfig, locate
-from nextgpt_lite.model.nextgpt import NextGPT, with_found_conditions
+from nextgpt_lite.model.nextgpt import with_found_conditions
 from nextgpt_lite.training.cache import hash_files
 from nextgpt_lite.training.checkpoint import RUN_FILE, beside
 from nextgpt_lite.training.engine import CHECKPOINTS

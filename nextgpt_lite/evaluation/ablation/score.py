@@ -12,11 +12,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from tqdm.auto import tqdm
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.baselines import Chat
 from nextgpt_lite.evaluation.comparison.rows import Row, judged
 from nextgpt_lite.evaluation.protocols import Instruction
 from nextgpt_lite.evaluation.registry import find
-from nextgpt_lite.model.nextgpt import NextGPT
 
 Count = Annotated[int, Field(gt=0)]
 

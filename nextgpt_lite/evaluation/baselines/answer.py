@@ -12,8 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from nextgpt_lite.evaluation.protocols import Answer, Instruction, System
-from nextgpt_lite.messages import Part
-from nextgpt_lite.model.conversation import Message
+from nextgpt_lite.messages import Message, Part
 
 
 def answer(

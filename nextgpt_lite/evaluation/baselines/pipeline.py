@@ -18,19 +18,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 
-from nextgpt_lite.chat import drafts
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.protocols import Answer, Instruction, Step, noun
 from nextgpt_lite.evaluation.registry import find, has, register
-from nextgpt_lite.messages import Part
-from nextgpt_lite.model.conversation import Message, content_parts
+from nextgpt_lite.messages import Message, Part
+from nextgpt_lite.model.conversation import content_parts
 from nextgpt_lite.model.generation import Prompt, Sampling, generate
 from nextgpt_lite.model.modality import get_modality
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
+from nextgpt_lite.turn import Options, drafts
 
 TOOLS = {"image": "draw", "audio": "play", "video": "film"}  # any other is called "make"
 MAX_CALLS = 4
@@ -56,7 +56,7 @@ class Call(NamedTuple):
 class Turn(NamedTuple):
     """A message in words: given media are captions between markers, made ones are calls."""
 
-    role: str
+    role: Literal["system", "user", "assistant"]
     words: str
     calls: tuple[Call, ...] = ()
 
@@ -184,7 +184,7 @@ class ToolPipeline:
         """A caption of what the user gives, without the mark at its end."""
         question: Part = {"type": "text", "text": f"Describe the {noun(part['type'])}."}
         asked: list[Message] = [{"role": "user", "content": [part, question]}]
-        (reply,) = drafts(self.captioner, [asked], output_modalities=[], max_new_tokens=48)
+        (reply,) = drafts(self.captioner, [asked], options=Options([], max_new_tokens=48))
         said = self.model.conversation.harmless(reply.text).rstrip(".")
         return said[:1].lower() + said[1:]
 

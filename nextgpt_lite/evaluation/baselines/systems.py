@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nextgpt_lite.chat import drafts
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import medium
 from nextgpt_lite.evaluation.protocols import Answer, Instruction, Step
 from nextgpt_lite.evaluation.registry import register
-from nextgpt_lite.model.conversation import Message, content_parts
-from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.messages import Message
+from nextgpt_lite.model.conversation import content_parts
 from nextgpt_lite.reply import Reply
+from nextgpt_lite.turn import drafts
 
 NAMES = {"signal": "end-to-end", "caption": "caption messenger"}
 
@@ -67,7 +68,7 @@ class _Bound:
     def _draft(self, one: Instruction) -> Answer:
         done = Answer(Reply([]))
         for part in one.truth:
-            kept: dict[str, Any] = {k: v for k, v in part.items() if k not in ("source", "path")}
+            kept: Any = {k: v for k, v in part.items() if k not in ("source", "path")}
             done.reply.parts.append(kept)
             if part["type"] != "text":
                 done.conditions.append(None)

@@ -11,13 +11,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.evaluation.baselines import Chat, share_frozen
 from nextgpt_lite.evaluation.comparison.rows import run
 from nextgpt_lite.evaluation.comparison.table14 import report
 from nextgpt_lite.evaluation.protocols import System
 from nextgpt_lite.evaluation.registry import find, has
-from nextgpt_lite.model.nextgpt import NextGPT
 
 BESIDE = ("ground truth", "gold caption", "tool pipeline", "image tools only")
 

@@ -18,10 +18,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.media import Video
 from nextgpt_lite.model.config import locate
-from nextgpt_lite.model.nextgpt import NextGPT
 
 
 class Features:

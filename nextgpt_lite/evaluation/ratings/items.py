@@ -22,7 +22,7 @@ from nextgpt_lite.model.conversation import content_parts
 from nextgpt_lite.model.modality import MODALITIES, get_modality
 
 LETTERS = "ABCD"
-Parts = list[dict[str, Any]]
+Parts = list[Any]
 
 
 @dataclass(frozen=True)

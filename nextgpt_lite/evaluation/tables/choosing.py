@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from tqdm.auto import tqdm
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.benchmarks.choices import (
     YES_NO,
     Choice,
@@ -23,10 +24,8 @@ from nextgpt_lite.evaluation.benchmarks.choices import (
 )
 from nextgpt_lite.evaluation.registry import find, register
 from nextgpt_lite.evaluation.tables.sheet import Setting, Sheet
-from nextgpt_lite.messages import Part
-from nextgpt_lite.model.conversation import Message
+from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.model.losses import IGNORE
-from nextgpt_lite.model.nextgpt import NextGPT
 
 MME_COLUMNS = (
     "existence", "count", "color", "posters", "celebrity", "scene", "commonsense_reasoning",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.metrics.captioning import has_java
 from nextgpt_lite.evaluation.metrics.features import Features
 from nextgpt_lite.evaluation.metrics.named import Outcome
@@ -15,9 +16,7 @@ from nextgpt_lite.evaluation.protocols import Item, noun
 from nextgpt_lite.evaluation.registry import find, has, register
 from nextgpt_lite.evaluation.tables.generating import from_signals
 from nextgpt_lite.evaluation.tables.sheet import TABLES, Setting, Sheet
-from nextgpt_lite.messages import Part
-from nextgpt_lite.model.conversation import Message
-from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.messages import Message, Part
 
 MODALITY = {5: "audio", 6: "image", 7: "video"}
 MAX_WORDS = 48

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.evaluation.benchmarks.edits import FILE_WISHES, read_davis, read_vctk
 from nextgpt_lite.evaluation.metrics.features import Features
@@ -25,11 +26,10 @@ from nextgpt_lite.evaluation.metrics.named import Outcome
 from nextgpt_lite.evaluation.protocols import Wish
 from nextgpt_lite.evaluation.registry import find, register
 from nextgpt_lite.evaluation.statistics import Score
-from nextgpt_lite.evaluation.tables.generating import BATCH, decode, signal_conditions
+from nextgpt_lite.evaluation.tables.generating import BATCH, decode
 from nextgpt_lite.evaluation.tables.sheet import TABLES, Setting, Sheet
-from nextgpt_lite.messages import Part
-from nextgpt_lite.model.conversation import Message
-from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.messages import Message, Part
+from nextgpt_lite.turn import signal_conditions
 
 MODALITY = {8: "image", 9: "video", 10: "audio"}
 STRENGTH = 0.7
@@ -103,7 +103,7 @@ def _rows(
     decoder = model.decoder(modality)
     captions = decoder.encode_text([wish.caption for wish in wishes])
     asked = [_said(modality, wish) for wish in wishes]
-    signals = signal_conditions(model, modality, asked)
+    signals = signal_conditions(model, asked, modality)
     rows = {
         "NExT-GPT, signal tokens": edited(model, modality, wishes, signals, setting),
         "caption of the result": edited(model, modality, wishes, captions, setting),

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from nextgpt_lite.chat import drafts
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.evaluation.metrics.features import Features
 from nextgpt_lite.evaluation.metrics.named import Outcome
 from nextgpt_lite.evaluation.registry import register
 from nextgpt_lite.evaluation.tables.sheet import TABLES, Setting, Sheet
-from nextgpt_lite.model.conversation import Message
-from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.turn import signal_conditions
 
 MODALITY = {2: "image", 3: "video", 4: "audio"}
 REQUEST = {
@@ -78,15 +76,7 @@ def from_signals(
 ) -> list[Any]:
     """What the model makes of a request for each caption (one turn, as the paper's section 6)."""
     asked = [REQUEST[modality].format(text.rstrip(" .")) for text in texts]
-    return decode(model.decoder(modality), signal_conditions(model, modality, asked), setting)
-
-
-def signal_conditions(
-    model: NextGPT, modality: str, asked: Sequence[str | Sequence[Message]]
-) -> Tensor:
-    """(N, L, C) what the replies' first signal blocks of a modality, which is forced, tell it."""
-    replies = drafts(model, asked, output_modalities=[modality])
-    return torch.stack([reply.made[0].condition for reply in replies])
+    return decode(model.decoder(modality), signal_conditions(model, asked, modality), setting)
 
 
 def decode(decoder: Decoder, conditions: Tensor, setting: Setting) -> list[Any]:

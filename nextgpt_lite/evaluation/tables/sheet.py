@@ -15,12 +15,12 @@ from typing import Any
 
 import yaml
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.errors import DataError, PackageError
 from nextgpt_lite.evaluation.benchmarks.items import read_items
 from nextgpt_lite.evaluation.metrics.named import Outcome
 from nextgpt_lite.evaluation.protocols import Item
 from nextgpt_lite.evaluation.registry import find, has
-from nextgpt_lite.model.nextgpt import NextGPT
 
 Values = tuple[float | None, ...]
 

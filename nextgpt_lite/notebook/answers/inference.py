@@ -52,7 +52,7 @@ def close(answer: Callable[[Tensor, dict[str, list[int]], Sequence[str]], Tensor
     return None
 
 
-def history(answer: list[dict[str, Any]]) -> str | None:
+def history(answer: Any) -> str | None:
     """Three messages: an audio clip with a question, its answer, a wish."""
     from nextgpt_lite.model.conversation import content_parts
 

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.statistics import Interval, interval
-from nextgpt_lite.messages import Part
-from nextgpt_lite.model.conversation import Message
+from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.model.modality import MODALITIES
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.benchmarks.items import lite_spice

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.baselines import pipeline
 from nextgpt_lite.evaluation.baselines.pipeline import Call, Turn
-from nextgpt_lite.model.conversation import Message
-from nextgpt_lite.model.nextgpt import NextGPT
+from nextgpt_lite.messages import Message
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import parse
 from nextgpt_lite.world.dialogue.corpus import RESTATE

@@ -13,14 +13,14 @@ import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
+from typing import Any
 
 from torch import Tensor
 
-from nextgpt_lite.chat import drafts
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.evaluation.statistics import Score
-from nextgpt_lite.model.conversation import Message
 from nextgpt_lite.reply import Reply
+from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.judge import with_media
 from nextgpt_lite.world.scene import MODALITIES, Scene, Split
@@ -120,7 +120,7 @@ def conversations(examiner: Examiner) -> Found:
     return Found(rows, {"conversations": trial.tiles(opened)})
 
 
-def wanted(message: Message) -> tuple[str, ...]:
+def wanted(message: Any) -> tuple[str, ...]:
     """The media of a reply, in order."""
     return tuple(part["type"] for part in message["content"] if part["type"] != "text")
 
@@ -142,7 +142,7 @@ def macro_f1(choices: Sequence[tuple[tuple[str, ...], tuple[str, ...]]]) -> floa
     return statistics.fmean(scores)
 
 
-def _words(message: Message) -> str:
+def _words(message: Any) -> str:
     return " ".join(part["text"] for part in message["content"] if part["type"] == "text")
 
 
@@ -155,7 +155,7 @@ class _Trial:
         self._waiting: dict[str, list[tuple[int, int, Tensor, Scene]]] = {m: [] for m in MODALITIES}
         self._made: list[tuple[int, int, Judged]] = []
 
-    def add(self, index: int, reply: Reply, expected: Message) -> None:
+    def add(self, index: int, reply: Reply, expected: Any) -> None:
         """Takes the media of reply `index`, which are of the right modalities."""
         scenes = [part["scene"] for part in expected["content"] if part["type"] != "text"]
         for place, (made, scene) in enumerate(zip(reply.made, scenes, strict=True)):

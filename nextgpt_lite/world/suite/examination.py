@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.decoders.base import Decoder, bf16_is_fast
 from nextgpt_lite.media import Media
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.dialogue.parts import modality_of
 from nextgpt_lite.world.scene import Scene

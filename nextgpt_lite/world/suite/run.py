@@ -31,9 +31,9 @@ import torch
 from filelock import FileLock
 from tqdm.auto import tqdm
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.errors import RunError
 from nextgpt_lite.model.config import locate
-from nextgpt_lite.model.nextgpt import NextGPT
 from nextgpt_lite.training.checkpoint import beside
 from nextgpt_lite.world.scene import MODALITIES
 from nextgpt_lite.world.suite import cost, decoders, dialogues, encoder, llm, stages, text_encoders

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
+from typing import Any
 
 from torch import Tensor
 
-from nextgpt_lite.chat import drafts
 from nextgpt_lite.evaluation.statistics import Score
-from nextgpt_lite.model.conversation import Message
+from nextgpt_lite.messages import Message
 from nextgpt_lite.reply import Reply
+from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.describe import caption, tells
 from nextgpt_lite.world.dialogue.parts import assistant, telling, user
 from nextgpt_lite.world.dialogue.questions import ask
@@ -118,7 +119,7 @@ def stage_2(examiner: Examiner) -> Found:
 
 def _conditions(examiner: Examiner, scenes: Sequence[Scene]) -> list[Tensor]:
     """(L, C) of each scene's picture, in a reply whose words are given."""
-    told = [[user(f"Show me {caption(s)}."), assistant(telling(s), s)] for s in scenes]
+    told: list[Any] = [[user(f"Show me {caption(s)}."), assistant(telling(s), s)] for s in scenes]
     return [reply.made[-1].condition for reply in drafts(examiner.model, told)]
 
 

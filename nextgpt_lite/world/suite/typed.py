@@ -22,10 +22,10 @@ from typing import Any, Final
 import yaml
 from PIL.Image import Image
 
-from nextgpt_lite.chat import drafts
 from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.reply import Made, Reply
+from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.describe import parse
 from nextgpt_lite.world.dialogue.parts import DEFAULTS, assistant, modality_of, telling, user
 from nextgpt_lite.world.dialogue.typed.wishes import BESIDE
