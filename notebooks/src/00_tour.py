@@ -595,7 +595,7 @@ check("tour.request", mine)
 #
 # | paper | here | held by |
 # |---|---|---|
-# | Figure 1, section 3 | `nextgpt_lite.model.nextgpt.NextGPT` | `test_stages.py` |
+# | Figure 1, section 3 | `nextgpt_lite.chat.NextGPT` | `test_stages.py` |
 # | section 4.1, stage 1 | `training.run.train(1, ...)` | `test_stages.py` |
 # | section 4.2, stage 2 | `losses.condition_distance` | `test_stages.py` |
 # | section 5, stage 3 | `training.run.train(3, ...)` | `test_stages.py` |

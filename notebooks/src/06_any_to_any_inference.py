@@ -582,7 +582,7 @@ check("inference.history", written)
 #
 # | paper | here | held by |
 # |---|---|---|
-# | appendix E, Figure 4 | `chat.events` | `test_chat.py` |
+# | appendix E, Figure 4 | `turn.events` | `test_chat.py` |
 # | section 4.2, `[IMG0] ..` | `generation.generate` | `test_generation.py` |
 # | section 3, generation stage | `projections.OutputProjection` | `test_projections.py` |
 # | section 5.2, several turns | `ConversationTokenizer` | `test_conversation.py` |
