@@ -208,8 +208,9 @@ stage2 = run_stage(2, init=stage1)
 stage3 = run_stage(3, init=stage2)
 
 # %% [markdown]
-# The **ledger** says what learned where. Everything else is bit for bit
-# the same after training as before; `tests/training/test_stages.py` holds us to it.
+# The **ledger** says what learned where. Everything else is bit for bit the
+# same after training as before; `tests/training/test_stages.py` holds us to
+# it.
 
 # %%
 print("part                parameters   stage 1  stage 2  stage 3")
@@ -503,7 +504,7 @@ converse(
 )
 
 # %% [markdown]
-# **Figures 9 and 13: a medium goes in.** The user plays an audio clip, and
+# **Figures 9 and 13: media as input.** The user plays an audio clip, and
 # gets an image and a video of what made it.
 
 # %%
@@ -591,7 +592,7 @@ check("tour.request", mine)
 #   LoRA learn.
 # - Stage 1 makes inputs readable, stage 2 makes signal tokens mean
 #   something to the decoders, stage 3 teaches when to use which.
-# - A reply is text with signal blocks in it; each block becomes one medium.
+# - A reply is text with signal blocks in it; each block becomes one item.
 #
 # | paper | here | held by |
 # |---|---|---|

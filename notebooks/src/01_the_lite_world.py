@@ -545,7 +545,7 @@ print(f"exactly the changed attribute blamed: {Score.of(blamed)}")
 record("exactly the changed attribute blamed", Score.of(blamed).rate)
 
 # %% [markdown]
-# And things that show nothing at all: blank, noise, and the true medium
+# And things that show nothing at all: blank, noise, and the true item
 # with its pixels or samples shuffled. The last has the very same colours
 # and the very same loudness; only the order is lost.
 
@@ -635,9 +635,9 @@ show_images([render(scene, seed) for scene in unseen], titles)
 #
 # ## From scenes to conversations
 #
-# The simplest conversation is a pair: a medium, and its caption as a
+# The simplest conversation is a pair: an item, and its caption as a
 # sentence. Stage 1 learns from these. Nobody can see in an image which of
-# its things was named first, so what is told of a given image goes by one
+# its things was named first, so the description of a given image follows one
 # fixed order of things (`scene.in_order`).
 
 # %%
@@ -663,7 +663,7 @@ record("inline answer equals dialogue.pair", same)
 # %% [markdown]
 # Stage 3 needs more: **T2M** (the user asks in words, media come back) and
 # **MosIT** (three to seven turns, any modality at any time). A message is
-# a list of parts; a part is a text or a medium.
+# a list of parts; a part is text or a media item.
 
 
 # %%

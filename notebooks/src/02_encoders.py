@@ -48,7 +48,7 @@ model = encoder.model
 # %% [markdown]
 # ## What goes in
 #
-# Networks read tensors. Preprocessing turns each medium into one.
+# Networks read tensors. Preprocessing turns each item into one.
 #
 # **An image** is scaled to a square and its colours are shifted to mean
 # zero, with the means and deviations of CLIP. ImageBind was trained with
@@ -317,8 +317,8 @@ record("captions whose nearest image is theirs, of 8", right)
 #
 # ## How it was taught
 #
-# A batch of media and their captions. Each medium should prefer its own
-# caption to all others of the batch, and each caption its own medium: two
+# A batch of media and their captions. Each item should prefer its own
+# caption to all others of the batch, and each caption its own item: two
 # cross-entropies over the rows and columns of one matrix (*InfoNCE*).
 
 # %%
@@ -585,7 +585,7 @@ axes.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# Kind, colour, size and place are told with ease, counts less surely. The
+# Kind, colour, size and place are recognised easily, counts less surely. The
 # last two questions keep every word of the caption and change only *who*
 # stands where, or *who* has which colour. Large encoders such as CLIP are
 # known to fail them: to win the ranking it is enough to know *which* things
@@ -627,7 +627,7 @@ for side, vectors in sides.items():
 print("chance: 25 %")
 
 # %% [markdown]
-# The image's vector tells the relation almost as surely as the caption's.
+# The image's vector gives the relation almost as surely as the caption's.
 # That is the ceiling of all that follows: the encoder is frozen, and what it
 # does not tell, the LLM cannot know. What it does tell must still be carried
 # over: the input projection squeezes this vector into eight word-like ones,

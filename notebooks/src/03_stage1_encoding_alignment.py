@@ -11,7 +11,7 @@
 # - that the input projection is a single linear layer, and where in the
 #   token sequence its vectors go
 # - how the caption loss is computed, and how one wrong shift spoils it
-# - how far a few hundred steps come, measured beside the shipped model
+# - how far a few hundred steps come, measured against the shipped model
 #
 # Time and memory: `lite` 1.2 minutes (one core), 0.9 GB · `colab`, `paper`: not measured
 
@@ -431,7 +431,7 @@ record("nats gained by looking (mean)", sum(gains) / len(gains))
 # ## In words
 #
 # What the model says about media it has never seen: before training,
-# after this notebook's steps, and the shipped model beside it.
+# after this notebook's steps, and next to it the shipped model.
 
 # %%
 after = describe_all(model)

@@ -391,8 +391,8 @@ record("times faster with captions apart", sorted(others)[2] / sorted(turns)[2])
 model.zero_grad()
 
 # %% [markdown]
-# The gain depends on how long captions are beside the blocks, and on how
-# much of a step the LLM is. Here it is small and its output projections
+# The gain depends on how long captions are compared with the blocks, and on
+# how much of a step the LLM is. Here it is small and its output projections
 # are comparatively large; with a 7B LLM nearly the whole step is LLM.
 
 # %% [markdown]
@@ -602,7 +602,7 @@ check("stage2.complete", complete)
 # %% [markdown]
 # ## Summary
 #
-# - A block of signal tokens stands for a medium; its hidden states, with
+# - A block of signal tokens stands for one item; its hidden states, with
 #   their embeddings, say which one.
 # - Only the rows of new tokens learn in the LLM. The rest of both
 #   matrices is bit for bit as before.
@@ -622,4 +622,4 @@ check("stage2.complete", complete)
 # | appendix E, blocks at inference | `generation.generate` | `test_generation.py` |
 #
 # Next: `05_stage3_instruction_tuning`, where the LLM learns *when* to
-# answer with which medium.
+# answer with which modality.

@@ -194,7 +194,7 @@ for row in ledger(shipped, stage):
 # Conversations differ much in length: a greeting has thirty positions, a
 # MosIT talk well over a hundred. Padded to the longest, a batch is mostly
 # padding, and padding costs as much as words do. So conversations share
-# rows. Two things keep them apart: position ids begin anew in each, and
+# rows. Two things keep them apart: position ids restart in each, and
 # attention looks back to the beginning of its own conversation only.
 
 # %%
@@ -236,7 +236,7 @@ record("inline blocks equal conversations alone", close)
 
 # %% [markdown]
 # transformers builds that mask by itself where it finds position ids that
-# begin anew; `collate(pack=...)` makes such rows. The losses are the
+# restart; `collate(pack=...)` makes such rows. The losses are the
 # same, for they are means over trained positions and over blocks, not
 # over rows.
 
@@ -381,7 +381,7 @@ for request in requests:
 # Now the shipped model, decoded in full. Each turn is asked with the
 # *true* history before it, so that one slip does not spoil the rest, and
 # judged against the truth: did it answer with the right modalities, does
-# the medium show the scene (`world.verify`), are the words right?
+# the item show the scene (`world.verify`), is the text right?
 
 # %%
 from nextgpt_lite.world import answered, judge, verify
@@ -430,7 +430,7 @@ for kind in ("t2m", "understand"):
         record(f"{kind}: {name}", score.rate)
 
 # %% [markdown]
-# Where a card lies beside the weights, it follows here, with larger
+# Where there is a card next to the weights, it follows here, with larger
 # counts and held-out pairs apart.
 
 # %%

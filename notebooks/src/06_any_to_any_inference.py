@@ -244,14 +244,14 @@ for wish in ("auto", [], ["audio"], ["image", "video"]):
 # %% [markdown]
 # A forced audio clip at the end of an answer about an image is nothing the
 # model learned to give: the force says *that* there is an audio clip, the
-# context has to say *which*. Forcing is for programs that need a medium; ask
+# context has to say *which*. Forcing is for programs that need an item; ask
 # for it in words when you can.
 
 # %% [markdown]
 # ## Sixteen directions
 #
 # One thing, a dog, goes in as text, image, audio or video, and comes out
-# as each of them. Where a medium goes in, it is shown in a first turn and
+# as each of them. Where an item goes in, it is shown in a first turn and
 # the wish comes in a second one, as in the conversations of stage 3. The
 # model decides what to answer in; nothing is forced.
 
@@ -461,7 +461,7 @@ except ValueError as error:
 # ## A conversation with media on both sides
 #
 # Messages are plain dictionaries; a reply's `message` is the next turn of
-# the history. Media the user gave are read again each time; a medium that
+# the history. Media the user gave are read again each time; an item that
 # the model made stands in the history as its signal block.
 
 # %%

@@ -4,7 +4,7 @@
 # **What you will learn**
 # - four ways from a request to an image, and what passes between the parts
 #   in each: words, captions or signal tokens
-# - what an upper bound tells about an error: which part is to blame
+# - what an upper bound says about an error: which part is to blame
 # - how instruction following, rationality and quality are measured without
 #   asking people
 # - why a difference needs an interval, and how seeds and prompts enter it
@@ -341,7 +341,7 @@ for system in (pipeline, end_to_end):
 # The runs that count cannot be made in a minute. Their answers to 100 simple
 # and 100 complex instructions ship in `results/`, one row an answer, and
 # everything below is computed from these rows. How they were made, with
-# which weights and budgets, stands beside them:
+# which weights and budgets, stands next to them:
 #
 # - `lite_messenger`: end-to-end and caption messenger, trained with the same
 #   budget on the same dialogues, three seeds through all stages, by
@@ -485,7 +485,7 @@ check("pipeline.bootstrap", ends)
 # - Gold caption and ground truth bound them, and tell which part failed.
 # - Aspects come from verifiers and one frozen encoder; every answer is a row,
 #   and tables, figures and sentences are computed from rows.
-# - Seeds and prompts are both drawn anew in an interval; systems are compared
+# - Seeds and prompts are both resampled in an interval; systems are compared
 #   on the same prompts; an interval that holds zero is no claim.
 #
 # | paper | here | held by |

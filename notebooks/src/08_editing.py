@@ -298,8 +298,8 @@ print(verify(drive.wanted, filmed).attributes)
 #
 # Two numbers pull against each other. **CLIP**: does the result look like
 # its caption? **Masked FID**: has what should stay stayed? Doing nothing is
-# perfect by the second, drawing anew may be perfect by the first: both stand
-# in our table, so that an editor is read against them.
+# perfect by the second, generating from scratch may be perfect by the
+# first: both stand in our table, so that an editor is read against them.
 
 # %%
 from IPython.display import Markdown, display
@@ -377,7 +377,7 @@ check("editing.unchanged", lazy)
 # - The strength decides how much of the input is left; there is a plateau
 #   where the words are followed and the layout stays.
 # - A mask holds what is outside it, step by step.
-# - An editor needs two numbers, and the two lazy editors beside it.
+# - An editor needs two numbers, and the two lazy editors for comparison.
 #
 # | paper | here | held by |
 # |---|---|---|

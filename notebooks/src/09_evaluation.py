@@ -5,7 +5,7 @@
 # - what CIDEr counts, and what it cannot see
 # - why a Frechet distance (FID, FAD) is a number *of an extractor and an N*
 # - how a model is asked questions with fixed answers, and how it fails
-# - how to run every table of the paper's section 6, ours beside theirs
+# - how to run every table of the paper's section 6, ours next to theirs
 #
 # Time and memory: `lite` about 1.5 minutes, 0.9 GB · `colab`, `paper`: not
 # measured
@@ -390,7 +390,7 @@ check("evaluation.coin", coin)
 # - A Frechet distance belongs to its extractor and its N; read it against a
 #   floor and against the decoder alone.
 # - How an answer is read decides the score as much as the model does.
-# - `nextgpt-lite evaluate --table N` prints ours beside the paper's; with
+# - `nextgpt-lite evaluate --table N` prints ours next to the paper's; with
 #   `--data` it reads the benchmark's own file.
 #
 # | paper | here | held by |

@@ -139,7 +139,7 @@ if preset == "colab":
 
 # %% [markdown]
 # The rest is for activations and caches. **They were not measured here: no
-# GPU was at hand.** The calculation says what cannot fit, not that the rest
+# GPU was available.** The calculation says what cannot fit, not that the rest
 # will; `nextgpt-lite doctor` on the GPU says what is free there.
 #
 # ## The weights

@@ -377,7 +377,7 @@ for name, speed in sheet.items():
 print("computed at 40 % of the data sheet, not measured")
 
 # %% [markdown]
-# What this loop reaches *on a CPU*, beside a plain loop that does what
+# What this loop reaches *on a CPU*, compared with a plain loop that does what
 # the authors' code does, is measured by `python -m benchmarks.training`;
 # the part for a GPU is `benchmarks/gpu.py`, and has not been run on one.
 
@@ -502,4 +502,4 @@ check("scale.rows", rows_needed)
 # | one loss over many shares | `losses.Divisors` | `test_stages.py` |
 # | passes, checkpointing, half precision | `training.schedule.Schedule` | `test_loop.py` |
 # | packed rows | `batch.collate`, `batch.first_fit` | `test_batch.py` |
-# | speed beside a plain loop | `benchmarks/training.py` | `test_benchmarks.py` |
+# | speed against a plain loop | `benchmarks/training.py` | `test_benchmarks.py` |
