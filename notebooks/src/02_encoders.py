@@ -825,6 +825,6 @@ check("encoders.median_rank", median_rank)
 # | Table 1, "1.2B" | `ImageBindConfig.huge` | `test_imagebind.py` |
 # | its preprocessing | `encoders.preprocess` | `test_preprocess.py` |
 # | one vector an item | `Encoder.encode` | `test_imagebind.py` |
-# | ImageBind's loss | `contrast` | `pretraining/test_encoder.py` |
+# | ImageBind's loss | `contrast` | `test_encoder.py` |
 #
 # Next: `03_stage1_encoding_alignment` teaches an LLM to read these vectors.
