@@ -14,7 +14,6 @@ from nextgpt_lite.data.records import Kind, Record
 from nextgpt_lite.data.released import HELD_OUT_SUFFIX
 from nextgpt_lite.data.writing import conversation_item, mosit_item, pair_item, write_file
 from nextgpt_lite.model.modality import get_modality
-from nextgpt_lite.world.datasheet import DATASHEET
 from nextgpt_lite.world.describe import caption, description, paraphrase
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.dialogue.parts import modality_of, sentence, telling
@@ -23,6 +22,7 @@ from nextgpt_lite.world.dialogue.wordings import DESCRIBE, say
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import MODALITIES, Scene, Split
 
+DATASHEET = Path(__file__).with_name("datasheet.md")
 PICTURES = 24
 _SHARES = {"image": 1.0, "audio": 0.75, "video": 2 / 3}  # of the number of pictures
 _HELD_OUT = 0.25  # of every file
@@ -67,7 +67,7 @@ class _Samples:
         sheet = self.folder / "README.md"
         counts = {get_modality(name).plural: number for name, number in self.media.items()}
         sheet.write_text(
-            DATASHEET.format(seed=self.seed, size=self.size, **counts),
+            DATASHEET.read_text("utf-8").format(seed=self.seed, size=self.size, **counts),
             encoding="utf-8",
             newline="\n",
         )

@@ -25,6 +25,7 @@ from nextgpt_lite.encoders.preprocess import (
     preprocess_video,
 )
 from nextgpt_lite.world.describe import caption, paraphrase
+from nextgpt_lite.world.pretraining.labels import SLOTS, VALUES, facts
 from nextgpt_lite.world.render import layout, render_clip, render_picture, track
 from nextgpt_lite.world.scene import (
     COLOURS,
@@ -50,28 +51,16 @@ from nextgpt_lite.world.scene import (
 from nextgpt_lite.world.sounds import render_sound
 from nextgpt_lite.world.sprites import SIDE
 
-T = TypeVar("T", Group, Sound, Clip)
+T = TypeVar("T", bound=Group | Sound | Clip)
 IGNORE = -100  # no such attribute here; torch's cross-entropy skips it
-SLOTS = 3
-RELATED = (None, *RELATIONS)
+ATTRIBUTES = {name: len(values) for name, values in VALUES.items()}
 
-ATTRIBUTES: dict[str, int] = {
-    f"{name} {slot}": classes
-    for slot in range(1, SLOTS + 1)
-    for name, classes in (
-        ("kind", len(KINDS) + 1),  # the last class: there is no such group
-        ("colour", len(COLOURS)),
-        ("size", len(SIZES)),
-        ("count", MAX_COUNT),
-    )
-} | {
-    "relation": len(RELATED),
-    "place": len(PLACES),
-    "motion": len(MOTIONS),
-    "times": MAX_TIMES,
-    "pitch": len(PITCHES),
+# The values that a field can be changed to.
+FIELDS: dict[type, dict[str, Sequence[Any]]] = {
+    Group: {"kind": KINDS, "colour": COLOURS, "size": SIZES, "count": range(1, MAX_COUNT + 1)},
+    Sound: {"kind": KINDS, "times": range(1, MAX_TIMES + 1), "pitch": PITCHES},
+    Clip: {"kind": KINDS, "colour": COLOURS, "size": SIZES, "motion": MOTIONS, "place": PLACES},
 }
-
 # What is under a patch; `cover` says nothing, part of a thing, or the middle of one.
 PATCH_LABELS = {"kind": len(KINDS), "colour": len(COLOURS), "size": len(SIZES), "cover": 3}
 
@@ -205,30 +194,8 @@ def attributes(scene: Scene) -> list[int]:
     Two things beside each other look the same whichever is named first, so the groups of a
     picture are put in the order of KINDS (`in_order`) and the relation is read in that order.
     """
-    found = dict.fromkeys(ATTRIBUTES, IGNORE)
-    match scene:
-        case Picture():
-            told = in_order(scene)
-            for slot in range(1, SLOTS + 1):
-                found[f"kind {slot}"] = len(KINDS)
-            for slot, group in enumerate(told.groups, 1):
-                found[f"kind {slot}"] = KINDS.index(group.kind)
-                found[f"colour {slot}"] = COLOURS.index(group.colour)
-                found[f"size {slot}"] = SIZES.index(group.size)
-                found[f"count {slot}"] = group.count - 1
-            found["relation"] = RELATED.index(told.relation)
-            found["place"] = PLACES.index(told.place)
-        case Clip():
-            found["kind 1"] = KINDS.index(scene.kind)
-            found["colour 1"] = COLOURS.index(scene.colour)
-            found["size 1"] = SIZES.index(scene.size)
-            found["place"] = PLACES.index(scene.place)
-            found["motion"] = MOTIONS.index(scene.motion)
-        case Sound():
-            found["kind 1"] = KINDS.index(scene.kind)
-            found["times"] = scene.times - 1
-            found["pitch"] = PITCHES.index(scene.pitch)
-    return list(found.values())
+    told = facts(in_order(scene) if isinstance(scene, Picture) else scene)
+    return [values.index(told[name]) if name in told else IGNORE for name, values in VALUES.items()]
 
 
 def patch_labels(scene: Picture | Clip, seed: int, size: int, patch: int) -> Tensor:
@@ -319,22 +286,13 @@ def _alter(scene: Scene, rng: Random) -> Scene:
             if changed.kind in kinds:
                 return scene
             return replace(scene, groups=(*groups[:index], changed, *groups[index + 1 :]))
-        case Sound():
-            return _redraw(
-                scene, {"kind": KINDS, "times": range(1, MAX_TIMES + 1), "pitch": PITCHES}, rng
-            )
-        case Clip():
-            return _redraw(
-                scene,
-                {"kind": KINDS, "colour": COLOURS, "size": SIZES, "motion": MOTIONS,
-                 "place": PLACES},
-                rng,
-            )  # fmt: skip
+        case Sound() | Clip():
+            return _redraw(scene, FIELDS[type(scene)], rng)
 
 
 def _alter_group(group: Group, rng: Random, single: bool) -> Group:
-    options: dict[str, Sequence[Any]] = {"kind": KINDS, "colour": COLOURS, "size": SIZES}
-    return _redraw(group, options if single else {**options, "count": range(1, 8)}, rng)
+    fields = FIELDS[Group]
+    return _redraw(group, {k: v for k, v in fields.items() if k != "count" or not single}, rng)
 
 
 def _redraw(thing: T, options: dict[str, Sequence[Any]], rng: Random) -> T:

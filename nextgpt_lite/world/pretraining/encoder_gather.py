@@ -33,7 +33,6 @@ from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.encoder_data import (
     ATTRIBUTES,
     IGNORE,
-    SLOTS,
     alter,
     attributes,
     centres,
@@ -50,6 +49,7 @@ from nextgpt_lite.world.pretraining.encoder_losses import (
     split_loss,
     unit,
 )
+from nextgpt_lite.world.pretraining.labels import SLOTS
 from nextgpt_lite.world.pretraining.pool import ScenePool
 from nextgpt_lite.world.scene import (
     KINDS,

@@ -11,6 +11,7 @@ Knows: captions and scenes. Leaves to others: pixels, denoisers (`image`, `video
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -24,24 +25,25 @@ from transformers import CLIPTextModel
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world import scene as world
 from nextgpt_lite.world.describe import caption, paraphrase
+from nextgpt_lite.world.pretraining.labels import LOOKS, SLOTS, facts
 from nextgpt_lite.world.pretraining.parts import begin
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
 
 LENGTH, WIDTH = 24, 128  # L, C of the pictures' and clips' caption condition
-GROUPS = 3
 CANONICAL = 0.6  # share of captions in the canonical wording
 CLIPS = 0.35  # share of captions of clips
 WIDENING = 1.3  # how much further apart opposite relations are moved in the end
 
 # What the end mark must tell: classes of each question, 0 standing for "not in this scene".
-QUESTIONS: dict[str, tuple[Any, ...]] = {
+QUESTIONS: dict[str, Sequence[Any]] = {
     "place": world.PLACES,
     "relation": world.RELATIONS,
     "motion": world.MOTIONS,
-    **{f"kind{g}": world.KINDS for g in range(GROUPS)},
-    **{f"colour{g}": world.COLOURS for g in range(GROUPS)},
-    **{f"size{g}": world.SIZES for g in range(GROUPS)},
-    **{f"count{g}": tuple(range(1, world.MAX_COUNT + 1)) for g in range(GROUPS)},
+    **{
+        f"{name} {slot + 1}": world.KINDS if name == "kind" else values
+        for name, values in LOOKS.items()
+        for slot in range(SLOTS)
+    },
 }
 
 
@@ -180,16 +182,8 @@ def _sample(rng: Random) -> world.Picture | world.Clip:
 
 def _answers(scene: world.Picture | world.Clip) -> dict[str, int]:
     """Class of every question; held-out pairs never occur, but each of their halves does."""
-    if isinstance(scene, world.Clip):
-        groups: tuple[world.Group, ...] = (world.Group(scene.kind, scene.colour, scene.size),)
-        values: dict[str, Any] = {"motion": scene.motion, "place": scene.place}
-    else:
-        groups = scene.groups
-        values = {"relation": scene.relation, "place": scene.place}
-    for index, group in enumerate(groups):
-        for name in ("kind", "colour", "size", "count"):
-            values[f"{name}{index}"] = getattr(group, name)
+    told = {"count 1": 1, **facts(scene)}  # a clip shows one thing
     return {
-        name: 1 + classes.index(values[name]) if values.get(name) is not None else 0
-        for name, classes in QUESTIONS.items()
+        name: 1 + values.index(told[name]) if told.get(name) in values else 0
+        for name, values in QUESTIONS.items()
     }
