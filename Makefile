@@ -5,6 +5,7 @@
 #   make check      set up, lint, types, unit tests
 #   make test       the same, and every notebook
 #   make notebooks  write notebooks/*.ipynb anew from notebooks/src/*.py
+#   make docs       write the pictures and the paper map of README.md and docs/ anew
 #   make clean      remove .venv and everything made
 #
 # On a machine without a GPU, TORCH_INDEX=https://download.pytorch.org/whl/cpu saves a large download.
@@ -21,11 +22,13 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
 export OMP_NUM_THREADS := $(THREADS)
 export MKL_NUM_THREADS := $(THREADS)
+# Threads that wait sleep: where other work runs too, spinning ones cost many times their gain.
+export OMP_WAIT_POLICY := passive
 # The kernel "python3" is the one in .venv, also where a user has installed another of that name.
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := tour
-.PHONY: env tour check test lint lab notebooks clean
+.PHONY: env tour check test lint lab notebooks docs clean
 
 env: $(STAMP)
 
@@ -66,6 +69,11 @@ lab: $(STAMP)
 
 notebooks: $(STAMP)
 	$(PY) -m nextgpt_lite.notebook.build
+
+docs: $(STAMP)
+	$(PY) docs/paper_map.py
+	$(PY) docs/figures.py
+	$(PY) docs/animation.py
 
 clean:
 	rm -rf $(VENV) $(OUT) build dist .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -18,7 +18,6 @@ GAP = 8
 # file: notebook, what the cells with its pictures contain, side by side or one below the other
 FIGURES = {
     "losses.png": ("00_tour", "run_stage(", True),
-    "reply.png": ("00_tour", "show(together.parts)", False),
     "directions.png": ("06_any_to_any_inference", "figure.subplots(4, 4", False),
 }
 
