@@ -8,7 +8,7 @@ import pytest
 
 from nextgpt_lite.checkpoints.catalogue import CATALOGUE, blueprint, components, warn_of_licences
 from nextgpt_lite.checkpoints.doctor import GIB, Device, Row, memory, report
-from nextgpt_lite.checkpoints.parameters import count
+from nextgpt_lite.checkpoints.parameters import count, sizes
 from nextgpt_lite.cli import main
 from nextgpt_lite.model.config import NextGPTConfig
 
@@ -61,6 +61,23 @@ def test_catalogued_decoders_have_their_published_size(size: str, millions: int)
     config.decoders = {"audio": f"cvssp/audioldm-{size}"}
     rows = {row.part: row for row in count(config)}
     assert round(rows["decoders.audio"].parameters / 1e6) == millions
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("stabilityai/stable-diffusion-xl-base-1.0",
+         {"unet": 2567, "vae": 84, "text_encoder": 123, "text_encoder_2": 695}),
+        ("PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
+         {"transformer": 611, "vae": 84, "text_encoder": 4762}),
+        ("Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+         {"transformer": 1419, "vae": 127, "text_encoder": 5681}),
+        ("stabilityai/stable-audio-open-1.0",
+         {"transformer": 1057, "vae": 156, "text_encoder": 110, "projection_model": 0}),
+    ],
+)  # fmt: skip
+def test_newer_decoders_have_their_published_sizes(name: str, millions: dict[str, int]) -> None:
+    assert {part: round(count / 1e6) for part, count in sizes(name).items()} == millions
 
 
 def test_every_catalogued_checkpoint_can_be_built() -> None:

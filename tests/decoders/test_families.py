@@ -157,7 +157,7 @@ def test_the_denoiser_is_asked_as_the_pipeline_asks_it(decoder: Decoder) -> None
     time = torch.as_tensor(asked.arguments["timestep"]).reshape(-1)[:1]
     with torch.no_grad():
         ours = decoder.denoise(inputs[0], time, condition)
-    torch.testing.assert_close(ours, theirs[:, : ours.shape[1]], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(ours, theirs[:, : ours.shape[1]], atol=1e-6, rtol=1e-5)
 
 
 def test_the_denoising_error_reaches_the_condition(name: str, decoder: Decoder) -> None:
