@@ -2,7 +2,9 @@
 
 Knows: hub ids, pinned commits, licences (`checkpoints.json`), which files a checkpoint needs, and,
 in the folders beside this file, each one's configurations in its own layout, so that it can be
-built without weights: the parameters so counted are the published ones (tests/checkpoints).
+built without weights: the parameters so counted are the published ones (tests/checkpoints). What
+does not show in a count, such as a scheduler's field, was written down without the hub at hand;
+a downloaded folder brings its own.
 Leaves to others: fetching (`download`), building (`parameters`), loading.
 """
 
