@@ -15,7 +15,7 @@ from typer import BadParameter, Option
 
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.modality import MODALITIES
-from nextgpt_lite.plugins import plugin
+from nextgpt_lite.plugins import plugin as find_plugin
 
 TOUR = Path("notebooks/00_tour.ipynb")
 
@@ -197,11 +197,13 @@ def cache(*, folder: Path | None = None, prune: float | None = None) -> None:
 def evaluate(
     *,
     suite: str | None = None,
-    table: Annotated[int | None, Option(min=2, max=13)] = None,
+    table: str | None = None,
     model: str | None = None,
     profile: Profile = "lite",
     data: Path | None = None,
     media: Path | None = None,
+    plugin: str = "lite",
+    metric: list[str] = [],  # noqa: B006
     output: Path | None = None,
     quick: bool = False,
     workers: MaybeCount = None,
@@ -214,10 +216,13 @@ def evaluate(
 
     Args:
         suite: the world whose own examination is held; default: lite.
-        table: a table of the paper's section 6, ours beside theirs (table 14: compare).
+        table: 2 to 13, tables of the paper's section 6, ours beside theirs (14: compare); or one
+            that a plugin registers.
         model: folder of a trained model; default: the shipped one of the profile.
-        data: the table's own benchmark file or folder; default: items of the lite world.
+        data: the table's own benchmark file or folder; default: items of the plugin.
         media: folder of its media, if not beside it.
+        plugin: whose items are measured.
+        metric: further columns, by the metrics' names.
         output: keeps what is printed; the suite needs it, and continues what is there.
         quick: the suite with 40 prompts a row.
         workers: processes of the suite, each with a model of its own; default: one a thread, up
@@ -232,13 +237,15 @@ def evaluate(
     if table is None:
         if output is None:
             raise ConfigError("The suite writes its table and pictures: give --output DIR.")
-        run_suite = plugin(suite or "lite").run_suite
+        run_suite = find_plugin(suite or "lite").run_suite
         print(run_suite(name, output, count=count, steps=steps, quick=quick, workers=workers))
         return
     from nextgpt_lite import NextGPT
     from nextgpt_lite.evaluation.tables.sheet import Setting, run_table
 
-    setting = Setting(count or 50, steps=steps, data=data, media=media)
+    setting = Setting(
+        count or 50, steps=steps, data=data, media=media, plugin=plugin, metrics=tuple(metric)
+    )
     sheet = run_table(table, NextGPT.from_pretrained(name), setting)
     if output is not None:
         sheet.write(output)
@@ -252,6 +259,7 @@ def compare(
     output: Path,
     prompts: Count = 200,
     groups: list[str] | None = None,
+    plugin: str = "lite",
     num_inference_steps: MaybeCount = None,
 ) -> None:
     """Compare pipelines with end-to-end, as in the paper's Table 14.
@@ -263,6 +271,7 @@ def compare(
         caption_model: models trained with captions as messenger, one for each seed.
         prompts: of each group, half simple and half complex.
         groups: default: all.
+        plugin: whose instructions are asked, and whose judge says what answers are worth.
     """
     options = locals()
     models, caption_models = options.pop("model"), options.pop("caption_model")

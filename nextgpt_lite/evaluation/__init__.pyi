@@ -8,6 +8,7 @@ from .baselines import (
 )
 from .baselines.pipeline import frozen_words as frozen_words
 from .benchmarks.choices import YES_NO as YES_NO, read_mme as read_mme
+from .comparison.run import compare_models as compare_models
 from .metrics.named import Outcome as Outcome
 from .protocols import (
     Answer as Answer,
@@ -22,4 +23,4 @@ from .registry import find as find, register as register
 from .statistics import Score as Score, compare as compare, interval as interval, table as table
 from .tables.describing import describe as describe
 from .tables.generating import from_signals as from_signals
-from .tables.sheet import Setting as Setting, run_table as run_table
+from .tables.sheet import Setting as Setting, Sheet as Sheet, run_table as run_table

@@ -57,13 +57,13 @@ def find(kind: str, name: str) -> Any:
     """
     for module in OWN.get(kind, ()):
         import_module(f"nextgpt_lite.evaluation.{module}")
+    if (kind, name) not in _registered:
+        for each in plugins():  # which may register something when it is imported
+            if hasattr(plugin(each), kind):
+                _registered.setdefault((kind, each), getattr(plugin(each), kind))
     if (kind, name) in _registered:
         return _registered[kind, name]
-    if name in plugins() and hasattr(plugin(name), kind):
-        return getattr(plugin(name), kind)
-    known = [n for k, n in _registered if k == kind]
-    known += [n for n in plugins() if hasattr(plugin(n), kind)]
-    known.sort(key=lambda n: (len(n), n))
+    known = sorted((n for k, n in _registered if k == kind), key=lambda n: (len(n), n))
     raise ConfigError(
         f"There is no {kind} {name!r}: use one of {', '.join(known) or 'none'}, or register one "
         "(docs/add_a_metric.md)."

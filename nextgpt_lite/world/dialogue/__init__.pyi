@@ -1,3 +1,4 @@
+from .parts import assistant as assistant, telling as telling
 from .records import (
     caption_record as caption_record,
     mosit as mosit,
