@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, Required, TypedDict
 
+Role = Literal["system", "user", "assistant"]
+
 
 class MediaSource(Protocol):
     """A medium that is made or opened only when it is needed, such as a rendered scene."""
@@ -35,6 +37,9 @@ class Part(TypedDict, total=False):
         data: the medium itself.
         source: what makes the medium.
         caption: what the medium shows, in words; of a medium to be made, what its decoder is told.
+        scene: what the medium shows, in the terms of the world that made it.
+        variant: which of several renders of the scene is meant.
+        embedding: a file with the condition of the caption, computed before.
     """
 
     type: Required[str]
@@ -43,13 +48,27 @@ class Part(TypedDict, total=False):
     data: Any
     source: MediaSource
     caption: str
+    scene: Any
+    variant: int
+    embedding: str
 
 
 class Message(TypedDict):
     """One turn; words alone may stand in place of a list of parts."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: str | Sequence[Part]
 
 
 Conversation = Sequence[Message]
+
+
+def parts_of(message: Message) -> Sequence[Part]:
+    """The parts of a message; words alone are one part."""
+    content = message["content"]
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def text_of(message: Message) -> str:
+    """The words of a message, in a row."""
+    return " ".join(part["text"] for part in parts_of(message) if part["type"] == "text")

@@ -14,6 +14,7 @@ from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.released import Report, data_files, read_item, read_items
 from nextgpt_lite.data.stream import Span
 from nextgpt_lite.errors import DataError
+from nextgpt_lite.messages import parts_of
 
 
 class Records(Sequence[Record]):
@@ -85,7 +86,7 @@ def index_folder(
 def _missing(record: Record, root: Path) -> Path | None:
     """The first medium shown to the model that is not there; what it makes needs a caption only."""
     for message in record.messages:
-        for part in message["content"] if message["role"] == "user" else ():
+        for part in parts_of(message) if message["role"] == "user" else ():
             if "path" in part and not (root / part["path"]).is_file():
                 return root / part["path"]
     return None

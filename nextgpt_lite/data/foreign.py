@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nextgpt_lite.data.records import Record
+from nextgpt_lite.messages import Message, Part, Role, parts_of
 
 MINIGPT4_SUFFIX = ".jpg"
 
 Item = dict[str, Any]
-Message = dict[str, Any]
 
 
 def read(item: Item, place: Callable[[str, Any], str]) -> list[Message] | None:
@@ -54,13 +54,13 @@ def read(item: Item, place: Callable[[str, Any], str]) -> list[Message] | None:
 
 def llava_item(record: Record) -> Item:
     """A record of pictures asked about, as an item of LLaVA's files; one picture at most."""
-    pictures = [p for m in record.messages for p in m["content"] if p["type"] == "image"]
+    pictures = [p for m in record.messages for p in parts_of(m) if p["type"] == "image"]
     item: Item = {"id": record.id}
     if pictures:
         item["image"] = Path(pictures[0]["path"]).name
     turns = []
     for message in record.messages:
-        words = ["<image>" if p["type"] == "image" else p["text"] for p in message["content"]]
+        words = ["<image>" if p["type"] == "image" else p["text"] for p in parts_of(message)]
         side = "human" if message["role"] == "user" else "gpt"
         turns.append({"from": side, "value": "\n".join(words)})
     return {**item, "conversations": turns}
@@ -68,13 +68,13 @@ def llava_item(record: Record) -> Item:
 
 def minigpt4_item(record: Record) -> Item:
     """A pair of picture and caption as an item under "annotations" of MiniGPT-4's files."""
-    shown = record.messages[0]["content"][0]
+    shown = parts_of(record.messages[0])[0]
     return {"image_id": Path(shown["path"]).stem, "caption": _words(record.messages[1])[0]}
 
 
 def videochat_item(record: Record) -> Item:
     """A record of questions about one clip as an item of VideoChat's files."""
-    shown = next(p for p in record.messages[0]["content"] if p["type"] != "text")
+    shown = next(p for p in parts_of(record.messages[0]) if p["type"] != "text")
     turns = []
     for asked, said in zip(record.messages[::2], record.messages[1::2], strict=True):
         *instruction, question = _words(asked)
@@ -89,12 +89,13 @@ def alpaca_item(record: Record) -> Item:
     return {"instruction": instruction, "input": " ".join(rest), "output": answer}
 
 
-def _message(role: str, *content: Any) -> Message:
-    parts = [
-        c if isinstance(c, dict) else {"type": "text", "text": str(c).strip()} for c in content
+def _message(role: Role, *content: Any) -> Message:
+    parts: list[Part] = [
+        cast("Part", c) if isinstance(c, dict) else {"type": "text", "text": str(c).strip()}
+        for c in content
     ]
     return {"role": role, "content": parts}
 
 
 def _words(message: Message) -> list[str]:
-    return [part["text"] for part in message["content"] if part["type"] == "text"]
+    return [part["text"] for part in parts_of(message) if part["type"] == "text"]

@@ -25,6 +25,7 @@ from nextgpt_lite.data.records import Kind, Record
 from nextgpt_lite.data.stream import items, parse
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.media import safe_path
+from nextgpt_lite.messages import Message, Part, Role, parts_of
 from nextgpt_lite.model.modality import MODALITIES
 
 HELD_OUT_SUFFIX = "_held_out"
@@ -34,7 +35,12 @@ PAIR_ID = {"image": "id", "audio": "audio_id", "video": "id"}
 _NAMES = "|".join(MODALITIES)
 _PLACEHOLDER = re.compile(rf"<({_NAMES})>")
 _INLINE = re.compile(rf"<({_NAMES})>\s*([^<>]+?)\s*</\1>", re.IGNORECASE)
-_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
+_ROLES: dict[str, Role] = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+}
 
 Item = dict[str, Any]
 
@@ -152,7 +158,7 @@ def read_item(item: Any, path: Path, root: Path, number: int) -> Record:
         raise type(error)(f"{where}: {error}") from error
     between = path.parent.relative_to(root)
     for message in record.messages:
-        for part in message["content"]:
+        for part in parts_of(message):
             if "path" in part:
                 part["path"] = str(between / part["path"])
             if "embedding" in part:
@@ -190,29 +196,29 @@ def _read_pair(item: Item, path: Path) -> Record:
     if modality is None:
         raise DataError("has neither a conversation nor a media name; see the data sheet.")
     words = _clean(item["caption"])
-    media = {"type": modality, "path": _media_path(path, modality, item[f"{modality}_name"])}
+    media: Part = {"type": modality, "path": _media_path(path, modality, item[f"{modality}_name"])}
     identity = item.get(PAIR_ID[modality], item.get("id", media["path"]))
-    messages = [
+    messages: list[Message] = [
         {"role": "user", "content": [media]},
         {"role": "assistant", "content": [{"type": "text", "text": words}]},
     ]
     return Record(str(identity), messages, "pair")
 
 
-def _read_placeholders(item: Item, turns: list[Item], path: Path) -> list[Item]:
+def _read_placeholders(item: Item, turns: list[Item], path: Path) -> list[Message]:
     """Comprehension, generation, T2M, T+X-T and processed MosIT: media are counted off."""
     waiting = {
         "user": {m: iter(_shown(item, m, path)) for m in MODALITIES},
         "assistant": {m: iter(_made(item, m, path)) for m in MODALITIES},
     }
-    messages: list[Item] = []
+    messages: list[Message] = []
     for turn in turns:
         role = _ROLES[turn["from"]]
-        content: list[Item] = []
+        content: list[Part] = []
         words = _PLACEHOLDER.split(turn["value"])  # text, modality, text, modality, text, ...
         for index, word in enumerate(words):
             if index % 2:
-                content.append(next(waiting[role][word], {"type": word}))
+                content.append(next(waiting[role][word], Part(type=word)))
             elif text := _clean(word):
                 content.append({"type": "text", "text": text})
         if role == "assistant" and isinstance(turn.get("caption"), str):
@@ -221,25 +227,26 @@ def _read_placeholders(item: Item, turns: list[Item], path: Path) -> list[Item]:
                     part["caption"] = _clean(turn["caption"])
         messages.append({"role": role, "content": content})
     unplaced = [part for parts in waiting["user"].values() for part in parts]
-    messages[0]["content"][:0] = unplaced  # LLaVA files may leave the placeholder out
+    first = messages[0]  # LLaVA files may leave the placeholder out
+    first["content"] = [*unplaced, *parts_of(first)]
     for message in messages:
-        for part in message["content"]:
+        for part in parts_of(message):
             if part["type"] != "text" and not {"path", "caption"} & part.keys():
                 raise DataError(f"has a <{part['type']}> that no field names; name its file.")
     return messages
 
 
-def _shown(item: Item, modality: str, path: Path) -> Iterator[Item]:
+def _shown(item: Item, modality: str, path: Path) -> Iterator[Part]:
     for name in _list(item.get(f"input_{modality}", item.get(modality))):  # LLaVA: "image"
         yield {"type": modality, "path": _media_path(path, modality, name)}
 
 
-def _made(item: Item, modality: str, path: Path) -> Iterator[Item]:
+def _made(item: Item, modality: str, path: Path) -> Iterator[Part]:
     captions = _list(item.get(f"{modality}_captions"))
     names = _list(item.get(f"output_{modality}"))
     embeddings = _list(item.get(f"{modality}_caption_embeddings"))
     for index in range(max(len(captions), len(names))):
-        part: Item = {"type": modality}
+        part: Part = {"type": modality}
         if index < len(embeddings):
             name = str(embeddings[index])
             safe_path(path.parent / EMBEDDINGS, name)
@@ -251,21 +258,21 @@ def _made(item: Item, modality: str, path: Path) -> Iterator[Item]:
         yield part
 
 
-def _read_inline(item: Item, turns: list[Item], path: Path) -> list[Item]:
+def _read_inline(item: Item, turns: list[Item], path: Path) -> list[Message]:
     """Raw MosIT: a medium stands by name where it appears, its caption is looked up by name."""
     captions = {
         (modality, entry[f"{modality}_name"]): _clean(entry["caption"])
         for modality in MODALITIES
         for entry in item.get(f"{modality}_list", [])
     }
-    messages: list[Item] = []
+    messages: list[Message] = []
     for turn in turns:
-        content: list[Item] = []
+        content: list[Part] = []
         pieces = _INLINE.split(turn["value"])  # text, modality, name, text, ...
         for index in range(0, len(pieces), 3):
             if index:
                 modality, name = pieces[index - 2].lower(), pieces[index - 1]
-                part: Item = {"type": modality, "path": _media_path(path, modality, name)}
+                part: Part = {"type": modality, "path": _media_path(path, modality, name)}
                 if (modality, name) in captions:
                     part["caption"] = captions[modality, name]
                 content.append(part)
@@ -275,7 +282,7 @@ def _read_inline(item: Item, turns: list[Item], path: Path) -> list[Item]:
     return messages
 
 
-def _kind(messages: list[Item], stem: str) -> Kind:
+def _kind(messages: list[Message], stem: str) -> Kind:
     """Captions asked for or given serve alignment (stages 1 and 2), all else instruction tuning."""
     if stem.endswith("_comprehension"):
         return "pair"
@@ -284,7 +291,7 @@ def _kind(messages: list[Item], stem: str) -> Kind:
     sides = {
         message["role"]
         for message in messages
-        for part in message["content"]
+        for part in parts_of(message)
         if part["type"] != "text"
     }
     if stem.startswith("mosit") or len(sides) == 2:

@@ -13,6 +13,7 @@ from typing import Any
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.released import EMBEDDING_SUFFIX, PAIR_ID
+from nextgpt_lite.messages import Message, Part, parts_of, text_of
 from nextgpt_lite.model.modality import MODALITIES
 
 Item = dict[str, Any]
@@ -38,7 +39,7 @@ def write_file(path: str | Path, items: Iterable[Item], under: str | None = None
 
 def pair_item(record: Record) -> Item:
     """A pair record as an item of `cc3m.json`, `webvid.json` or `audiocap.json`."""
-    media, words = _parts(record, "user")[0], _text_of(record.messages[1])
+    media, words = _parts(record, "user")[0], text_of(record.messages[1])
     modality = media["type"]
     fields = {
         "caption": words,
@@ -71,7 +72,7 @@ def conversation_item(record: Record, lists: bool) -> Item:
             names = [f"{record.id}_{i:02d}{MODALITIES[modality].suffix}" for i in range(len(made))]
         item[f"{modality}_captions"] = _values((p["caption"] for p in made), lists)
         embeddings = (
-            Path(part.get("embedding", name + EMBEDDING_SUFFIX)).name
+            Path(part.get("embedding") or name + EMBEDDING_SUFFIX).name
             for part, name in zip(made, names, strict=True)
         )
         item[f"{modality}_caption_embeddings"] = _values(embeddings, lists)
@@ -81,9 +82,9 @@ def conversation_item(record: Record, lists: bool) -> Item:
         turn["value"] = _written(message, lambda part: f"<{part['type']}>")
         if record.kind == "t2m":
             side = "input" if message["role"] == "user" else "output"
-            kinds = [p["type"] for p in message["content"] if p["type"] != "text"] or ["text"]
+            kinds = [p["type"] for p in parts_of(message) if p["type"] != "text"] or ["text"]
             if side == "output" and kinds != ["text"]:
-                captions = [p["caption"] for p in message["content"] if p["type"] != "text"]
+                captions = [p["caption"] for p in parts_of(message) if p["type"] != "text"]
                 turn["caption"] = captions[0] if len(captions) == 1 else captions
             turn[f"{side}_modality"] = kinds[0] if len(kinds) == 1 else kinds
         turns.append(turn)
@@ -94,7 +95,7 @@ def mosit_item(record: Record, source: str) -> Item:
     """A record as an item of the raw `mosit.json`; every medium must have a path and a caption."""
     lists: dict[str, list[Item]] = {f"{modality}_list": [] for modality in MODALITIES}
     for message in record.messages:
-        for part in message["content"]:
+        for part in parts_of(message):
             if part["type"] != "text":
                 entry = {
                     f"{part['type']}_name": Path(part["path"]).name,
@@ -113,25 +114,21 @@ def mosit_item(record: Record, source: str) -> Item:
     return {**lists, "conversation": turns}
 
 
-def _parts(record: Record, role: str) -> list[Item]:
+def _parts(record: Record, role: str) -> list[Part]:
     """The media parts of one side, in order."""
     return [
         part
         for message in record.messages
         if message["role"] == role
-        for part in message["content"]
+        for part in parts_of(message)
         if part["type"] != "text"
     ]
 
 
-def _text_of(message: Item) -> str:
-    return " ".join(part["text"] for part in message["content"] if part["type"] == "text")
-
-
-def _written(message: Item, mark: Any) -> str:
+def _written(message: Message, mark: Any) -> str:
     """A turn's value: media first stand on lines of their own, later ones after a blank."""
     value = ""
-    for part in message["content"]:
+    for part in parts_of(message):
         media = part["type"] != "text"
         if value:
             value += "\n" if value.endswith(">") and not media else " "

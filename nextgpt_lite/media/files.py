@@ -200,12 +200,12 @@ def save_array(array: Any, path: str | Path) -> None:
         np.save(file, np.asarray(array), allow_pickle=False)
 
 
-def safe_path(folder: str | Path, name: str) -> Path:
+def safe_path(folder: str | Path, name: str | Path) -> Path:
     """Where the media file `name` of a data file lies: always inside `folder`, else MediaError.
 
     Absolute names, "..", and links that lead out of the folder are refused.
     """
-    folder = Path(folder)
+    folder, name = Path(folder), str(name)
     windows = PureWindowsPath(name)  # also splits at "/", so one look serves both kinds of names
     unsafe = (
         not name

@@ -13,7 +13,7 @@ from random import Random
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.sources import DRAWN, Source, Wanted, hash_plain
-from nextgpt_lite.messages import Conversation
+from nextgpt_lite.messages import Conversation, parts_of
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.dialogue.parts import modality_of
 from nextgpt_lite.world.dialogue.typed.records import typed_record
@@ -113,7 +113,7 @@ class WorldMixture(Source):
 
     def _fits(self, record: Record) -> bool:
         """Whether replies hold no medium of another modality."""
-        replies = (m["content"] for m in record.messages if m["role"] == "assistant")
+        replies = (parts_of(m) for m in record.messages if m["role"] == "assistant")
         return all(part["type"] in ("text", *self.modalities) for r in replies for part in r)
 
 

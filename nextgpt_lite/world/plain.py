@@ -9,20 +9,20 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.world.rendered import Rendered
 from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
 
 _SCENES: dict[str, type[Picture | Sound | Clip]] = {c.__name__: c for c in (Picture, Sound, Clip)}
-
-Message = dict[str, Any]
-Part = dict[str, Any]
 
 
 def plain_messages(messages: Sequence[Any]) -> list[Message]:
     """Dicts, lists and strings only: scenes by their fields, without media and their sources."""
 
     def plain(part: Part) -> Part:
-        kept = {k: v for k, v in part.items() if k not in ("data", "source")}
+        kept = part.copy()
+        kept.pop("data", None)
+        kept.pop("source", None)
         return {**kept, "scene": plain_scene(part["scene"])} if "scene" in part else kept
 
     return _changed(messages, plain)

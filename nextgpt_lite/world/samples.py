@@ -6,6 +6,7 @@ Leaves to others: scenes and conversations (`world`), the formats (`data.release
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 from nextgpt_lite.data.records import Kind, Record
 from nextgpt_lite.data.released import HELD_OUT_SUFFIX
 from nextgpt_lite.data.writing import conversation_item, mosit_item, pair_item, write_file
+from nextgpt_lite.messages import Part, parts_of
 from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.world.describe import caption, description, paraphrase
 from nextgpt_lite.world.dialogue import records as dialogue
-from nextgpt_lite.world.dialogue.parts import modality_of, sentence, telling
+from nextgpt_lite.world.dialogue.parts import modality_of, sentence, telling, text_part
 from nextgpt_lite.world.dialogue.questions import ask
 from nextgpt_lite.world.dialogue.wordings import DESCRIBE, say
 from nextgpt_lite.world.render import render
@@ -81,7 +83,7 @@ class _Samples:
         names = [self._render(scene) for scene in scenes]
         pairs, described, wished, asked = [], [], [], []
         for scene, path in zip(scenes, names, strict=True):
-            shown: Item = {"type": modality, "path": path}
+            shown: Part = {"type": modality, "path": path}
             words = say(DESCRIBE[modality], split, rng)
             question = ask(scene, rng, split)
             wish = _WISHES[modality].format(paraphrase(scene, rng, split))
@@ -89,7 +91,7 @@ class _Samples:
             seen = description(scene)
             pairs.append(_record(name, "pair", [shown], seen))
             described.append(_record(name, "pair", [shown, words], sentence(seen)))
-            made = {"type": modality, "caption": caption(scene), "path": path}
+            made: Part = {"type": modality, "caption": caption(scene), "path": path}
             wished.append(_record(name, "caption", [wish], telling(scene), made))
             asked.append(_record(name, "understand", [shown, question.text], question.answer))
         self._write_file(f"{modality}_pairs", split, [pair_item(r) for r in pairs])
@@ -123,7 +125,7 @@ class _Samples:
     def _give_up_scenes(self, record: Record, with_files: bool) -> None:
         """Scenes give way to files, or to nothing but their captions."""
         for message in record.messages:
-            for part in message["content"]:
+            for part in parts_of(message):
                 scene = part.pop("scene", None)
                 part.pop("source", None)
                 if scene is not None and with_files:
@@ -146,11 +148,11 @@ class _Samples:
         self.files.append(path)
 
 
-def _record(identity: str, kind: Kind, asked: list[Item | str], *said: Item | str) -> Record:
+def _record(identity: str, kind: Kind, asked: list[Part | str], *said: Part | str) -> Record:
     """One question and one answer, strings as text parts."""
 
-    def parts(content: list[Item | str] | tuple[Item | str, ...]) -> list[Item]:
-        return [{"type": "text", "text": p} if isinstance(p, str) else p for p in content]
+    def parts(content: Sequence[Part | str]) -> list[Part]:
+        return [text_part(p) if isinstance(p, str) else p for p in content]
 
     return Record(
         identity,

@@ -67,7 +67,7 @@ class Judge:
     def worth(self, instruction: Instruction, answer: Answer) -> dict[str, float]:
         """What an answer is worth, 0 to 100 in each aspect; NaN where one does not apply."""
         given = list(answer.media)
-        wanted: list[Scene] = [part["scene"] for part in instruction.wanted]  # type: ignore[typeddict-item]
+        wanted: list[Scene] = [part["scene"] for part in instruction.wanted]
         if not wanted:
             right = answer.reply.text.strip() == instruction.words.strip()
             return _worth(100.0 * (not given), 100.0 * (right and not given), math.nan)

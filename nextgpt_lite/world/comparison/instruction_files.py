@@ -106,7 +106,7 @@ def write_instructions(path: str | Path, instructions: Iterable[Instruction]) ->
     """One line each; equal instructions give equal bytes."""
     with Path(path).open("w", encoding="utf-8", newline="\n") as file:
         for one in instructions:
-            scenes = [scene_record(part["scene"]) for part in one.wanted]  # type: ignore[typeddict-item]
+            scenes = [scene_record(part["scene"]) for part in one.wanted]
             first = scenes[0] if scenes else {"tag": "none", "include": [], "exclude": []}
             about = {"id": one.id, "group": one.group, "level": one.level}
             about |= {name: one.about[name] for name in ("skill", "split")} | {"words": one.words}

@@ -20,6 +20,7 @@ from zlib import crc32
 
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.evaluation.protocols import Instruction
+from nextgpt_lite.messages import Part, parts_of, text_of
 from nextgpt_lite.world.dialogue import edits, requests, turns
 from nextgpt_lite.world.dialogue.parts import DEFAULTS, Message, modality_of
 from nextgpt_lite.world.dialogue.records import as_messages, talk
@@ -197,8 +198,8 @@ def instruction(
     answer: Message,
 ) -> Instruction:
     """An instruction and what it tells of itself; the same name gives the same renders."""
-    said = " ".join(_words(message) for message in messages if message["role"] == "user")
-    scenes = [part["scene"] for part in answer["content"] if part["type"] != "text"]
+    said = " ".join(text_of(message) for message in messages if message["role"] == "user")
+    scenes = [part["scene"] for part in parts_of(answer) if part["type"] != "text"]
     about = {
         "skill": skill,
         "split": split,
@@ -212,9 +213,9 @@ def instruction(
 
 def _rendered(message: Message, seed: int) -> Message:
     """The same message with its scenes rendered from a seed."""
-    parts = [
+    parts: list[Part] = [
         {**part, "source": Rendered(part["scene"], seed=seed)} if "scene" in part else part
-        for part in message["content"]
+        for part in parts_of(message)
     ]
     return {**message, "content": parts}
 
@@ -233,7 +234,3 @@ def _tell(rule: _Rule, rng: Random, split: Split) -> Iterator[list[Turn]]:
             yield [first]
         elif (second := rng.choice(rule.following)(state.after(first))) is not None:
             yield [first, second]
-
-
-def _words(message: Message) -> str:
-    return " ".join(part["text"] for part in message["content"] if part["type"] == "text")

@@ -7,9 +7,10 @@ Leaves to others: the conversations themselves (`dialogue`).
 from __future__ import annotations
 
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from nextgpt_lite.data.records import Record
+from nextgpt_lite.messages import Part, parts_of
 from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import caption, noun
@@ -29,16 +30,16 @@ def in_words(record: Record, rng: Random, restated: bool) -> list[Message]:
     """
     messages: list[Message] = []
     for asked, answer in zip(record.messages[::2], record.messages[1::2], strict=True):
-        words = " ".join(_spell(p, rng) for p in asked["content"])
-        reply = " ".join(p["text"] for p in answer["content"] if p["type"] == "text")
-        captions = [sentence(p["caption"]) for p in answer["content"] if p["type"] != "text"]
+        words = " ".join(_spell(p, rng) for p in parts_of(asked))
+        reply = " ".join(p["text"] for p in parts_of(answer) if p["type"] == "text")
+        captions = [sentence(p["caption"]) for p in parts_of(answer) if p["type"] != "text"]
         if captions and restated:
             words, reply = RESTATE + words, " ".join(captions)
         messages += [{"role": "user", "content": words}, {"role": "assistant", "content": reply}]
     return messages
 
 
-def _spell(part: dict[str, Any], rng: Random) -> str:
+def _spell(part: Part, rng: Random) -> str:
     """A part of a user's message in words: media as alt text between their markers."""
     if part["type"] == "text":
         return str(part["text"])

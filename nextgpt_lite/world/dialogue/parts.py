@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final
+from typing import Final
 
+from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.dialogue.wordings import BRIEF
 from nextgpt_lite.world.rendered import Rendered
@@ -49,8 +50,6 @@ DEFAULTS: Final = Defaults(
     size="large", count=1, place="plain", times=1, pitch="low", motion="right",
 )  # fmt: skip
 
-Message = dict[str, Any]
-
 
 def default_group(kind: str) -> Group:
     """The thing as it is drawn when only its name is said."""
@@ -89,7 +88,7 @@ def sentence(text: str) -> str:
     return text if text[-1] in ".?!" else f"{text}."
 
 
-def media_part(scene: Scene) -> dict[str, Any]:
+def media_part(scene: Scene) -> Part:
     """A part without its data: rendering happens when the data are wanted."""
     return {
         "type": modality_of(scene),
@@ -99,7 +98,7 @@ def media_part(scene: Scene) -> dict[str, Any]:
     }
 
 
-def text_part(text: str) -> dict[str, Any]:
+def text_part(text: str) -> Part:
     """A part that is words."""
     return {"type": "text", "text": text}
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from nextgpt_lite.data.records import Kind, Record
+from nextgpt_lite.messages import Part, parts_of
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue import chat, requests, turns, wordings
 from nextgpt_lite.world.dialogue.corpus import in_words
@@ -268,11 +269,11 @@ def llm_corpus(rng: Random) -> Iterator[list[Message]]:
 def _record(kind: Kind, messages: list[Message], rng: Random) -> Record:
     for message in messages[::2]:
         if rng.random() < CASUAL:
-            message["content"] = [_casual(part) for part in message["content"]]
+            message["content"] = [_casual(part) for part in parts_of(message)]
     return Record(f"{kind}_{rng.getrandbits(40):010x}", messages, kind)
 
 
-def _casual(part: dict[str, Any]) -> dict[str, Any]:
+def _casual(part: Part) -> Part:
     """As people type: no capital at the beginning, no mark at the end."""
     if part["type"] != "text" or not part["text"]:
         return part

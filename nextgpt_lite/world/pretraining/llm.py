@@ -23,6 +23,7 @@ from transformers import (
     PreTrainedTokenizerBase as Tokenizer,
 )
 
+from nextgpt_lite.messages import Message
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue.corpus import RESTATE
@@ -45,7 +46,7 @@ CAPTIONS = 0.12  # share of conversations that are a caption in other words
 TOKENIZER_CONVERSATIONS = 20_000
 
 
-def corpus(rng: Random, typed: float = 0.0) -> Iterator[list[dict[str, str]]]:
+def corpus(rng: Random, typed: float = 0.0) -> Iterator[list[Message]]:
     """Endless conversations: those of the world, and now and then a caption in other words.
 
     Args:

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
+from nextgpt_lite.messages import Message, text_of
 from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.world.scene import MODALITIES
 
@@ -94,7 +95,7 @@ class Reader:
         self.tokenizer = tokenizer
         self.soft = soft
 
-    def read(self, messages: list[dict[str, str]], rng: Random) -> Reading:
+    def read(self, messages: list[Message], rng: Random) -> Reading:
         """The ids of a conversation, laid out as the tokenizer's chat template does.
 
         A last turn of the user ends with the prompt for a reply.
@@ -103,7 +104,7 @@ class Reader:
         self._add(reading, self.tokenizer.bos_token)
         for message in messages:
             if message["role"] == "user":
-                self._read_user(reading, message["content"], rng)
+                self._read_user(reading, text_of(message), rng)
                 self._add(reading, " ASSISTANT:")
             else:
                 reply = f" {message['content']}{self.tokenizer.eos_token}"
@@ -221,7 +222,7 @@ def embed(table: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
 
 
 def batches(
-    reader: Reader, corpus: Callable[[Random], Iterator[list[dict[str, str]]]], rows: int
+    reader: Reader, corpus: Callable[[Random], Iterator[list[Message]]], rows: int
 ) -> Callable[[torch.Generator], Batch]:
     """The trainer's data function: each batch depends on the generator alone."""
 

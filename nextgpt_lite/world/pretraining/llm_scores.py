@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase as Tokenizer
 
+from nextgpt_lite.messages import Message
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.dialogue.corpus import in_words
 from nextgpt_lite.world.pretraining.llm_data import Reader, Reading, embed, pack
@@ -27,7 +27,7 @@ LONGEST_ANSWER = 80
 AT_ONCE = 50
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 
-Messages = list[dict[str, Any]]
+Messages = list[Message]
 Scores = dict[str, dict[str, float]]
 
 

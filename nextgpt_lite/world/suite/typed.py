@@ -24,6 +24,7 @@ from PIL.Image import Image
 
 from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.media import Audio, Video
+from nextgpt_lite.messages import Message
 from nextgpt_lite.reply import Made, Reply
 from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.describe import parse
@@ -74,7 +75,7 @@ class Request:
 
     kind: str
     manner: str
-    messages: list[dict[str, Any]]
+    messages: list[Message]
     wanted: Wanted
 
 
@@ -88,7 +89,7 @@ def requests() -> tuple[Request, ...]:
 
 def _read(kind: str, manner: str, *turns: str) -> Request:
     said, shown = [], []
-    messages: list[dict[str, Any]] = []
+    messages: list[Message] = []
     last = max(i for i, turn in enumerate(turns) if not re.match(r"(img|aud|vid|say):|no$", turn))
     for index, turn in enumerate(turns):
         if index > last:

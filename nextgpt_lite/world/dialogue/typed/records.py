@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from nextgpt_lite.data.records import Record
+from nextgpt_lite.messages import Part, parts_of
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.world.dialogue import records, turns
 from nextgpt_lite.world.dialogue.corpus import in_words
@@ -41,11 +42,11 @@ def typed_record(
 def reworded(record: Record, rng: Random, wording: Split = "train") -> Record:
     """The record with what the user says put in other words and typed by someone."""
     for message in record.messages[::2]:
-        message["content"] = [_part(part, rng, wording) for part in message["content"]]
+        message["content"] = [_part(part, rng, wording) for part in parts_of(message)]
     return record
 
 
-def _part(part: dict[str, Any], rng: Random, wording: Split) -> dict[str, Any]:
+def _part(part: Part, rng: Random, wording: Split) -> Part:
     if part["type"] != "text" or not part["text"]:
         return part
     return text_part(reword(part["text"], rng, wording))
