@@ -618,7 +618,7 @@ check("stage1.chance", share)
 # |---|---|---|
 # | section 3, input projection | `projections.InputProjection` | `test_projections.py` |
 # | section 3, where items stand | `ConversationTokenizer.encode` | `test_conversation.py` |
-# | section 4.1, X-to-text loss | `losses.token_losses`, `NextGPT.loss` | `test_stages.py` |
+# | section 4.1, X-to-text loss | `losses.token_losses`, `NextGPTModel.loss` | `test_stages.py` |
 # | appendix C, stage 1 | `training.stages.STAGES[1]`, `Trainer` | `test_stages.py` |
 # | (not in the paper) frozen work once | `training.features.Features` | `test_features.py` |
 # | Table 1, "4M" | `InputProjection(1024, 4096, 1)` | `test_projections.py` |

@@ -536,7 +536,7 @@ check("stage3.trained", trained)
 # | section 5.2, T+X to T | `world.dialogue.understand` | `test_world_words.py` |
 # | section 5.2, T2M | `world.dialogue.t2m` | `test_world_words.py` |
 # | section 5.2, MosIT | `world.dialogue.mosit` | `test_world_words.py` |
-# | appendix C, stage 3 loss | `NextGPT.loss`, `losses.Losses` | `test_stages.py` |
+# | appendix C, stage 3 loss | `NextGPTModel.loss`, `losses.Losses` | `test_stages.py` |
 # | (not in the paper) packed rows | `batch.collate` | `test_batch.py` |
 # | Table 1, "33M" | `LoraSettings(rank=32)` | here |
 #
