@@ -163,7 +163,7 @@ def _our_tokens() -> list[str]:
 def _our_rows(layout: str, whole: Tensor, vocabulary: int | None) -> Tensor:
     """The rows of our new tokens, from a matrix of theirs.
 
-    A marker that they have not is a copy of the picture's, which they put around all media, or
+    A marker that they lack is a copy of the image's, which they put around all media, or
     the mean of the base vocabulary where they use no markers.
     """
     theirs = new_tokens(layout)

@@ -56,7 +56,7 @@ def memory(config: NextGPTConfig, rows: list[Row], size: int) -> Memory:
     """Parameters times `size` bytes: 4 for float32, 2 for half precision.
 
     Left out is what is never loaded: the safety checker, and all trunks of a public encoder but
-    those for pictures and sounds. Motion modules come with a Stable Diffusion of their own.
+    those for images and audio. Motion modules come with a Stable Diffusion of their own.
     """
     whole = config.encoder.startswith("lite/")
     loaded = {

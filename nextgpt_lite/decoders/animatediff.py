@@ -1,4 +1,4 @@
-"""AnimateDiff: a UNet of pictures with motion modules between its layers.
+"""AnimateDiff: an image UNet with motion modules between its layers.
 
 The condition is that of the Stable Diffusion below it: L = 77 rows of width 768, the same for every
 frame. A folder holds the whole (the lite tier's), or, as AnimateDiff-Lightning was released,

@@ -1,6 +1,6 @@
-"""What decoders of sounds share: a length, a rate, channels, and spans of time as masks.
+"""What audio decoders share: a length, a rate, channels, and spans of time as masks.
 
-Leaves to others: which pipeline sounds (`audioldm`, `stable_audio`).
+Leaves to others: which pipeline makes it (`audioldm`, `stable_audio`).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.media import Audio, resample
 
-RAMP_SECONDS = 0.01  # over which an edited sound fades into the one that is kept
+RAMP_SECONDS = 0.01  # over which edited audio fades into what is kept
 
 
 class AudioDecoder(Decoder):
-    """Makes sounds of `settings["audio_length_in_s"]` seconds, or as many as there is room for.
+    """Makes `settings["audio_length_in_s"]` seconds of audio, or all that its latents hold.
 
     Attributes:
         rate: in Hz.
         channels: 1 or 2.
-        room: samples that the latents stand for; what a user hears may be less.
+        room: samples that the latents hold; what is given out may be less.
     """
 
     modality = "audio"
@@ -40,15 +40,15 @@ class AudioDecoder(Decoder):
         return float(self.settings.get("audio_length_in_s", self.room / self.rate))
 
     def media(self, output: Any) -> list[Audio]:
-        return self._sounds(output.audios)
+        return self._audios(output.audios)
 
-    def _sounds(self, waves: Any) -> list[Audio]:
-        """(B, length) or (B, channels, length) as sounds."""
+    def _audios(self, waves: Any) -> list[Audio]:
+        """(B, length) or (B, channels, length) as `Audio`."""
         waves = torch.as_tensor(waves).float().cpu().numpy()
         return [Audio(wave.reshape(self.channels, -1), self.rate) for wave in waves]
 
     def _waves(self, media: Sequence[Audio]) -> Tensor:
-        """(B, channels, room) any sounds at the decoder's rate, cut or padded to its room."""
+        """(B, channels, room) any audio at the decoder's rate, cut or padded to its room."""
         waves = np.zeros((len(media), self.channels, self.room), np.float32)
         for wave, audio in zip(waves, media, strict=True):
             samples = self._alike(audio)[:, : self.room]
@@ -56,7 +56,7 @@ class AudioDecoder(Decoder):
         return torch.from_numpy(waves).to(self.device)
 
     def _alike(self, audio: Audio) -> np.ndarray:
-        """(channels or 1, length) of a sound at the decoder's rate."""
+        """(channels or 1, length) of audio at the decoder's rate."""
         if len(audio.samples) == self.channels:
             return resample(audio.samples, audio.rate, self.rate)
         return audio.mono(self.rate)[None]
@@ -82,5 +82,5 @@ def _weights(times: np.ndarray, mask: Any) -> np.ndarray:
     try:
         start, end = (float(time) for time in mask)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"A sound's mask is (from, to) in seconds, not {mask!r}.") from error
+        raise ConfigError(f"A mask of audio is (from, to) in seconds, not {mask!r}.") from error
     return np.clip(np.minimum(times - start, end - times) / RAMP_SECONDS + 1, 0, 1)

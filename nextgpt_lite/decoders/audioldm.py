@@ -71,7 +71,7 @@ class AudioLDM(AudioDecoder):
 
     def decode(self, latents: Tensor) -> list[Audio]:
         waves = self.pipeline.vocoder(self.pipeline.decode_latents(latents)[:, 0])  # (B, room)
-        return self._sounds(waves[:, : round(self.seconds * self.rate)])
+        return self._audios(waves[:, : round(self.seconds * self.rate)])
 
     def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
         return self.denoiser(

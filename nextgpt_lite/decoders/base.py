@@ -2,8 +2,8 @@
 
 Knows: a frozen diffusion pipeline, its caption condition, guidance, and the denoising error that
 carries a gradient back to a condition.
-Leaves to others: which pipeline it is (a file of this package for each family), what its media look
-like (`image`, `audio`, `video`), noise (`noise`), editing (`editing`), and where conditions come
+Leaves to others: which pipeline it is (a file of this package for each family), its media
+(`image`, `audio`, `video`), noise (`noise`), editing (`editing`), and where conditions come
 from (a decoder knows nothing of the LLM).
 """
 

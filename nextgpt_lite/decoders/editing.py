@@ -5,7 +5,7 @@ denoiser and decoding (`base`), what a mask means for a medium (`image`, `audio`
 where the condition comes from.
 
 The loop is diffusers' image-to-image pipeline, written once for every modality, since diffusers
-has none for sounds: with the same noise a picture comes out as that pipeline has it.
+has none for audio: with the same noise an image comes out as that pipeline has it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nextgpt_lite.errors import ConfigError
 
 StepCallback = Callable[[int, int], None]
 Generators = torch.Generator | list[torch.Generator] | None
-Mask = Any  # (H, W) of a picture, (H, W) or (T, H, W) of a clip, (from, to) seconds of a sound
+Mask = Any  # (H, W) of an image, (H, W) or (T, H, W) of a video, (from, to) seconds of audio
 
 
 class Editing:
@@ -40,14 +40,14 @@ class Editing:
         generator: Generators = None,
         callback: StepCallback | None = None,
     ) -> list[Any]:
-        """Turns media into what conditions say, as far as `strength` lets go of them.
+        """Changes media into what conditions say; `strength` says how far.
 
         Args:
             media: B media; worked on at the decoder's size, given back at their own.
             condition: (B, L, C), from `encode_text` or from projected signal tokens.
             strength: share of the steps taken, in (0, 1]; small keeps the input, 1 hardly does.
-            masks: B masks, where the medium may change: (H, W) of a picture, (H, W) or (T, H, W)
-                of a clip, (from, to) seconds of a sound. Outside, the input is kept as it is.
+            masks: B masks, where the medium may change: (H, W) of an image, (H, W) or (T, H, W)
+                of a video, (from, to) seconds of audio. Outside, the input is kept as it is.
             num_inference_steps, guidance_scale, generator, callback: as for `generate`.
 
         Raises:

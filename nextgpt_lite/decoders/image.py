@@ -1,6 +1,6 @@
-"""What decoders of pictures share: pixels, latents of an autoencoder of pictures, masks.
+"""What image decoders share: pixels, latents of an image autoencoder, masks.
 
-Leaves to others: which pipeline paints (`stable_diffusion`, `sdxl`, `pixart`).
+Leaves to others: which pipeline makes them (`stable_diffusion`, `sdxl`, `pixart`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ImageDecoder(Decoder):
 
     def encode(self, media: Sequence[Image.Image]) -> Tensor:
         vae = self.pipeline.vae
-        pixels = pictures_to_tensor([m.convert("RGB").resize(self.size) for m in media])
+        pixels = images_to_tensor([m.convert("RGB").resize(self.size) for m in media])
         pixels = pixels.to(self.device, vae.dtype)  # (B, 3, H, W)
         return vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
 
@@ -50,9 +50,9 @@ class ImageDecoder(Decoder):
         return Image.composite(edited, given.convert("RGB"), inside)
 
 
-def pictures_to_tensor(pictures: Sequence[Image.Image | np.ndarray]) -> Tensor:
-    """RGB pictures of one size -> (B, 3, H, W) float32 in [-1, 1]."""
-    pixels = torch.from_numpy(np.stack([np.asarray(p) for p in pictures]))  # (B, H, W, 3)
+def images_to_tensor(images: Sequence[Image.Image | np.ndarray]) -> Tensor:
+    """RGB images of one size -> (B, 3, H, W) float32 in [-1, 1]."""
+    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))  # (B, H, W, 3)
     return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 

@@ -1,7 +1,7 @@
 """From a folder in diffusers layout to a pipeline, without a network.
 
-Knows: `model_index.json`, parts that are borrowed from another folder, and how to keep quiet what
-libraries say beside the point. Leaves to others: which `Decoder` runs the pipeline.
+Knows: `model_index.json`, parts that are borrowed from another folder, and how to silence
+advice of libraries that misleads. Leaves to others: which `Decoder` runs the pipeline.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def step_reports(pipeline: Any, on_step: Callable[[int], None]) -> dict[str, Any
 
 @contextmanager
 def without_advice() -> Iterator[None]:
-    """Keeps quiet what misleads, while something is loaded."""
+    """Silences misleading advice while something is loaded."""
 
     def helpful(record: logging.LogRecord) -> bool:
         return not any(words in record.getMessage() for words in _MISLEADING)

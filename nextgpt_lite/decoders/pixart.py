@@ -17,7 +17,7 @@ from nextgpt_lite.decoders.text import counts, hidden_states
 
 
 class PixArtSigma(ImageDecoder):
-    """`PixArtSigmaPipeline`: 1024x1024 pictures."""
+    """`PixArtSigmaPipeline`: 1024x1024 pixels."""
 
     pipelines = ("PixArtSigmaPipeline",)
     defaults: ClassVar[dict[str, Any]] = {"guidance_scale": 4.5, "caption_tokens": 300}

@@ -22,7 +22,7 @@ from nextgpt_lite.decoders.text import read_tokens, widened
 
 
 class StableDiffusionXL(ImageDecoder):
-    """`StableDiffusionXLPipeline`: 1024x1024 pictures."""
+    """`StableDiffusionXLPipeline`: 1024x1024 pixels."""
 
     pipelines = ("StableDiffusionXLPipeline",)
     defaults: ClassVar[dict[str, Any]] = {"guidance_scale": 5.0, "num_inference_steps": 50}

@@ -1,7 +1,7 @@
 """Stable Audio Open: a transformer over waveform latents, which attends to T5's states.
 
 The condition has L = 128 rows of width 768, one a token; rows of zeros are padding. Beginning and
-end of the sound, which the transformer also attends to, are added here. A condition of zeros alone
+end of the audio, which the transformer also attends to, are added here. A condition of zeros alone
 is the one that guidance leads away from.
 """
 
@@ -59,7 +59,7 @@ class StableAudio(AudioDecoder):
 
     def decode(self, latents: Tensor) -> list[Audio]:
         waves = self.pipeline.vae.decode(latents.to(self.pipeline.vae.dtype)).sample
-        return self._sounds(waves[..., : int(self.seconds * self.rate)])
+        return self._audios(waves[..., : int(self.seconds * self.rate)])
 
     def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
         from diffusers.models.embeddings import get_1d_rotary_pos_embed

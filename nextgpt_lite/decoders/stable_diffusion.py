@@ -17,7 +17,7 @@ from nextgpt_lite.decoders.text import read_tokens
 
 
 class StableDiffusion(ImageDecoder):
-    """`StableDiffusionPipeline` of any size: 64x64 pictures in the lite tier, 512x512 in others."""
+    """`StableDiffusionPipeline` of any size: 64x64 pixels in the lite tier, 512x512 in others."""
 
     pipelines = ("StableDiffusionPipeline",)
     defaults: ClassVar[dict[str, Any]] = {"guidance_scale": 7.5}

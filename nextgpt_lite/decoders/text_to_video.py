@@ -21,7 +21,7 @@ from nextgpt_lite.media import Video
 
 
 class TextToVideo(VideoDecoder):
-    """`TextToVideoSDPipeline`; frames pass one by one through an autoencoder of pictures."""
+    """`TextToVideoSDPipeline`; frames pass one by one through an image autoencoder."""
 
     pipelines = ("TextToVideoSDPipeline",)
     defaults: ClassVar[dict[str, Any]] = {"guidance_scale": 9.0, "frames": 24, "fps": 8}
@@ -44,8 +44,8 @@ class TextToVideo(VideoDecoder):
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:
-        """On a CPU plain attention, for the fused kernel is slow on a clip's many short rows, and
-        bf16 where the processor multiplies it; pictures and sounds are as fast in float32."""
+        """On a CPU plain attention, for the fused kernel is slow on a video's many short rows, and
+        bf16 where the processor multiplies it; images and audio are as fast in float32."""
         from diffusers.models.attention_processor import AttnProcessor
 
         fast = bf16_is_fast(self.device) and self.denoiser.dtype == torch.float32
@@ -66,7 +66,7 @@ class TextToVideo(VideoDecoder):
 
     def decode(self, latents: Tensor) -> list[Video]:
         pixels = self.pipeline.decode_latents(latents).float()  # (B, 3, T, H, W)
-        return self._clips(self.pipeline.video_processor.postprocess_video(pixels))
+        return self._videos(self.pipeline.video_processor.postprocess_video(pixels))
 
     def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
         return self.denoiser(noisy, times, encoder_hidden_states=condition).sample

@@ -1,6 +1,6 @@
-"""What decoders of clips share: frames, their number and rate, masks.
+"""What video decoders share: frames, their number and rate, masks.
 
-Leaves to others: which pipeline films (`text_to_video`, `animatediff`, `wan`).
+Leaves to others: which pipeline makes them (`text_to_video`, `animatediff`, `wan`).
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextgpt_lite.decoders.base import Decoder
-from nextgpt_lite.decoders.image import pictures_to_tensor, whole_mask
+from nextgpt_lite.decoders.image import images_to_tensor, whole_mask
 from nextgpt_lite.media import Video
 
 
 class VideoDecoder(Decoder):
-    """Makes clips of `settings["frames"]` frames at `settings["fps"]`."""
+    """Makes videos of `settings["frames"]` frames at `settings["fps"]`."""
 
     modality = "video"
 
     @property
     def frames(self) -> int:
-        """Frames of a clip."""
+        """Frames of a video."""
         return int(self.settings["frames"])
 
     @property
@@ -35,21 +35,21 @@ class VideoDecoder(Decoder):
         return float(self.settings["fps"])
 
     def media(self, output: Any) -> list[Video]:
-        return self._clips(output.frames)
+        return self._videos(output.frames)
 
-    def _clips(self, frames: Any) -> list[Video]:
-        """(B, T, H, W, 3) in [0, 1] as clips."""
+    def _videos(self, frames: Any) -> list[Video]:
+        """(B, T, H, W, 3) in [0, 1] as `Video`."""
         pixels = (np.asarray(frames) * 255).round().astype(np.uint8)
-        return [Video(clip, self.fps) for clip in pixels]
+        return [Video(frames, self.fps) for frames in pixels]
 
     def _pixels(self, media: Sequence[Video]) -> Tensor:
-        """(B, 3, T, H, W) in [-1, 1]: the decoder's number of frames, evenly over each clip."""
+        """(B, 3, T, H, W) in [-1, 1]: the decoder's number of frames, evenly over each video."""
         frames = [
-            Image.fromarray(clip.frames[i]).resize(self.size)
-            for clip in media
-            for i in _evenly(len(clip.frames), self.frames)
+            Image.fromarray(video.frames[i]).resize(self.size)
+            for video in media
+            for i in _evenly(len(video.frames), self.frames)
         ]
-        pixels = pictures_to_tensor(frames).to(self.device, self.pipeline.vae.dtype)
+        pixels = images_to_tensor(frames).to(self.device, self.pipeline.vae.dtype)
         return pixels.unflatten(0, (len(media), self.frames)).transpose(1, 2)
 
     def latent_mask(self, medium: Video, mask: Any, latents: Tensor) -> Tensor:

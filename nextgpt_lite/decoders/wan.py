@@ -75,7 +75,7 @@ class Wan(VideoDecoder):
     def decode(self, latents: Tensor) -> list[Video]:
         vae = self.pipeline.vae
         pixels = vae.decode((latents * self.spread + self.mean).to(vae.dtype)).sample.float()
-        return self._clips(self.pipeline.video_processor.postprocess_video(pixels))
+        return self._videos(self.pipeline.video_processor.postprocess_video(pixels))
 
     def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
         return self.denoiser(noisy, times, encoder_hidden_states=_filled(condition)).sample

@@ -1,4 +1,4 @@
-"""Faster arithmetic: which number format a device is fast at, and torch.compile without trust.
+"""Faster arithmetic: the format that a device computes fastest in; torch.compile without trust.
 
 Knows: what to ask torch. Leaves to others: using it (`loop`).
 """

@@ -58,8 +58,8 @@ class Schedule(Recipe):
     Attributes:
         batch_size: of one process; the batch of a step is this times the processes.
         shard: cut the model over the processes (FSDP2) instead of copying it (DDP).
-        mixed_precision: "no", "bf16", "fp16" (with a scaler, for a T4), or "auto": what the device
-            is fast at.
+        mixed_precision: "no", "bf16", "fp16" (with a scaler, for a T4), or "auto": the format
+            that the device computes fastest in.
         packed: let conversations share rows; False gives each one of its own (`batch.collate`).
         row: positions of such a row, or of the longest conversation if that has more.
         accumulate: passes in which a step's batch is read; it gives the same gradient.

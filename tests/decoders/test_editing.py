@@ -146,7 +146,7 @@ def test_wrong_wishes_are_named() -> None:
     with pytest.raises(ValueError, match="2 media, 1 conditions and 2 masks"):
         decoder.edit([given, given], condition)
     sound = public("cvssp/audioldm-s-full-v2")
-    with pytest.raises(ValueError, match=r"mask is \(from, to\) in seconds"):
+    with pytest.raises(ValueError, match=r"mask of audio is \(from, to\) in seconds"):
         sound.edit([medium("audio")], sound.encode_text(["a"]), masks=[3])
 
 

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nextgpt_lite.decoders.image import pictures_to_tensor
+from nextgpt_lite.decoders.image import images_to_tensor
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.world.scene import Scene
 
@@ -134,7 +134,7 @@ class LatentPool(ScenePool):
         with torch.autocast(self.vae.device.type, torch.bfloat16):
             latents = torch.cat(
                 [
-                    self.vae.encode(pictures_to_tensor(part).to(self.vae.device)).latent_dist.mode()
+                    self.vae.encode(images_to_tensor(part).to(self.vae.device)).latent_dist.mode()
                     for part in (frames[i : i + 64] for i in range(0, len(frames), 64))
                 ]
             )  # (B * T, c, h, w)

@@ -58,7 +58,7 @@ def make(
     decoder: Decoder, conditions: Sequence[Tensor], seeds: Sequence[int], steps: int | None = None
 ) -> list[Media]:
     """The media of conditions (L, C), each from its own seed as `chat` makes them, but in bfloat16
-    where the processor is fast at it."""
+    where that is faster."""
     device = decoder.device
     fast = device.type == "cuda" or bf16_is_fast(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=fast):
