@@ -25,8 +25,8 @@ from nextgpt_lite.world.dialogue.typed import outside, wishes
 from nextgpt_lite.world.dialogue.typed.reword import reword
 from nextgpt_lite.world.scene import Split
 
-TELLS: Final = 0.85  # share of replies that tell what they show: there understanding is learnt
-RESTATED: Final = 0.25  # share of conversations in words that only say what to make
+TELLS: Final = 1.0  # share of replies that tell what they show: there understanding is learnt
+RESTATED: Final = 0.15  # share of conversations in words that only say what to make
 STRANGE: Final = 0.02  # share of media that are not of this world, in the text for the LLM
 
 Maker = Callable[[Random, Split, Split, float], Record]
