@@ -205,6 +205,34 @@ def test_a_typed_record_is_a_record() -> None:
     assert [m["role"] for m in record.messages[:2]] == ["user", "assistant"]
 
 
+def test_a_wider_tokenizer_keeps_every_id_and_the_model_its_rows() -> None:
+    import torch
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
+    from nextgpt_lite.model.config import WEIGHTS
+    from nextgpt_lite.world.pretraining.llm import widened
+    from nextgpt_lite.world.pretraining.tokenizers import extended
+
+    folder = WEIGHTS / "lite" / "llm"
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    texts = ["a crimson puppy and a kitty", "crimson puppy", "puppy?"] * 9
+    wider = extended(tokenizer, texts, len(tokenizer) + 12)
+    assert len(wider) == len(tokenizer) + 12
+    assert tokenizer.get_vocab().items() <= wider.get_vocab().items()
+    text = "A crimson puppy, 12 Zebras & <Img> a red car </Img> Ünïcode."
+    ids = wider.encode(text, add_special_tokens=False)
+    assert wider.decode(ids) == text
+    assert len(ids) < len(tokenizer.encode(text, add_special_tokens=False))
+    own = "Here is a large red car left of a small green bird."
+    assert wider.encode(own) == tokenizer.encode(own)
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    larger = widened(model, tokenizer, wider).eval()
+    given = torch.tensor([tokenizer.encode(own)])
+    with torch.no_grad():
+        before, after = model.eval()(given).logits, larger(given).logits
+    assert torch.equal(before, after[..., : len(tokenizer)])
+
+
 # ---- the examination by hand
 
 

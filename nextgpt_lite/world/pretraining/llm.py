@@ -33,7 +33,7 @@ from nextgpt_lite.world.dialogue.typed.records import typed_corpus
 from nextgpt_lite.world.pretraining.llm_data import Batch, Reader, batches, embed
 from nextgpt_lite.world.pretraining.llm_scores import scores, table
 from nextgpt_lite.world.pretraining.parts import begin, write_card
-from nextgpt_lite.world.pretraining.tokenizers import llm_tokenizer
+from nextgpt_lite.world.pretraining.tokenizers import extended, llm_tokenizer
 from nextgpt_lite.world.scene import MODALITIES
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 STEPS = 1800
 ROWS = 16  # a step
 RATE = 1.5e-3  # of both optimizers
+TYPED_VOCABULARY = 4096  # ids where people type; the first are those of the world's own words
 CAPTIONS = 0.12  # share of conversations that are a caption in other words
 TOKENIZER_CONVERSATIONS = 20_000
 
@@ -70,6 +71,12 @@ def corpus(rng: Random, typed: float = 0.0) -> Iterator[list[Message]]:
         yield [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
 
 
+def _typed_texts() -> Iterator[str]:
+    """What people type, for the further merges of the tokenizer."""
+    for messages in islice(typed_corpus(Random(0)), TOKENIZER_CONVERSATIONS):
+        yield from (str(message["content"]) for message in messages[::2])
+
+
 def build_tokenizer() -> Tokenizer:
     """The tokenizer of the lite LLM; always the same for the same corpus."""
 
@@ -79,6 +86,22 @@ def build_tokenizer() -> Tokenizer:
                 yield f"USER: {asked['content']} ASSISTANT: {answer['content']}"
 
     return llm_tokenizer(words())
+
+
+def widened(model: LlamaForCausalLM, former: Tokenizer, tokenizer: Tokenizer) -> LlamaForCausalLM:
+    """The model for a tokenizer that `extended` its own: each new row begins as a mean of the
+    pieces that it stands for."""
+    wider = begin("llm", vocab_size=len(tokenizer))
+    state = wider.state_dict()
+    names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    for name, values in model.state_dict().items():
+        state[name][: len(values)] = values
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        for index in range(len(former), len(tokenizer)):
+            pieces = [t.id for t in former.backend_tokenizer.model.tokenize(names[index])]
+            state[name][index] = state[name][pieces].mean(0)
+    wider.load_state_dict(state)
+    return wider
 
 
 def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -128,13 +151,19 @@ def _trainer(
     typed: float = 0.0,
 ) -> tuple[PartTrainer, Tokenizer]:
     saved = output / "tokenizer"
-    if start is not None:
-        AutoTokenizer.from_pretrained(start, local_files_only=True).save_pretrained(saved)
+    if start is not None and not saved.is_dir():
+        tokenizer = AutoTokenizer.from_pretrained(start, local_files_only=True)
+        if typed and len(tokenizer) < TYPED_VOCABULARY:
+            tokenizer = extended(tokenizer, _typed_texts(), TYPED_VOCABULARY)
+        tokenizer.save_pretrained(saved)
     elif not saved.is_dir():
         build_tokenizer().save_pretrained(saved)
     tokenizer = AutoTokenizer.from_pretrained(saved, local_files_only=True)
     torch.manual_seed(seed)
     model = begin("llm", start, vocab_size=len(tokenizer))
+    if start is not None and len(tokenizer) > model.config.vocab_size:
+        former = AutoTokenizer.from_pretrained(start, local_files_only=True)
+        model = widened(model, former, tokenizer)
     model.set_attn_implementation("eager")  # a quarter faster than sdpa on short rows on a CPU
     recipe = PartRecipe(
         steps=steps, learning_rate=RATE, warmup=80, weight_decay=0.05, seed=seed, device=device

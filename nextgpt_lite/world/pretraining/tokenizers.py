@@ -7,12 +7,16 @@ conversation into pieces and lays out its turns. Leaves to others: which words t
 
 from __future__ import annotations
 
+import json
+from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from nextgpt_lite.model.modality import markers
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 PAD, BOS, EOS, UNKNOWN = "[PAD]", "[BOS]", "[EOS]", "[UNK]"
@@ -76,7 +80,6 @@ def llm_tokenizer(corpus_texts: Iterable[str]) -> PreTrainedTokenizerFast:
         corpus_texts: what it is trained on; the same texts in the same order give the same ids.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -93,8 +96,15 @@ def llm_tokenizer(corpus_texts: Iterable[str]) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(corpus_texts, trainer)
+    return _fast(tokenizer)
+
+
+def _fast(backend: Tokenizer) -> PreTrainedTokenizerFast:
+    """With the special tokens and the turns of the LLM."""
+    from transformers import PreTrainedTokenizerFast
+
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=backend,
         model_max_length=1024,
         pad_token=LLM_PAD,
         bos_token=LLM_BOS,
@@ -104,3 +114,60 @@ def llm_tokenizer(corpus_texts: Iterable[str]) -> PreTrainedTokenizerFast:
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
+
+
+def extended(
+    tokenizer: PreTrainedTokenizerFast, corpus_texts: Iterable[str], size: int
+) -> PreTrainedTokenizerFast:
+    """The same tokenizer with further merges, learnt on top of those that it has.
+
+    Every id stays what it was, so that a model keeps the rows it has learnt; only words that were
+    cut into several pieces become fewer.
+
+    Args:
+        tokenizer: of `llm_tokenizer`.
+        corpus_texts: what the further merges are learnt from.
+        size: ids in all, at most.
+    """
+    from tokenizers import Tokenizer
+
+    backend = tokenizer.backend_tokenizer
+    counts: Counter[str] = Counter()
+    for text in corpus_texts:
+        counts.update(piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str(text))
+    words = [[t.value for t in backend.model.tokenize(piece)] for piece in counts]
+    often = list(counts.values())
+    state = json.loads(backend.to_str())
+    vocabulary, merges = state["model"]["vocab"], state["model"]["merges"]
+    pairs: Counter[tuple[str, str]] = Counter()
+    where: dict[tuple[str, str], set[int]] = defaultdict(set)
+
+    def count(index: int, sign: int) -> None:
+        for pair in pairwise(words[index]):
+            pairs[pair] += sign * often[index]
+            where[pair].add(index)
+
+    for index in range(len(words)):
+        count(index, 1)
+    while len(vocabulary) < size and pairs:
+        best = max(pairs, key=lambda pair: (pairs[pair], pair))
+        merged = "".join(best)
+        merges.append([*best])
+        vocabulary.setdefault(merged, len(vocabulary))
+        for index in where.pop(best):
+            count(index, -1)
+            words[index] = _joined(words[index], best)
+            count(index, 1)
+        del pairs[best]
+    return _fast(Tokenizer.from_str(json.dumps(state)))
+
+
+def _joined(word: list[str], pair: tuple[str, str]) -> list[str]:
+    """The word with every such pair of neighbours as one piece."""
+    new: list[str] = []
+    for piece in word:
+        if new and (new[-1], piece) == pair:
+            new[-1] += piece
+        else:
+            new.append(piece)
+    return new
