@@ -45,7 +45,7 @@ Wish = tuple[str, tuple[Scene, ...]]
 def wish(rng: Random, scenes: Split, wording: Split) -> Wish:
     """One message as typed, and the scenes it wants."""
     maker = rng.choices(
-        (_assorted, _not_this, _corrected, _anything, _plain, _three), (8, 4, 2, 2, 4, 3)
+        (_assorted, _not_this, _corrected, _anything, _plain, _three), (8, 4, 2, 2, 10, 4)
     )[0]
     while True:
         text, wanted = maker(rng, wording)
@@ -166,11 +166,12 @@ def _plain(rng: Random, wording: Split) -> Wish:
     """Little said, of one to three kinds, as most people do."""
     picture = sample_picture(rng, "any", groups=rng.choice((1, 1, 2, 2, 3)))
     told = [_said(group, rng) for group in picture.groups]
-    said = Things(tuple(s for _, s in told), picture.relation, rng.choice(("plain", picture.place)))
+    relation = picture.relation if len(told) == 3 or rng.random() < 0.5 else None
+    said = Things(tuple(s for _, s in told), relation, rng.choice(("plain", picture.place)))
     text = frame("draw", wording, rng).format(
         things=phrasing.things(said, rng), **phrasing.media_slots(rng)
     )
-    return text, (Picture(tuple(g for g, _ in told), picture.relation, said.place),)
+    return text, (Picture(tuple(g for g, _ in told), relation, said.place),)
 
 
 def _three(rng: Random, wording: Split) -> Wish:
