@@ -19,7 +19,7 @@ from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.stages import STAGES, open_for
 from nextgpt_lite.world.dialogue import records as dialogue
 from tests.tiny import tiny_model
-from tests.training.test_stages import record
+from tests.training.runs import record
 
 
 def batch_of(model: NextGPT, indices: Sequence[int], pack: int | None = None) -> Batch:

@@ -23,7 +23,7 @@ from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES
 from nextgpt_lite.world.rendered import Rendered
 from tests.tiny import Made, tiny_model
-from tests.training.test_stages import QUICK, SCENES, record
+from tests.training.runs import QUICK, SCENES, record
 
 TINY_PROJECTION = {"hidden": 16, "layers": 1, "heads": 2, "feed_forward": 32, "dropout": 0.0}
 DIALS: list[dict[str, Any]] = [

@@ -19,7 +19,7 @@ from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES, frozen_state, part_of
 from tests.test_chat import same
 from tests.tiny import Made, tiny_model
-from tests.training.test_stages import record, snapshot
+from tests.training.runs import record, snapshot
 
 NEW = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
        "num_key_value_heads": 2, "max_position_embeddings": 256}  # fmt: skip

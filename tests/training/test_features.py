@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +10,19 @@ import torch
 from PIL import Image
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.cli import main
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.media import Audio
 from nextgpt_lite.model.config import NextGPTConfig
-from nextgpt_lite.training import cache as cache_module
-from nextgpt_lite.training.cache import Rows, hash_files, listing, prune
-from nextgpt_lite.training.features import Features
+from nextgpt_lite.training.features import GROUP, Features
 from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.stages import STAGES, ledger
+from nextgpt_lite.training.stages import (
+    STAGES,
+)
 from nextgpt_lite.world.mixture import WorldMixture
 from nextgpt_lite.world.rendered import Rendered
 from nextgpt_lite.world.scene import Group, Picture, Sound
 from tests.tiny import tiny_model
+from tests.training.runs import trainer
 
 PARTS = [
     {"type": "image", "source": Rendered(Picture((Group("car", "red"),)))},
@@ -63,17 +61,6 @@ def test_a_warm_cache_loads_nothing_and_trains_the_same(
     assert in_memory == cold == warm
     with pytest.raises(AssertionError, match="was loaded"):
         run("another cache", tmp_path / "empty")
-
-
-def test_the_ledger_counts_an_encoder_that_is_not_loaded() -> None:
-    model = NextGPT.from_config(NextGPTConfig.from_profile("lite"), 0)
-    rows = [ledger(model, STAGES[1])[0]]
-    assert "encoder" not in dict(model.named_children())
-    assert model.encoder.width == model.encoder_width
-    rows.append(ledger(model, STAGES[1])[0])
-    assert [row.part for row in rows] == ["encoder", "encoder"]
-    assert rows[0].parameters == rows[1].parameters > 0
-    assert [row.dtype for row in rows] == ["not loaded", "float32"]
 
 
 def test_a_row_does_not_depend_on_what_else_is_asked_for(lite: NextGPT) -> None:
@@ -124,89 +111,10 @@ def test_another_component_uses_other_rows(tmp_path: Path) -> None:
         assert features.computed == expected, f"encoder of seed {seed}"
 
 
-def test_an_encoder_s_hash_follows_its_files(tmp_path: Path) -> None:
-    (tmp_path / "model").write_bytes(b"weights")
-    before = hash_files([tmp_path / "model"], tmp_path)
-    assert hash_files([tmp_path / "model"], tmp_path) == before
-    (tmp_path / "model").write_bytes(b"Weights")
-    assert hash_files([tmp_path / "model"]) != before
-
-
-KEYS = [bytes([n]) * 32 for n in range(8)]
-
-PROCESS = """
-import sys, torch
-from pathlib import Path
-from nextgpt_lite.training.cache import Rows
-for turn in range(20):
-    rows = Rows(Path(sys.argv[1]) / "part")
-    for n in range(8):
-        key = bytes([n]) * 32
-        if key not in rows:
-            rows.add([key], [torch.full((3,), float(n))])
-            rows.flush()
-"""
-
-
-def test_several_processes_share_a_cache(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PROCESS, str(tmp_path)]
-    running = [subprocess.Popen(command) for _ in range(2)]
-    assert [process.wait(120) for process in running] == [0, 0]
-    rows = Rows(tmp_path / "part")
-    assert torch.equal(rows.stack(KEYS)[:, 0], torch.arange(8.0))
-    assert not list(tmp_path.rglob(".*.safetensors")), "no draft is left"
-
-
-def test_a_damaged_segment_is_named_and_computed_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    rows = Rows(tmp_path / "part")
-    rows.add(KEYS, torch.arange(8.0)[:, None])
-    rows.flush()
-    (segment,) = (tmp_path / "part").glob("*.safetensors")
-    segment.write_bytes(segment.read_bytes()[:-9])
-    assert KEYS[0] not in Rows(tmp_path / "part")
-    assert "is damaged" in caplog.text
-
-
-def test_a_disk_that_refuses_costs_a_warning_and_no_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(cache_module, "save_file", full)
-    rows = Rows(tmp_path / "part")
-    rows.add(KEYS, torch.arange(8.0)[:, None])
-    rows.flush()
-    assert "No space left" in caplog.text
-    assert torch.equal(rows.stack(KEYS)[:, 0], torch.arange(8.0))
-
-
-def test_a_cache_stops_growing_at_its_limit(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    Rows(tmp_path / "one", limit=10).add(KEYS, torch.zeros(8, 1))
-    rows = Rows(tmp_path / "one", limit=10)
-    rows.add(KEYS[:4], torch.zeros(4, 100))
-    rows.flush()
-    rows.add(KEYS[4:], torch.zeros(4, 100))
-    rows.flush()
-    assert "--prune" in caplog.text
-    assert KEYS[7] in rows
-    assert len(Rows(tmp_path / "one")) == 4
-
-
-def test_the_command_shows_and_empties(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, size in (("small", 10), ("large", 1000)):
-        rows = Rows(tmp_path / name, {"name": f"the {name} one"})
-        rows.add(KEYS, torch.zeros(8, size))
-        rows.flush()
-    assert [part.name for part in listing(tmp_path)] == ["large", "small"]
-    assert main(["cache", "--folder", str(tmp_path)]) == 0
-    told = capsys.readouterr().out
-    assert "8 rows" in told
-    assert "the large one" in told
-    assert prune(tmp_path, keep=10_000_000) == 0
-    assert main(["cache", "--folder", str(tmp_path), "--prune", "0"]) == 0
-    assert listing(tmp_path) == []
+def test_frozen_work_is_done_once(tmp_path: Path) -> None:
+    model = tiny_model()
+    trainer(model, 2, tmp_path, steps=6).run()
+    for modality in ("image", "audio", "video"):
+        asked = model.decoders[modality].asked  # in groups of one size, filled up with repetitions
+        groups = [set(asked[first : first + GROUP]) for first in range(0, len(asked), GROUP)]
+        assert sum(map(len, groups)) == len(set(asked)) > 0

@@ -12,7 +12,7 @@ from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.refine import fitting, gather
 from nextgpt_lite.training.stages import part_of
 from tests.tiny import Made, tiny_model
-from tests.training.test_stages import record, snapshot
+from tests.training.runs import record, snapshot
 
 
 def test_gathered_states_are_those_of_the_whole_model() -> None:

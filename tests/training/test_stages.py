@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -12,45 +10,19 @@ import torch
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.model.batch import collate
+from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.losses import Divisors
-from nextgpt_lite.training.features import GROUP
 from nextgpt_lite.training.loop import Schedule, Trainer
-from nextgpt_lite.training.stages import STAGES, frozen_state, ledger, open_for, part_of
-from nextgpt_lite.world.rendered import Rendered
-from nextgpt_lite.world.scene import Clip, Group, Picture, Sound
+from nextgpt_lite.training.stages import (
+    STAGES,
+    check_learning,
+    frozen_state,
+    ledger,
+    open_for,
+    part_of,
+)
 from tests.tiny import Made, tiny_model
-
-SCENES = {
-    "image": Picture((Group("car", "red"),)),
-    "audio": Sound("dog", 2),
-    "video": Clip("bird", "yellow", "left"),
-}
-QUICK = {"steps": 3, "batch_size": 3, "learning_rate": 1e-2, "warmup": 1, "log_every": 1}
-
-
-def record(index: int) -> Record:
-    """Media in, words and two kinds of media out."""
-    shown, made = [list(SCENES)[(index + i) % 3] for i in range(2)]
-    return Record(
-        str(index),
-        [
-            {"role": "user", "content": [{"type": shown, "source": Rendered(SCENES[shown])},
-                                         {"type": "text", "text": "Draw 2 apples"}]},
-            {"role": "assistant", "content": [{"type": "text", "text": "Here is the picture."},
-                                              {"type": made, "caption": f"{made} {index % 4}"},
-                                              {"type": "image", "caption": "apples"}]},
-        ],
-        "mosit",
-    )  # fmt: skip
-
-
-def trainer(model: NextGPT, stage: int, output: Path, **changes: object) -> Trainer:
-    schedule = Schedule.of(STAGES[stage], **{**QUICK, **changes})
-    return Trainer(model, STAGES[stage], Made(record), output, schedule)
-
-
-def snapshot(model: NextGPT) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in model.named_parameters()}
+from tests.training.runs import QUICK, record, snapshot, trainer
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -111,6 +83,58 @@ def test_the_ledger_says_what_the_gradients_do() -> None:
             assert reached <= set(stage.learns)
 
 
+def test_the_ledger_names_parts_counts_and_dtypes() -> None:
+    model = tiny_model()
+    model.encoder.bfloat16()
+    rows = {row.part: row for row in ledger(model, STAGES[1])}
+    assert rows["encoder"].dtype == "bfloat16" and rows["lora"].dtype == "float32"
+    assert sum(row.parameters for row in rows.values()) == sum(
+        parameter.numel() for parameter in model.parameters()
+    )
+
+
+def test_the_ledger_counts_an_encoder_that_is_not_loaded() -> None:
+    model = NextGPT.from_config(NextGPTConfig.from_profile("lite"), 0)
+    rows = [ledger(model, STAGES[1])[0]]
+    assert "encoder" not in dict(model.named_children())
+    assert model.encoder.width == model.encoder_width
+    rows.append(ledger(model, STAGES[1])[0])
+    assert [row.part for row in rows] == ["encoder", "encoder"]
+    assert rows[0].parameters == rows[1].parameters > 0
+    assert [row.dtype for row in rows] == ["not loaded", "float32"]
+
+
+def test_a_run_that_would_not_do_what_its_ledger_says_is_stopped(tmp_path: Path) -> None:
+    run = trainer(tiny_model(), 3, tmp_path)
+    run.model.requires_grad_(False)  # as the released script does, after all was set up
+    with pytest.raises(RuntimeError, match="would learn nothing"):
+        run.run()
+    run = trainer(tiny_model(), 1, tmp_path)
+    run.model.llm.requires_grad_(True)
+    with pytest.raises(RuntimeError, match="would learn, but stage 1 keeps 'llm' frozen"):
+        run.run()
+    run = trainer(tiny_model(), 3, tmp_path)
+    run.model.output_projections["audio"].requires_grad_(False)
+    with pytest.raises(RuntimeError, match=r"output_projections.audio.* would not learn"):
+        check_learning(run.model, run.stage, run.optimizers[0])
+
+
+def test_a_modality_that_no_conversation_shows_takes_no_step(tmp_path: Path) -> None:
+    def without_clips(index: int) -> Record:
+        made = record(3 * index)  # shows a picture, asks for a sound and a picture
+        assert [p["type"] for p in made.messages[1]["content"]] == ["text", "audio", "image"]
+        return made
+
+    model = tiny_model()
+    before = snapshot(model)
+    schedule = Schedule.of(STAGES[3], **{**QUICK, "steps": 2})
+    Trainer(model, STAGES[3], Made(without_clips), tmp_path, schedule).run()
+    for name, value in model.named_parameters():
+        if name.startswith("output_projections."):
+            same = torch.equal(value, before[name])
+            assert same == name.startswith("output_projections.video."), name
+
+
 def test_the_total_is_the_mean_cross_entropy_plus_the_condition_distance() -> None:
     model = tiny_model()
     batch, _ = trainer(model, 3, Path("unused")).batch(0)
@@ -167,34 +191,6 @@ def test_a_stage_keeps_what_the_stage_before_learned(tmp_path: Path) -> None:
         assert torch.equal(ours, theirs), name
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_asked_to_stop_ends_its_step_and_goes_on_later(
-    asked: signal.Signals, tmp_path: Path
-) -> None:
-    whole = trainer(tiny_model(), 3, tmp_path / "whole", steps=4).run()
-    stopped = trainer(tiny_model(), 3, tmp_path / "parts", steps=4)
-
-    def interrupted(index: int) -> Record:
-        if (stopped.step, index) == (1, 4):  # while the second batch is made
-            os.kill(os.getpid(), asked)
-        return record(index)
-
-    stopped.source = Made(interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        stopped.run()
-    assert stopped.step == 2
-    rest = trainer(tiny_model(), 3, tmp_path / "parts", steps=4).run(resume=True)
-    assert [line["total"] for line in whole[2:]] == [line["total"] for line in rest]
-    files = [tmp_path / name / "projections.safetensors" for name in ("whole", "parts")]
-    assert files[0].read_bytes() == files[1].read_bytes()
-
-
-def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
-    trainer(tiny_model(), 1, tmp_path).run()
-    with pytest.raises(FileExistsError, match="--resume"):
-        trainer(tiny_model(), 1, tmp_path).run()
-
-
 def test_another_base_model_is_refused(tmp_path: Path) -> None:
     tiny_model().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="base"):
@@ -202,36 +198,3 @@ def test_another_base_model_is_refused(tmp_path: Path) -> None:
     other = tiny_model(signal_tokens={"image": 4, "audio": 8, "video": 24})
     with pytest.raises(ValueError, match="signal_ids"):
         other.load_trained(tmp_path)
-
-
-def test_a_nan_stops_with_the_records_ids(tmp_path: Path) -> None:
-    model = tiny_model()
-    with torch.no_grad():
-        model.input_projection.linear.weight[0, 0] = float("nan")
-    with pytest.raises(FloatingPointError, match="records are 0, 1, 2"):
-        trainer(model, 1, tmp_path).run()
-
-
-def test_frozen_work_is_done_once(tmp_path: Path) -> None:
-    model = tiny_model()
-    trainer(model, 2, tmp_path, steps=6).run()
-    for modality in ("image", "audio", "video"):
-        asked = model.decoders[modality].asked  # in groups of one size, filled up with repetitions
-        groups = [set(asked[first : first + GROUP]) for first in range(0, len(asked), GROUP)]
-        assert sum(map(len, groups)) == len(set(asked)) > 0
-
-
-def test_a_modality_that_no_conversation_shows_takes_no_step(tmp_path: Path) -> None:
-    def without_clips(index: int) -> Record:
-        made = record(3 * index)  # shows a picture, asks for a sound and a picture
-        assert [p["type"] for p in made.messages[1]["content"]] == ["text", "audio", "image"]
-        return made
-
-    model = tiny_model()
-    before = snapshot(model)
-    schedule = Schedule.of(STAGES[3], **{**QUICK, "steps": 2})
-    Trainer(model, STAGES[3], Made(without_clips), tmp_path, schedule).run()
-    for name, value in model.named_parameters():
-        if name.startswith("output_projections."):
-            same = torch.equal(value, before[name])
-            assert same == name.startswith("output_projections.video."), name

@@ -38,7 +38,7 @@ from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.report import METRICS
 from nextgpt_lite.training.stages import STAGES
 from tests.tiny import Made, tiny_model
-from tests.training import test_stages
+from tests.training import runs as short
 
 STEPS = 8
 BATCH = 4  # of all processes together
@@ -49,7 +49,7 @@ torch.set_num_threads(1)
 def record(index: int) -> Record:
     """Media in and out; in every second step, the second process gets words only."""
     if index % 8 not in (2, 3):
-        return test_stages.record(index)
+        return short.record(index)
     words = ("How many are left?", "Six apples are left.")
     turns = zip(("user", "assistant"), words, strict=True)
     return Record(str(index), [{"role": role, "content": text} for role, text in turns], "text")

@@ -1,0 +1,61 @@
+"""A checkpoint says where it comes from, and another run is not gone on with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from nextgpt_lite.chat import NextGPT
+from nextgpt_lite.model.config import locate
+from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints
+from nextgpt_lite.training.engine import CHECKPOINTS
+from nextgpt_lite.training.provenance import base, same_base
+from tests.tiny import Made, tiny_model
+from tests.training.runs import finished, record, trainer
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"seed": 1}, "seed was 0 and is now 1"), ({"learning_rate": 1.0}, "learning_rate was 0.01"),
+     ({"batch_size": 2}, "batch was 3 and is now 2")],
+)  # fmt: skip
+def test_another_run_is_not_gone_on_with(
+    changes: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    finished(tmp_path)
+    with pytest.raises(ValueError, match=said):
+        trainer(tiny_model(), 3, tmp_path, **changes).run(resume=True)
+
+
+def test_other_data_and_another_base_are_not_gone_on_with(tmp_path: Path) -> None:
+    finished(tmp_path)
+    other = trainer(tiny_model(), 3, tmp_path)
+    other.source = Made(lambda index: record(index + 1))
+    with pytest.raises(ValueError, match="data was"):
+        other.run(resume=True)
+    with pytest.raises(ValueError, match=r"base.*fingerprint.*base model 'tiny'"):
+        trainer(tiny_model(seed=1), 3, tmp_path).run(resume=True)
+
+
+def test_a_checkpoint_says_where_it_comes_from(tmp_path: Path) -> None:
+    finished(tmp_path)
+    newest = next(iter(Checkpoints(tmp_path / CHECKPOINTS)))
+    run, config = (json.loads((newest / name).read_text()) for name in (RUN_FILE, "config.json"))
+    assert run["base"]["name"] == "tiny" and len(run["base"]["fingerprint"]) == 16
+    assert {"revision", "sha256"} <= set(run["base"])
+    assert config["config"]["profile"] == "tiny" and config["signal_ids"] and config["new_ids"]
+    assert len(run["data"]) == 64 and run["schedule"]["seed"] == 0
+    assert run["versions"]["torch"] == torch.__version__
+    assert run["commit"] is None or len(run["commit"].removesuffix("-dirty")) == 40
+
+
+def test_a_base_model_is_known_by_its_files(lite: NextGPT) -> None:
+    ours = base(lite)
+    assert len(ours["sha256"]) == 64
+    same_base(ours, {**ours, "sha256": None}, Path("older"))
+    with pytest.raises(ValueError, match=r"s1: field 'base.sha256' is abc.*base model 'lite/llm'"):
+        same_base(ours, {**ours, "sha256": "abc"}, Path("s1"))
+    assert locate(lite.config.llm).is_dir()
