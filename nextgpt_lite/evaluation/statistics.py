@@ -64,16 +64,6 @@ class Score:
         found = binomtest(self.right, self.total).proportion_ci(LEVEL / 100, "wilson")
         return (float(found.low), float(found.high))
 
-    def to_dict(self) -> dict[str, float | int | list[float]]:
-        """Plain numbers for JSON."""
-        low, high = self.interval
-        return {
-            "right": self.right,
-            "total": self.total,
-            "rate": round(self.rate, 4),
-            "interval": [round(low, 4), round(high, 4)],
-        }
-
     def __str__(self) -> str:
         low, high = self.interval
         return f"{100 * self.rate:.1f} % [{100 * low:.1f}, {100 * high:.1f}] of {self.total}"

@@ -35,9 +35,6 @@ def test_mme_score_by_hand(tmp_path: Path) -> None:
     # three of four questions, one of two pictures with both
     found = [answered("a", True), answered("a", True), answered("b", True), answered("b", False)]
     assert choosing.mme_score(found) == pytest.approx(75 + 50)
-    choosing.mme_results(found, tmp_path)
-    lines = (tmp_path / "count.txt").read_text().splitlines()
-    assert lines[3].split("\t") == ["b.jpg", "Is it?", "Yes", "No"]
 
 
 def test_losses_are_those_of_the_reply_token_by_token(model: NextGPT) -> None:

@@ -12,9 +12,6 @@ from nextgpt_lite.evaluation.comparison import rows as comparison, run as run_co
 from nextgpt_lite.evaluation.comparison.table14 import report, systems_of, table14
 from nextgpt_lite.evaluation.tables.sheet import TABLES
 from nextgpt_lite.model.modality import MODALITIES
-from nextgpt_lite.world.comparison.instruction_files import (
-    read_instructions,
-)
 from nextgpt_lite.world.comparison.instructions import LEVELS, instructions
 from tests.evaluation.test_rows import rows
 from tests.tiny import tiny_model
@@ -83,7 +80,7 @@ def test_a_whole_comparison_is_gone_on_with_and_not_mixed(tmp_path: Path, monkey
     assert compared(["a", "b"], ["c"]) == found
     assert len(compared(["a", "b"], ["c"], prompts=4)) == 2 * len(found)
     assert "NExT-GPT-caption" in (tmp_path / "report.md").read_text()
-    assert len(read_instructions(tmp_path / "instructions.jsonl")) == 4
+    assert len((tmp_path / "instructions.jsonl").read_text().splitlines()) == 4
     with pytest.raises(ValueError, match="models was"):
         compared(["a"], ["c"])
     with pytest.raises(ValueError, match="'smell' is unknown"):

@@ -31,8 +31,8 @@ from nextgpt_lite.world.scene import (
 from nextgpt_lite.world.suite import run as suite
 from nextgpt_lite.world.suite.contact import RIGHT, WRONG, Tile, write_sheets
 from nextgpt_lite.world.suite.dialogues import macro_f1
-from nextgpt_lite.world.suite.encoder import PROBES
 from nextgpt_lite.world.suite.examination import Examination, Found, make
+from nextgpt_lite.world.suite.frozen import PROBES
 from nextgpt_lite.world.suite.prompts import counted, related, unseen_colour, unseen_count
 from nextgpt_lite.world.suite.rows import Row, markdown, mean, resampled, share, weakest
 

@@ -85,20 +85,6 @@ def accuracy(answered: Sequence[Answered]) -> float | None:
     return 100 * sum(known) / len(known) if known else None
 
 
-def mme_results(answered: Sequence[Answered], folder: Path) -> None:
-    """Writes `SUBTASK.txt` as MME's own scorer reads it: picture, question, truth, answer."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for task in dict.fromkeys(each.choice.category for each in answered):
-        lines = [
-            "\t".join(
-                (Path(str(c.source)).name, c.question, c.options[c.answer or 0], c.options[taken])
-            )
-            for c, taken in answered
-            if c.category == task
-        ]
-        (folder / f"{task}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
 @register("table", "12")
 def measure_mme(number: int, model: NextGPT, setting: Setting) -> Sheet:
     """Table 12."""

@@ -3,7 +3,7 @@
     nextgpt-lite evaluate --output DIR
 
 Rooms: `run` holds the examinations and keeps their rows. Of the frozen parts: `decoders`,
-`text_encoders`, `encoder`, `llm`. Of the whole: `stages` (1 and 2), `dialogues` (3), `cost`.
+`frozen`. Of the whole: `stages` (1 and 2), `dialogues` (3), `cost`.
 For all of them: `examination` (what one is given and gives back), `prompts`, `replies` (many at
 once), `rows` of the table, `contact` sheets.
 """

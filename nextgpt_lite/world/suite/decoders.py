@@ -1,7 +1,7 @@
 """Examinations of the frozen decoders and their autoencoders.
 
 Knows: which attributes a row is about. Leaves to others: prompts (`prompts`), their text encoders
-(`text_encoders`), reading media (`world.verify`).
+(`frozen`), reading media (`world.verify`).
 """
 
 from __future__ import annotations
@@ -48,21 +48,25 @@ def image_decoder(examiner: Examiner) -> Found:
     """Captions through the text encoder: one thing, numbers, bound pairs, relations, new pairs."""
     part = "image decoder"
 
-    def row(measure: str, results: Sequence[Judged], bar: float, *names: str, by: str = "") -> Row:
+    def row(
+        measure: str, results: Sequence[Judged], bar: float, *names: str, sorts: Sequence[str] = ()
+    ) -> Row:
         answers = [r.holds(*names) for r in results]
-        note = weakest(zip(map(_sort_of(by), results), answers, strict=True)) if by else ""
+        note = weakest(zip(sorts, answers, strict=True)) if sorts else ""
         return share(part, measure, Score.of(answers), bar, note)
 
-    single, pairs = examiner.decoded(examiner.draws("one", one_thing)), gold_pairs(examiner)
-    alike = gold_counted(examiner)
+    single = examiner.decoded(examiner.draws("one", one_thing))
+    alike, pairs = gold(examiner, counted), gold(examiner, related)
+    numbers = [f"{scene.groups[0].count}" for scene in examiner.draws("counted", counted)]
+    relations = [f"{scene.relation}" for scene in examiner.draws("related", related)]
     colours = examiner.decoded(examiner.draws("unseen colour", unseen_colour))
     counts = examiner.decoded(examiner.draws("unseen count", unseen_count))
     looks = ("kind", "colour", "count")
     rows = [
         row("one thing: kind, colour, size", single, 98, *looks, "size"),
-        row("count 1-7 exact, with kind and colour", alike, 92, *looks, by="count"),
+        row("count 1-7 exact, with kind and colour", alike, 92, *looks, sorts=numbers),
         row("two things bound to their colours", pairs, 93, *looks),
-        row("relation of two things", pairs, 93, "kind", "count", "relation", by="relation"),
+        row("relation of two things", pairs, 93, "kind", "count", "relation", sorts=relations),
         row("(thing, colour) never trained", colours, 80, *looks),
         row("(thing, count) never trained", counts, 80, *looks),
     ]
@@ -76,29 +80,12 @@ def image_decoder(examiner: Examiner) -> Found:
     return Found(rows, sheets)
 
 
-def gold_counted(examiner: Examiner) -> list[Judged]:
-    """Pictures of one to seven things from their captions, made once."""
-    return _kept(examiner, "counted", counted)
-
-
-def gold_pairs(examiner: Examiner) -> list[Judged]:
-    """Pictures of two related things from their captions, made once."""
-    return _kept(examiner, "related", related)
-
-
-def _kept(examiner: Examiner, name: str, draw: Callable[[Random], Picture]) -> list[Judged]:
+def gold(examiner: Examiner, draw: Callable[[Random], Picture]) -> list[Judged]:
+    """Pictures of the scenes that `draw` gives, from their captions, made once."""
+    name = draw.__name__
     if name not in examiner.kept:
         examiner.kept[name] = examiner.decoded(examiner.draws(name, draw))
     return examiner.kept[name]
-
-
-def _sort_of(by: str) -> Callable[[Judged], str]:
-    def sort(result: Judged) -> str:
-        assert isinstance(result.scene, Picture)
-        picture = result.scene
-        return f"{picture.groups[0].count}" if by == "count" else str(picture.relation)
-
-    return sort
 
 
 def audio_decoder(examiner: Examiner) -> Found:

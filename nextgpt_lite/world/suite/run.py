@@ -36,7 +36,7 @@ from nextgpt_lite.errors import RunError
 from nextgpt_lite.model.config import locate
 from nextgpt_lite.training.checkpoint import beside
 from nextgpt_lite.world.scene import MODALITIES
-from nextgpt_lite.world.suite import cost, decoders, dialogues, encoder, llm, stages, text_encoders
+from nextgpt_lite.world.suite import cost, decoders, dialogues, frozen, stages
 from nextgpt_lite.world.suite.contact import write_sheets
 from nextgpt_lite.world.suite.examination import Examination, Examiner
 from nextgpt_lite.world.suite.rows import Row, markdown
@@ -48,10 +48,10 @@ EXAMINATIONS: dict[str, Examination] = {
     "image decoder": Examination(("image",), decoders.image_decoder),
     "audio decoder": Examination(("audio",), decoders.audio_decoder),
     "video decoder": Examination(("video",), decoders.video_decoder),
-    "probes": Examination(("encoder",), encoder.probes),
-    "retrieval": Examination(("encoder",), encoder.retrieval),
-    "text encoders": Examination(MODALITIES, text_encoders.text_encoders),
-    "language model": Examination(("llm",), llm.language_model),
+    "probes": Examination(("encoder",), frozen.probes),
+    "retrieval": Examination(("encoder",), frozen.retrieval),
+    "text encoders": Examination(MODALITIES, frozen.text_encoders),
+    "language model": Examination(("llm",), frozen.language_model),
     "stage 1": Examination(("llm", "encoder", "model"), stages.stage_1),
     "stage 2": Examination(("llm", "image", "model"), stages.stage_2),
     "requests": Examination(EVERYTHING, dialogues.requests),

@@ -23,7 +23,7 @@ from nextgpt_lite.world.dialogue.questions import ask
 from nextgpt_lite.world.dialogue.wordings import DESCRIBE, say
 from nextgpt_lite.world.judge import with_media
 from nextgpt_lite.world.scene import MODALITIES, Scene, Split
-from nextgpt_lite.world.suite.decoders import gold_counted, gold_pairs
+from nextgpt_lite.world.suite.decoders import gold
 from nextgpt_lite.world.suite.examination import Examiner, Found
 from nextgpt_lite.world.suite.prompts import NAMES, any_scene, counted, related
 from nextgpt_lite.world.suite.rows import resampled, share
@@ -95,7 +95,7 @@ def stage_2(examiner: Examiner) -> Found:
 
     Both are made from the same seeds; the difference is that of the shares, in points.
     """
-    alike, pairs = gold_counted(examiner), gold_pairs(examiner)
+    alike, pairs = gold(examiner, counted), gold(examiner, related)
     ours = [
         examiner.decoded(scenes, _conditions(examiner, scenes))
         for scenes in (examiner.draws("counted", counted), examiner.draws("related", related))
