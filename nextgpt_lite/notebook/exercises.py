@@ -19,15 +19,18 @@ from nextgpt_lite.display import MIME, Bundle
 Exercise = Callable[[Any], str | None]
 
 
-def check(name: str, answer: Any) -> None:
-    """Judges the answer to exercise `name`, for instance "stage1.weights", and says why.
+def check(asked: str | Exercise, answer: Any) -> None:
+    """Judges the answer to an exercise and says why.
 
-    `...` stands for "not answered yet". An exception inside the answer is reported, not raised.
+    Args:
+        asked: its name, for instance "stage1.weights", or a function of the notebook's own.
+        answer: `...` stands for "not answered yet". An exception inside it is reported, not raised.
 
     Raises:
         LookupError: there is no exercise of that name (a mistake of the notebook's author).
     """
-    exercise = _find(name)
+    name = asked if isinstance(asked, str) else asked.__name__
+    exercise = _find(asked) if isinstance(asked, str) else asked
     if answer is ...:
         state, message = "open", "not answered yet: replace the ... above and run this cell again"
     else:

@@ -145,6 +145,8 @@ def test_check_diagnoses_and_never_raises(shown, monkeypatch):
         exercises.check("demo.half", answer)
     states = [data[MIME]["state"] for data in shown]
     assert states == ["open", "wrong", "wrong", "wrong", "right"]
+    exercises.check(answers.half, 0.5)
+    assert shown.pop()["text/plain"] == "<lambda>: right"
     assert "you divided wrongly" in shown[1]["text/plain"]
     assert "too small" in shown[2]["text/plain"]
     with pytest.raises(LookupError, match=r'no exercise "demo\.third"'):
