@@ -10,7 +10,8 @@ import pytest
 def pytest_collection_modifyitems(items):
     """Of several processes, one runs all tests of a file, or of a notebook: they share work."""
     for item in items:
-        parameters = item.callspec.params if item.get_closest_marker("notebook") else {}
+        several = item.get_closest_marker("notebook") and hasattr(item, "callspec")
+        parameters = item.callspec.params if several else {}
         item.add_marker(pytest.mark.xdist_group(parameters.get("name", item.path.stem)))
 
 
