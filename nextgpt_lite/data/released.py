@@ -31,10 +31,6 @@ from nextgpt_lite.model.modality import MODALITIES
 HELD_OUT_SUFFIX = "_held_out"
 EMBEDDING_SUFFIX = ".npy"
 EMBEDDINGS = "embed"
-PAIR_ID = {"image": "id", "audio": "audio_id", "video": "id"}
-_NAMES = "|".join(MODALITIES)
-_PLACEHOLDER = re.compile(rf"<({_NAMES})>")
-_INLINE = re.compile(rf"<({_NAMES})>\s*([^<>]+?)\s*</\1>", re.IGNORECASE)
 _ROLES: dict[str, Role] = {
     "human": "user",
     "user": "user",
@@ -194,10 +190,11 @@ def _read_item(item: Item, path: Path, fallback: str) -> Record:
 def _read_pair(item: Item, path: Path) -> Record:
     modality = next((m for m in MODALITIES if f"{m}_name" in item), None)
     if modality is None:
+        _refuse_unknown(item, r"(\w+)_name")
         raise DataError("has neither a conversation nor a media name; see the data sheet.")
     words = _clean(item["caption"])
     media: Part = {"type": modality, "path": _media_path(path, modality, item[f"{modality}_name"])}
-    identity = item.get(PAIR_ID[modality], item.get("id", media["path"]))
+    identity = item.get(MODALITIES[modality].pair_id, item.get("id", media["path"]))
     messages: list[Message] = [
         {"role": "user", "content": [media]},
         {"role": "assistant", "content": [{"type": "text", "text": words}]},
@@ -207,6 +204,8 @@ def _read_pair(item: Item, path: Path) -> Record:
 
 def _read_placeholders(item: Item, turns: list[Item], path: Path) -> list[Message]:
     """Comprehension, generation, T2M, T+X-T and processed MosIT: media are counted off."""
+    _refuse_unknown(item, r"(?:input|output)_(\w+)")
+    placeholder = re.compile(rf"<({'|'.join(MODALITIES)})>")
     waiting = {
         "user": {m: iter(_shown(item, m, path)) for m in MODALITIES},
         "assistant": {m: iter(_made(item, m, path)) for m in MODALITIES},
@@ -215,7 +214,7 @@ def _read_placeholders(item: Item, turns: list[Item], path: Path) -> list[Messag
     for turn in turns:
         role = _ROLES[turn["from"]]
         content: list[Part] = []
-        words = _PLACEHOLDER.split(turn["value"])  # text, modality, text, modality, text, ...
+        words = placeholder.split(turn["value"])  # text, modality, text, modality, text, ...
         for index, word in enumerate(words):
             if index % 2:
                 content.append(next(waiting[role][word], Part(type=word)))
@@ -260,6 +259,8 @@ def _made(item: Item, modality: str, path: Path) -> Iterator[Part]:
 
 def _read_inline(item: Item, turns: list[Item], path: Path) -> list[Message]:
     """Raw MosIT: a medium stands by name where it appears, its caption is looked up by name."""
+    names = "|".join(MODALITIES)
+    inline = re.compile(rf"<({names})>\s*([^<>]+?)\s*</\1>", re.IGNORECASE)
     captions = {
         (modality, entry[f"{modality}_name"]): _clean(entry["caption"])
         for modality in MODALITIES
@@ -268,7 +269,7 @@ def _read_inline(item: Item, turns: list[Item], path: Path) -> list[Message]:
     messages: list[Message] = []
     for turn in turns:
         content: list[Part] = []
-        pieces = _INLINE.split(turn["value"])  # text, modality, name, text, ...
+        pieces = inline.split(turn["value"])  # text, modality, name, text, ...
         for index in range(0, len(pieces), 3):
             if index:
                 modality, name = pieces[index - 2].lower(), pieces[index - 1]
@@ -302,10 +303,23 @@ def _kind(messages: list[Message], stem: str) -> Kind:
 
 
 def _media_path(path: Path, modality: str, name: Any) -> str:
-    name = str(name).removesuffix(EMBEDDING_SUFFIX)
-    relative = f"{MODALITIES[modality].plural}/{name}"
-    safe_path(path.parent / MODALITIES[modality].plural, name)
-    return relative
+    row, name = MODALITIES[modality], str(name)
+    bare = name.removesuffix(EMBEDDING_SUFFIX)
+    if EMBEDDING_SUFFIX not in row.extensions or bare.endswith(EMBEDDING_SUFFIX):
+        name = bare  # else media themselves are such files
+    safe_path(path.parent / row.plural, name)
+    return f"{row.plural}/{name}"
+
+
+def _refuse_unknown(item: Item, pattern: str) -> None:
+    """Refuses a field that names media of a modality which is not in the table."""
+    for field in item:
+        found = re.fullmatch(pattern, field)
+        if found and found[1] not in MODALITIES:
+            raise DataError(
+                f"has the field {field!r}, but there is no modality {found[1]!r}: add its row with "
+                "nextgpt_lite.register(Modality(...)) before the file is read."
+            )
 
 
 def _list(value: Any) -> list[Any]:

@@ -34,7 +34,8 @@ class Wanted(Protocol):
 
     Attributes:
         mixture: kinds of conversation and their weights.
-        modalities: that pairs show and replies hold, where the source can choose.
+        modalities: that pairs show and replies hold, where the source can choose; empty stands for
+            all that it makes.
     """
 
     @property
@@ -158,8 +159,8 @@ def path_of(part: Mapping[str, Any], folder: Path | None) -> Path:
 
 
 def hash_plain(records: Iterable[Mapping[str, Any]]) -> str:
-    """sha256 of records in their plain form."""
+    """sha256 of records in their plain form; what is not JSON counts by its `repr`."""
     digest = hashlib.sha256()
     for record in records:
-        digest.update(json.dumps(record, sort_keys=True).encode())
+        digest.update(json.dumps(record, sort_keys=True, default=repr).encode())
     return digest.hexdigest()

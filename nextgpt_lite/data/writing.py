@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.data.released import EMBEDDING_SUFFIX, PAIR_ID
+from nextgpt_lite.data.released import EMBEDDING_SUFFIX
 from nextgpt_lite.messages import Message, Part, parts_of, text_of
 from nextgpt_lite.model.modality import MODALITIES
 
@@ -43,7 +43,7 @@ def pair_item(record: Record) -> Item:
     modality = media["type"]
     fields = {
         "caption": words,
-        PAIR_ID[modality]: record.id,
+        MODALITIES[modality].pair_id: record.id,
         f"{modality}_name": Path(media["path"]).name,
     }
     return dict(sorted(fields.items()))
@@ -108,7 +108,7 @@ def mosit_item(record: Record, source: str) -> Item:
     for message in record.messages:
         value = _written(
             message,
-            lambda p: f"<{p['type'].title()}>{Path(p['path']).name}</{p['type'].title()}>",
+            lambda part: Path(part["path"]).name.join(MODALITIES[part["type"]].caption_marks()),
         )
         turns.append({"from": "human" if message["role"] == "user" else "gpt", "value": value})
     return {**lists, "conversation": turns}

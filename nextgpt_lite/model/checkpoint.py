@@ -114,10 +114,9 @@ def load_into(model: Trained, folder: Path, anew: tuple[str, ...] = ()) -> None:
         }
         for state in trained_state(model)
     )
-    further = set(model.config.signal_tokens) - set(saved["config"].get("signal_tokens", ()))
     given = {
-        **_read(folder / PROJECTIONS_FILE, projections, bool(further), anew),
-        **_read(folder / ADAPTER_FILE, adapter, bool(further), anew),
+        **_read(folder / PROJECTIONS_FILE, projections, anew),
+        **_read(folder / ADAPTER_FILE, adapter, anew),
     }
     model.load_state_dict(_cut(given, projections), strict=False)
     set_peft_model_state_dict(model.llm.peft, _cut(given, adapter))
@@ -163,25 +162,21 @@ def _cut(given: dict[str, Tensor], ours: dict[str, Tensor]) -> dict[str, Tensor]
     return {name: cut_like(given[name], value) for name, value in ours.items()}
 
 
-def _read(
-    path: Path, expected: dict[str, Tensor], extended: bool, anew: tuple[str, ...]
-) -> dict[str, Tensor]:
+def _read(path: Path, expected: dict[str, Tensor], anew: tuple[str, ...]) -> dict[str, Tensor]:
     """The tensors of a file, refused in one sentence unless names and shapes fit.
 
+    Token rows of modalities that the file does not know, which are the last, are the model's own.
+
     Args:
-        extended: the model has modalities that the file does not know: their projections and token
-            rows, which are the last, are the model's own.
         anew: beginnings of names that are not read.
     """
     if not path.is_file():
         raise MissingError(f"{path} is missing: give a folder that a training run wrote.")
     stored = load_file(path).items()
     given = {name: value.float() for name, value in stored if not name.startswith(anew)}
-    for name, ours in expected.items() if extended else ():
-        if name not in given:
-            given[name] = ours
-        elif "trainable_tokens" in name:
-            given[name] = torch.cat([given[name], ours[len(given[name]) :]])
+    for name in given:
+        if "trainable_tokens" in name and name in expected:
+            given[name] = torch.cat([given[name], expected[name][len(given[name]) :]])
     for name in sorted(set(expected) | set(given)):
         shapes = [list(d[name].shape) if name in d else None for d in (given, expected)]
         if shapes[0] != shapes[1]:

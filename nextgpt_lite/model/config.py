@@ -125,7 +125,8 @@ class NextGPTConfig:
     def from_profile(cls, profile: str, **changes: Any) -> NextGPTConfig:
         """The preset of that name, "lite", "colab" or "paper", with some fields changed.
 
-        `llm` may be a short name in `LANGUAGE_MODELS`; `decoders` changes what it names only.
+        `llm` may be a short name in `LANGUAGE_MODELS`; `decoders` changes what it names only (see
+        `with_decoders`), and `signal_tokens` leaves out what it does not name.
         """
         if profile not in PROFILES:
             names = ", ".join(PROFILES)
@@ -133,8 +134,8 @@ class NextGPTConfig:
         preset = PROFILES[profile]
         values = {"profile": profile, **preset, **changes}
         values = {**values, **LANGUAGE_MODELS.get(values["llm"], {})}
-        values["decoders"] = {**preset["decoders"], **values["decoders"]}
-        config = cls.from_dict(values)
+        config = cls.from_dict({**values, "decoders": preset["decoders"]})
+        config = config.with_decoders(changes.get("decoders", {}))
         made = {name for name, count in config.signal_tokens.items() if count}
         config.decoders = {m: name for m, name in config.decoders.items() if m in made}
         config.conditions = {m: shape for m, shape in config.conditions.items() if m in made}
@@ -158,23 +159,26 @@ class NextGPTConfig:
             values["lora"] = lora
         return cls(**values)
 
-    def extended(self, add: Mapping[str, str | Path | None]) -> NextGPTConfig:
-        """The same with further modalities of the table, their tokens behind all others.
+    def with_decoders(self, decoders: Mapping[str, str | Path | None]) -> NextGPTConfig:
+        """The same with other decoders, by modality: folders or hub ids.
 
-        Args:
-            add: name of each row and the folder of its decoder; None for one that is only read.
+        A modality that it does not have is added, its tokens behind all others; with None instead
+        of a decoder it is only read.
 
         Raises:
-            ConfigError: there is no such row, or the model has that modality already.
+            ConfigError: there is no such modality, or it was only read until now.
         """
         config = copy.deepcopy(self)
-        for name, decoder in add.items():
-            row = get_modality(name)
-            if name in config.signal_tokens:
-                raise ConfigError(f"The model has the modality {name!r} already: leave it out.")
-            config.signal_tokens[name] = 0 if decoder is None else row.signals
-            if decoder is not None:
-                config.decoders[name] = str(decoder)
+        for name, folder in decoders.items():
+            count = 0 if folder is None else get_modality(name).signals
+            if count and not config.signal_tokens.setdefault(name, count):
+                raise ConfigError(
+                    f"The model only reads the modality {name!r} and has no signal tokens for it: "
+                    "build a new model with its decoder."
+                )
+            config.signal_tokens.setdefault(name, count)
+            if folder is not None:
+                config.decoders[name] = str(folder)
         return config
 
     @property

@@ -159,7 +159,7 @@ class ConversationTokenizer:
             raise ConfigError(
                 f"This model does not {'read' if role == 'user' else 'make'} the modality "
                 f"{modality!r}, only {', '.join(known)}: add it with from_pretrained(..., "
-                f"add={{{modality!r}: ...}}) and train it."
+                f"decoders={{{modality!r}: ...}}) and train it."
             )
 
     def harmless(self, text: str) -> str:

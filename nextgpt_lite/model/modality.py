@@ -1,8 +1,8 @@
 """The one table of modalities: a row holds all that the package knows of a kind of medium.
 
 Arguments of `chat`, properties of a reply, flags of the command line and keys of data files all
-derive from it. A reader's own code adds a row with `register`, and an installed package with an
-entry point in the group `nextgpt_lite.modalities` (docs/add_a_modality.md).
+derive from it. A reader's own code adds a row with `register`; the command line imports plugins
+first, which may do so (docs/add_a_modality.md).
 
 Knows: names, tokens, file types, and where the functions of a row are. Leaves to others: what those
 functions do, and decoders, which say themselves what they make (`decoders`). A model knows the
@@ -14,13 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from nextgpt_lite.errors import ConfigError
 
-GROUP = "nextgpt_lite.modalities"
 Reference: TypeAlias = str | Callable[..., Any]  # or "package.module:name", imported at first use
 
 
@@ -205,7 +203,3 @@ def resolve(reference: Reference) -> Callable[..., Any]:
 def _words(row: Modality) -> list[str]:
     """What no two rows may have in common."""
     return [row.plural, row.open, f"[{row.signal}]", row.caption_marks()[0]]
-
-
-for _point in entry_points(group=GROUP):
-    register(_point.load())

@@ -101,8 +101,6 @@ class NextGPTModel(nn.Module):
                 decoders that are here.
             seed: of what is untrained.
             new: False keeps `conditions` as they are, for weights that were trained for them.
-            decoders: other decoders, by modality: folders or hub ids. Of a trained model, the
-                output projection to one that reads another condition starts anew (stage 2).
             changes: to fields of the preset: `decoders={"image": "some/folder"}`, ...
 
         Raises:
@@ -133,16 +131,16 @@ class NextGPTModel(nn.Module):
         cls,
         name: str | Path,
         *,
-        add: Mapping[str, str | Path | None] | None = None,
-        decoders: Mapping[str, str | Path] | None = None,
+        decoders: Mapping[str, str | Path | None] | None = None,
         **changes: Any,
     ) -> Self:
         """Loads a trained model, or the frozen parts of a preset that nobody has trained yet.
 
         Args:
             name: "lite" (ships trained), the folder of a training run, "colab" or "paper".
-            add: further modalities, each with its decoder's folder, or None for one that is only
-                read (see `NextGPTConfig.extended`); what they need is still untrained.
+            decoders: other decoders, by modality: folders or hub ids. The output projection to one
+                that reads another condition starts anew (stage 2), and so does all that a modality
+                needs which the model did not have (see `NextGPTConfig.with_decoders`).
             changes: to fields of the preset: `llm="qwen3-0.6b"`, `precision="float16"`, ...; of a
                 trained model only `encoder`, one with the same trunks and perhaps more.
 
@@ -151,10 +149,10 @@ class NextGPTModel(nn.Module):
             CheckpointError: the checkpoint was trained on another base model or vocabulary.
             ConfigError: it is no preset that could be changed.
         """
-        swapped = {modality: str(folder) for modality, folder in (decoders or {}).items()}
+        decoders = decoders or {}
         if name in PROFILES and name != "lite":
-            preset = NextGPTConfig.from_profile(str(name), decoders=swapped, **changes)
-            return cls.from_config(preset.extended(add or {}))
+            preset = NextGPTConfig.from_profile(str(name), decoders=decoders, **changes)
+            return cls.from_config(preset)
         encoder = changes.pop("encoder", None)
         if changes:
             raise ConfigError(
@@ -165,12 +163,10 @@ class NextGPTModel(nn.Module):
         trained = NextGPTConfig.from_dict(checkpoint.read_config(folder)["config"])
         if encoder is not None:
             trained = replace(trained, encoder=str(encoder))
-        config = trained.extended(add or {})
-        config.decoders.update(swapped)
-        found = with_found_conditions(config).conditions if add or swapped else {}
-        news = {m: found[m] for m in (*(add or ()), *swapped) if m in found}
-        unlike = [m for m in swapped if news.get(m) != config.conditions[m]]
-        config.conditions.update(news)
+        config = trained.with_decoders(decoders)
+        found = with_found_conditions(config).conditions if decoders else {}
+        config.conditions.update({m: found[m] for m in decoders if m in found})
+        unlike = [m for m in decoders if config.conditions.get(m) != trained.conditions.get(m)]
         model = cls.from_config(config, new=False)
         model.load_trained(folder, anew=[f"output_projections.{m}." for m in unlike])
         return model

@@ -37,7 +37,8 @@ class Stage:
         learns: the parts that change; everything else stays bit-identical.
         reaches: for each learning part, the losses that send it a gradient.
         mixture: kinds of conversation and their weights.
-        modalities: that pairs show and replies hold, where a source can choose.
+        modalities: that pairs show and replies hold, where a source can choose; empty stands for
+            all that it makes.
         steps, batch_size, learning_rate: defaults at lite size.
     """
 
@@ -48,7 +49,7 @@ class Stage:
     steps: int
     batch_size: int
     learning_rate: float
-    modalities: tuple[str, ...] = tuple(MODALITIES)
+    modalities: tuple[str, ...] = ()
 
     @property
     def learns(self) -> tuple[str, ...]:

@@ -20,7 +20,15 @@ from nextgpt_lite.world.dialogue.typed.records import typed_record
 from nextgpt_lite.world.plain import plain_messages
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.rendered import Rendered
-from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
+from nextgpt_lite.world.scene import (
+    MODALITIES,
+    Clip,
+    Group,
+    Picture,
+    Scene,
+    Sound,
+    check_modality,
+)
 
 # Share of replies that say in words what they show. A small LLM spells out sums and references
 # before its signal tokens and gets them right; 0 leaves all of it to the tokens.
@@ -48,13 +56,18 @@ class WorldMixture(Source):
     Args:
         stage: gives kinds, weights and modalities.
         seed: another seed gives other conversations.
+
+    Raises:
+        ConfigError: the stage wants a modality that the world cannot make.
     """
 
     def __init__(self, stage: Wanted, seed: int = 0) -> None:
         self.stage = stage.number
         self.kinds = list(stage.mixture)
         self.weights = list(stage.mixture.values())
-        self.modalities = stage.modalities
+        self.modalities = tuple(stage.modalities) or MODALITIES
+        for modality in self.modalities:
+            check_modality(modality)
         self.seed = seed
 
     def __call__(self, index: int) -> Record:

@@ -23,7 +23,7 @@ from nextgpt_lite.evaluation.comparison.rows import (
 )
 from nextgpt_lite.evaluation.statistics import caution
 from nextgpt_lite.evaluation.tables.sheet import TABLES
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import BUILT_IN
 
 OURS = {
     "tool pipeline": "HuggingGPT",
@@ -107,7 +107,7 @@ def decision_table(rows: Sequence[Row]) -> str:
     """Precision, recall and F1 of which modality is made, over all groups, as Markdown."""
     lines = [["system", "modality", "precision", "recall", "F1"]]
     for name in systems_of(rows):
-        for modality in MODALITIES:
+        for modality in BUILT_IN:
             found = decided(where(rows, system=name), modality)
             lines.append([name, modality, *map(str, found)])
     return markdown(lines)

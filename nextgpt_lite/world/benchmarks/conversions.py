@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.statistics import Interval, interval
 from nextgpt_lite.messages import Message, Part
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import BUILT_IN
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.benchmarks.items import lite_spice
@@ -32,7 +32,7 @@ from nextgpt_lite.world.verify import verify
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GIVEN = ("text", *MODALITIES)
+GIVEN = ("text", *BUILT_IN)
 WANTED: tuple[tuple[str, ...], ...] = (
     ("text",), ("image",), ("audio",), ("video",),
     ("image", "audio"), ("image", "video"), ("video", "audio"), ("image", "video", "audio"),
