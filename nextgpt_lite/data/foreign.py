@@ -1,6 +1,6 @@
 """Files of other projects that the authors train on, read and written: LLaVA aside (see below).
 
-    MiniGPT-4   {"annotations": [{"image_id": "2", "caption": "..."}]}, pictures named by their id
+    MiniGPT-4   {"annotations": [{"image_id": "2", "caption": "..."}]}, images named by their id
     VideoChat   [{"video": "a.mp4", "QA": [{"i": "...", "q": "...", "a": "..."}]}]
     Alpaca      [{"instruction": "...", "input": "...", "output": "..."}]
     LLaVA       [{"id": "7", "image": "a.jpg", "conversations": [{"from": "human", ...}, ...]}]
@@ -53,7 +53,7 @@ def read(item: Item, place: Callable[[str, Any], str]) -> list[Message] | None:
 
 
 def llava_item(record: Record) -> Item:
-    """A record of pictures asked about, as an item of LLaVA's files; one picture at most."""
+    """A record of images asked about, as an item of LLaVA's files; one image at most."""
     pictures = [p for m in record.messages for p in parts_of(m) if p["type"] == "image"]
     item: Item = {"id": record.id}
     if pictures:
@@ -67,13 +67,13 @@ def llava_item(record: Record) -> Item:
 
 
 def minigpt4_item(record: Record) -> Item:
-    """A pair of picture and caption as an item under "annotations" of MiniGPT-4's files."""
+    """A pair of image and caption as an item under "annotations" of MiniGPT-4's files."""
     shown = parts_of(record.messages[0])[0]
     return {"image_id": Path(shown["path"]).stem, "caption": _words(record.messages[1])[0]}
 
 
 def videochat_item(record: Record) -> Item:
-    """A record of questions about one clip as an item of VideoChat's files."""
+    """A record of questions about one video as an item of VideoChat's files."""
     shown = next(p for p in parts_of(record.messages[0]) if p["type"] != "text")
     turns = []
     for asked, said in zip(record.messages[::2], record.messages[1::2], strict=True):

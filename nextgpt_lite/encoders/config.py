@@ -32,7 +32,7 @@ class TrunkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VisionConfig(TrunkConfig):
-    """Pictures and clips (3, T, image_size, image_size), cut into `kernel` = (T, H, W) patches."""
+    """Images and videos (3, T, image_size, image_size), cut into `kernel` = (T, H, W) patches."""
 
     image_size: int = 224
     kernel: tuple[int, int, int] = (2, 14, 14)
@@ -40,7 +40,7 @@ class VisionConfig(TrunkConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrumConfig(TrunkConfig):
-    """One-channel maps (1, height, width_in): filter banks, depth or thermal pictures."""
+    """One-channel maps (1, height, width_in): filter banks, depth or thermal images."""
 
     height: int
     length: int
@@ -115,7 +115,7 @@ class ImageBindConfig:
 
     @classmethod
     def lite(cls, vocab_size: int, eos_token_id: int) -> ImageBindConfig:
-        """The small encoder as its training begins: pictures of 64x64, clips, sounds, captions.
+        """The small encoder as its training begins: images of 64x64, videos, audio clips, captions.
 
         The shipped one has more vision blocks (`pretraining.encoder_gather`).
         """

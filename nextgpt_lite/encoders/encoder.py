@@ -73,7 +73,7 @@ class Encoder(nn.Module):
 
     def _run(self, trunk: str, inputs: list[Tensor], like: Tensor) -> Tensor:
         lengths = {x.shape for x in inputs}
-        if len(lengths) > 1:  # sounds shorter than a clip are padded, so this is a rare mixture
+        if len(lengths) > 1:  # audio is padded to whole clips, so this mixture is rare
             return torch.cat([self._run(trunk, [x], like) for x in inputs])
         return self.model(trunk, torch.stack(inputs).to(like)).float()
 

@@ -107,7 +107,7 @@ class Trunk(nn.Module):
 
 
 class Still(nn.Module):
-    """Makes a picture a clip of two equal frames; clips pass."""
+    """Makes an image a video of two equal frames; videos pass."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim == 4:
@@ -139,7 +139,7 @@ class Positions(nn.Module):
 
 
 class PatchPreprocessor(nn.Module):
-    """Pictures, clips, filter banks, depth and thermal maps: patches, class token, positions."""
+    """Images, videos, filter banks, depth and thermal maps: patches, class token, positions."""
 
     def __init__(self, stem_name: str, stem: Stem, patches: int, width: int) -> None:
         super().__init__()

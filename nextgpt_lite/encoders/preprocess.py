@@ -1,4 +1,4 @@
-"""Pictures, sounds, clips, maps and motion records as the tensors ImageBind reads.
+"""Images, audio, videos, maps and motion records as the tensors ImageBind reads.
 
 Knows: sizes, crops, clips and the Kaldi filter bank of the released encoder, by configuration
 also the smaller ones of lite. Leaves to others: files (`media`), the network (`imagebind`).
@@ -33,13 +33,13 @@ class PreprocessConfig:
     """The numbers of preprocessing; the defaults are those of the released ImageBind.
 
     Attributes:
-        image_size: pixels of the square that pictures and frames become.
+        image_size: pixels of the square that images and frames become.
         clips, frames, crops: clips taken from a video, frames a clip, squares along its longer
             side (1 takes the middle).
-        clip_seconds: length of a clip of sound or video.
-        audio_clips: clips taken from a sound.
-        rate: Hz that sounds are brought to.
-        mel_bins, mel_frames: shape of a sound's filter bank.
+        clip_seconds: length of a clip of audio or video.
+        audio_clips: clips taken from a recording.
+        rate: Hz that audio is brought to.
+        mel_bins, mel_frames: shape of a recording's filter bank.
         mel_mean, mel_std: by which it is normalised.
         map_size: of the square that depth and thermal maps become.
         imu_length: samples of a motion record.
@@ -66,7 +66,7 @@ class PreprocessConfig:
 
 
 def preprocess_image(image: Image.Image, config: PreprocessConfig) -> Tensor:
-    """The middle square of the picture, bicubically scaled: (3, H, W)."""
+    """The middle square of the image, bicubically scaled: (3, H, W)."""
     size = config.image_size
     shorter = min(image.size)
     width, height = (int(size * side / shorter) for side in image.size)
@@ -93,7 +93,7 @@ def preprocess_video(video: Video, config: PreprocessConfig) -> Tensor:
 
 
 def preprocess_audio(audio: Audio, config: PreprocessConfig) -> Tensor:
-    """Normalised log mel filter banks of the sound's clips: (P, 1, M, F).
+    """Normalised log mel filter banks of the clips of the audio: (P, 1, M, F).
 
     As released: the mean over all channels is taken off, then the first channel is used.
     """

@@ -2,7 +2,7 @@
 
 While only the rows of signal tokens learn (stage 2), the LLM's work on a caption is the same
 function of frozen weights in every step: no gradient leads into it, and two conversations that
-begin alike, say one caption asked for as a picture and as a clip, share it. So the prefixes, all
+begin alike, say one caption asked for as an image and as a video, share it. So the prefixes, all
 that stands before the first token that learns, go through the LLM without a graph, each different
 one once; the suffixes go through it after them, attend to their own prefix, and are all that the
 backward pass has to visit. Losses and gradients are those of reading the rows whole.

@@ -4,7 +4,7 @@ Knows: what each result depends on, and so when a kept one may be used. Leaves t
 items are needed (`data`), and files (`cache`).
 
 **When a kept result is valid.** Encoder, text encoders and decoders are frozen in every stage, so
-a result depends on (1) the item: the bytes of a file, of a picture, sound or clip in memory, the
+a result depends on (1) the item: the bytes of a file, of an image, audio or a video in memory, the
 words of a caption, or the key of a source (`messages.MediaSource`); (2) the component: its weights,
 its settings and the code that runs it; (3) torch, device and number format. All three are in the
 key or in the folder's name, so that a change of any of them leads elsewhere and nothing has to be

@@ -3,7 +3,7 @@
 Knows: the three formats as they are published. Leaves to others: which answer a model takes
 (`tables.ranking`), and the scores (`tables.choosing`).
 
-    MME         a folder a subtask: pictures, beside each a .txt of two lines "question<tab>Yes|No"
+    MME         a folder a subtask: images, beside each a .txt of two lines "question<tab>Yes|No"
                 (or in images/ and questions_answers_YN/)
     MMBench     a TSV: index, question, hint, A to D, answer, category, l2-category, image (base64)
     SEED-Bench  a JSON: {"questions": [{"question", "choice_a" to "choice_d", "answer", "data_type",
@@ -38,9 +38,9 @@ class Choice:
         options: the answers to choose from.
         answer: index of the right one; None where the benchmark keeps it to itself.
         category: subtask (MME), level-2 ability (MMBench) or question type (SEED-Bench).
-        item: what belongs together: the picture of two MME questions.
-        source: the medium's file, or the bytes of a picture.
-        segment: what of a clip is asked about, in seconds; as whole numbers, in frames.
+        item: what belongs together: the image of two MME questions.
+        source: the medium's file, or the bytes of an image.
+        segment: what of a video is asked about, in seconds; as whole numbers, in frames.
     """
 
     id: str
@@ -54,7 +54,7 @@ class Choice:
     segment: tuple[float, float] | None = None
 
     def media(self) -> Any:
-        """The picture, or the clip's segment; raises MediaError."""
+        """The image, or the video's segment; raises MediaError."""
         if isinstance(self.source, bytes):
             from PIL import Image
 
@@ -109,10 +109,10 @@ def _mme_task(folder: Path) -> Iterator[Choice]:
 def read_mmbench(path: str | Path) -> list[Choice]:
     """Every question of a TSV; a hint comes before its question.
 
-    A row whose image is the index of another one shares that picture.
+    A row whose image is the index of another one shares that image.
 
     Raises:
-        DataError: a column is missing, or a picture cannot be decoded.
+        DataError: a column is missing, or an image cannot be decoded.
     """
     csv.field_size_limit(sys.maxsize)
     with Path(path).open(encoding="utf-8", newline="") as file:
@@ -147,7 +147,7 @@ def _given(text: str | None) -> bool:
 
 
 def read_seed_bench(path: str | Path, media: str | Path | None = None) -> list[Choice]:
-    """Every question of the JSON file whose picture or clip lies in `media` (None: beside it).
+    """Every question of the JSON file whose image or video lies in `media` (None: beside it).
 
     Raises:
         DataError: a field is missing, or no medium is there.

@@ -12,7 +12,7 @@ measured (`tables.editing`).
 Neither says what to change, and the paper, which took both tables' protocols from its baselines,
 prints none of its prompts. So that anyone gets the same numbers, the wishes are made by rule:
 
-- a clip's annotated things should look like a golden statue; what the things are is told by the
+- a video's annotated things should look like a golden statue; what the things are is told by the
   sequence's name, and the mask is theirs;
 - of a recording the middle third is silenced, and the sentence should be said again; the recording
   is the truth and the silence the mask, as where a speech editor is tested by what it fills in.
@@ -65,7 +65,7 @@ class ClipEdit:
 
     @property
     def medium(self) -> Video:
-        """The clip; raises MediaError for a frame that cannot be read or has another size."""
+        """The video; raises MediaError for a frame that cannot be read or has another size."""
         return Video(_pixels(self.frames), self.fps)
 
     @property
@@ -199,7 +199,7 @@ def read_vctk(folder: str | Path, count: int, seconds: float, seed: int = 0) -> 
 
 
 def _pixels(files: tuple[Path, ...]) -> np.ndarray:
-    """(T, H, W, 3) of pictures of one size."""
+    """(T, H, W, 3) of images of one size."""
     pictures = [np.asarray(load_image(file)) for file in files]
     for file, picture in zip(files, pictures, strict=True):
         if picture.shape != pictures[0].shape:

@@ -1,7 +1,7 @@
 """Table 14 of the paper: pipelines against end-to-end, ours beside theirs.
 
 Source: Wu, Fei, Qu, Ji and Chua, "NExT-GPT: Any-to-Any Multimodal LLM" (ICML 2024), appendix G:
-100 simple and 100 complex instructions for pictures, five people, 1 to 100.
+100 simple and 100 complex instructions for images, five people, 1 to 100.
 Knows: which system of ours stands where, the table's form. Leaves to others: the rows (`rows`), the
 paper's numbers (`tables.sheet`).
 """

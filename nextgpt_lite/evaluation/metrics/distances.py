@@ -1,4 +1,4 @@
-"""Numbers between sets of features, and between two sounds (paper, Tables 2, 3, 4, 8, 9 and 10).
+"""Numbers between sets of features, and between two recordings (paper, Tables 2 to 4, 8 to 10).
 
 Knows: the Frechet distance behind FID, FAD and FD, the Inception Score, cosine similarities
 (CLIPSIM, CLIP-T, CLIP-I) and the mel-cepstral distortion. Leaves to others: what the features are
@@ -19,7 +19,7 @@ from nextgpt_lite.media import Audio
 
 CEPSTRA = 13  # of which the first, loudness, is left out
 MEL_BANDS, MEL_FFT, MEL_HOP = 40, 1024, 256  # 64 and 16 ms at 16 kHz
-QUIET = 1e-8  # 80 dB below a sound's loudest band: what is softer counts as that
+QUIET = 1e-8  # 80 dB below an audio clip's loudest band: what is softer counts as that
 
 
 def frechet_distance(real: Tensor, made: Tensor) -> float:
@@ -74,7 +74,7 @@ def similarities(first: Tensor, second: Tensor) -> Tensor:
 
 
 def mel_cepstral_distortion(reference: Audio, edited: Audio, rate: int = 16000) -> float:
-    """MCD in decibels of two sounds (Kubichek, 1993): 0 for equal ones.
+    """MCD in decibels of two audio clips (Kubichek, 1993): 0 for equal ones.
 
     Protocol: one channel at `rate` Hz; 40 mel bands of the power spectrum (Hann window of 64 ms
     every 16 ms), at least 80 dB below the loudest, natural logarithm, 13 cepstra of which the first
@@ -90,7 +90,7 @@ def mel_cepstral_distortion(reference: Audio, edited: Audio, rate: int = 16000) 
 
 
 def mel_cepstra(audio: Audio, rate: int = 16000) -> np.ndarray:
-    """(T, 12) mel cepstra 1 to 12 of a sound, float64: c_k = mean of log power times cos."""
+    """(T, 12) mel cepstra 1 to 12 of an audio clip, float64: c_k = mean of log power times cos."""
     from scipy.fft import dct
     from transformers.audio_utils import mel_filter_bank
 

@@ -3,9 +3,9 @@
 Knows: vectors of media and texts, and class probabilities read off them. Leaves to others: what
 is computed from them (`distances`).
 
-The paper's numbers come from Inception v3 (pictures), PANNs (sounds) and CLIP (texts). None of
+The paper's numbers come from Inception v3 (images), PANNs (audio clips) and CLIP (texts). None of
 them is here: one frozen encoder serves all, `Features.name` says which, and a value is to be
-compared only with values of the same extractor, the same N and the same pictures' size.
+compared only with values of the same extractor, the same N and the same images' size.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Features:
         return cls(encoder, model.config.encoder)
 
     def media(self, modality: str, items: Sequence[Any]) -> Tensor:
-        """(N, E) of pictures, sounds or clips."""
+        """(N, E) of images, audio or videos."""
         return F.normalize(self.encoder.encode([(modality, item) for item in items]), dim=-1).cpu()
 
     def frames(self, clip: Video) -> Tensor:
-        """(T, E) of a clip's frames, each as a picture."""
+        """(T, E) of a video's frames, each as an image."""
         return self.media("image", [Image.fromarray(frame) for frame in clip.frames])
 
     def texts(self, texts: Sequence[str]) -> Tensor:

@@ -91,7 +91,7 @@ def spider(found: Outcome) -> float:
 
 @register("metric", "FID", "FD")
 def frechet(found: Outcome) -> float:
-    """Frechet distance of the true media and those made, a clip being one vector."""
+    """Frechet distance of the true media and those made, a video being one vector."""
     sets = (found.truth, found.made)
     return frechet_distance(*(found.features.media(found.modality, media) for media in sets))
 
@@ -109,7 +109,7 @@ def masked_frechet(found: Outcome) -> float:
 
 @register("metric", "IS")
 def inception(found: Outcome) -> float:
-    """Inception Score of a zero-shot classifier of the plugin's classes of sound."""
+    """Inception Score of a zero-shot classifier of the plugin's classes of audio."""
     classes = find("sound_classes", found.plugin or "lite")()
     probabilities = found.features.class_probabilities(found.modality, found.made, classes)
     return inception_score(probabilities)
@@ -124,7 +124,7 @@ def clip_score(found: Outcome) -> float:
 
 @register("metric", "CLIPSIM", "CLIP-T")
 def clip_similarity(found: Outcome) -> float:
-    """Cosine of the caption with each frame, mean over frames, then over clips."""
+    """Cosine of the caption with each frame, mean over frames, then over videos."""
     means = []
     for clip, text in zip(found.made, found.features.texts(found.asked), strict=True):
         frames = found.features.frames(clip)  # (T, E)
@@ -134,14 +134,14 @@ def clip_similarity(found: Outcome) -> float:
 
 @register("metric", "CLIP-I")
 def steadiness(found: Outcome) -> float:
-    """Cosine of each frame with the next, mean over frames, then over clips."""
+    """Cosine of each frame with the next, mean over frames, then over videos."""
     frames = [found.features.frames(clip) for clip in found.made]
     return float(torch.stack([similarities(f[:-1], f[1:]).mean() for f in frames]).mean())
 
 
 @register("metric", "MCD")
 def cepstral_distortion(found: Outcome) -> float:
-    """Mel-cepstral distortion in decibels to the sounds as they should be."""
+    """Mel-cepstral distortion in decibels to the audio clips as they should be."""
     pairs = zip(found.truth, found.made, strict=True)
     return float(np.mean([mel_cepstral_distortion(*pair) for pair in pairs]))
 

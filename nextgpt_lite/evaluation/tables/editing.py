@@ -1,10 +1,10 @@
-"""Text-conditioned editing of images, videos and sounds: Tables 8, 9 and 10 of the paper.
+"""Text-conditioned editing of images, videos and audio clips: Tables 8, 9 and 10 of the paper.
 
 Knows: the rows: both messengers, and the two ways to do no editing. Leaves to others: wishes (a
 plugin, `benchmarks.edits`), the editing itself (`decoders.editing`), metrics (`metrics.named`).
 
 The paper edits COCO, DAVIS and VCTK by protocols of its baselines, and prints none of its prompts.
-Clips of DAVIS and recordings of VCTK are therefore edited by wishes of our own, which
+Videos of DAVIS and recordings of VCTK are therefore edited by wishes of our own, which
 `benchmarks.edits` states. COCO's files say neither what to change nor where: Table 8 is measured on
 a plugin's wishes.
 """
