@@ -30,7 +30,7 @@ from nextgpt_lite.plugins import plugin, plugins
 PROGRAM = "nextgpt-lite"
 REFUSALS = (NextGPTError, OSError, ValueError, ModuleNotFoundError)
 HELP = {  # of parameters that mean the same in every command
-    "data": "folder of data; default: the lite world.",
+    "data": "folder of data, or the name of a plugin that makes some; default: lite.",
     "num_inference_steps": "diffusion steps; default: each decoder's own.",
     "output": "folder to write into.",
     "profile": "size of the system.",

@@ -127,7 +127,7 @@ def train(
         steps: default: the stage's own.
         resume: continue from the last checkpoint.
         batch_size: of one process; default: the stage's own.
-        accumulate: batches in one step.
+        accumulate: passes in which the batch of a step is read, to save memory.
         mixed_precision: auto takes the fastest that the device has; default: no.
         checkpointing: compute activations again instead of keeping them.
         shard: under torchrun, split the model over the processes (FSDP2) instead of copying it.

@@ -1,3 +1,4 @@
+from .ablation.runner import ablate as ablate
 from .baselines import (
     Chat as Chat,
     GoldCaption as GoldCaption,

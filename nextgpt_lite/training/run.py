@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Source, open_source
@@ -37,6 +37,14 @@ def train(
     report_to: Trackers | None = None,
     samples_every: int = 0,
     watchers: Sequence[Watcher] = (),
+    steps: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    accumulate: int | None = None,
+    mixed_precision: Literal["no", "bf16", "fp16", "auto"] | None = None,
+    checkpointing: bool | None = None,
+    shard: bool | None = None,
     **schedule: Any,
 ) -> Trainer:
     """Trains one stage and saves the model into `output`.
@@ -53,7 +61,9 @@ def train(
         cache: folder where frozen work is kept for the next run; None keeps it in memory.
         report_to, watchers: of `Trainer`.
         samples_every: steps between sample replies in `samples.html`; 0 makes none.
-        schedule: changes to the stage's numbers: steps, batch_size, learning_rate, seed, ...
+        steps, batch_size, learning_rate: None takes the stage's own.
+        seed: of what is untrained, and of the order of the data.
+        accumulate, mixed_precision, checkpointing, shard, schedule: changes of `Schedule`.
 
     Returns:
         the trainer, with `.model` trained.
@@ -70,7 +80,11 @@ def train(
         raise ConfigError(
             f"{init} is trained, so its {min(config)} cannot be changed: leave out init, or config."
         )
-    numbers = Schedule.of(plan, **schedule)
+    numbers = Schedule.of(
+        plan, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed,
+        accumulate=accumulate, mixed_precision=mixed_precision, checkpointing=checkpointing,
+        shard=shard, **schedule,
+    )  # fmt: skip
     source = open_source(data, plan, numbers.seed)
     if init is None:
         model = NextGPT.from_config(
