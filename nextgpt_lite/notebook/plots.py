@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from IPython.display import display
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from nextgpt_lite.display import MIME, Bundle, facts, media_bundle
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.media import Audio, Video
+from nextgpt_lite.media.sheet import contact_sheet as contact_sheet
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
     from matplotlib.figure import Figure
 
 MAX_BYTES = 60 * 1024
-TILE = 128  # pixels on the page of one image in a sheet
 NOT_LOSSES = {
     "step", "epoch", "stage", "lr", "learning_rate", "samples", "time", "seconds",
     "samples_per_second", "tokens_per_second", "seconds_left", "peak_memory",
@@ -148,61 +148,6 @@ def _curves(metrics: Sequence[Mapping[str, Any]], names: Sequence[str], title: s
 def show_figure(figure: Figure, text: str = "<figure>") -> None:
     """Shows any matplotlib figure; `text` stands for it where images cannot be shown."""
     _show_figure(figure, text, [])
-
-
-def contact_sheet(
-    images: Sequence[Image.Image],
-    titles: Sequence[str] | None = None,
-    columns: int | None = None,
-    tile: int = TILE,
-) -> Image.Image:
-    """One image of all images, each within `tile` x `tile` pixels, titles wrapped below.
-
-    Raises:
-        ConfigError: there are no images, or not as many titles as images.
-    """
-    if not images:
-        raise ConfigError("no images to show")
-    if titles is not None and len(titles) != len(images):
-        raise ConfigError(f"{len(images)} images but {len(titles)} titles: give one each")
-    columns = columns or min(6, len(images))
-    font = ImageFont.load_default(11)
-    wrapped = [_wrap(title, tile, font) for title in titles or [""] * len(images)]
-    lines = max(len(text) for text in wrapped)
-    fitted = [_fit(image, tile) for image in images]
-    tall = max(image.height for image in fitted)
-    gap, height = 4, tall + 13 * lines + (4 if lines else 0)
-    rows = -(-len(images) // columns)
-    size = columns * (tile + gap) - gap, rows * (height + gap) - gap
-    sheet = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(sheet)
-    for index, (image, text) in enumerate(zip(fitted, wrapped, strict=True)):
-        left, top = index % columns * (tile + gap), index // columns * (height + gap)
-        sheet.paste(image, (left, top))
-        for number, line in enumerate(text):
-            middle = left + (tile - font.getlength(line)) / 2
-            draw.text((middle, top + tall + 1 + 13 * number), line, fill="black", font=font)
-    return sheet
-
-
-def _fit(image: Image.Image, tile: int) -> Image.Image:
-    """The image within tile x tile: enlarged by whole pixels where that fits, else smoothed."""
-    scale = tile / max(image.size)
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    method = Image.Resampling.NEAREST if scale.is_integer() else Image.Resampling.LANCZOS
-    return image.convert("RGB").resize(size, method)
-
-
-def _wrap(text: str, width: int, font: Any) -> list[str]:
-    """The words of `text` in lines of at most `width` pixels."""
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and font.getlength(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

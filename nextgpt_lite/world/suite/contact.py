@@ -1,7 +1,7 @@
 """Contact sheets: what was asked, what was made, and a green or a red frame around it.
 
 Knows: how a picture, a sound (its spectrogram) and a clip (a film strip) look in a small tile.
-Leaves to others: what is right, and the sheet's layout (`notebook.plots.contact_sheet`).
+Leaves to others: what is right, and the sheet's layout (`media.sheet`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from nextgpt_lite.media import Audio, Media, Video
+from nextgpt_lite.media.sheet import contact_sheet
 
 SHOWN = 64  # of each kind
 RIGHT, WRONG = (30, 160, 60), (215, 40, 40)
@@ -46,8 +47,6 @@ def write_sheets(tiles: Sequence[Tile], folder: Path, name: str) -> None:
 
 def _sheet(tiles: Sequence[Tile]) -> Image.Image:
     """One sheet of media of one modality."""
-    from nextgpt_lite.notebook.plots import contact_sheet
-
     pictures = [
         ImageOps.expand(as_picture(tile.media), FRAME, RIGHT if tile.right else WRONG)
         for tile in tiles
