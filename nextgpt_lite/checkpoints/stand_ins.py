@@ -134,7 +134,7 @@ def _write(name: str, folder: Path) -> None:
     for path in folder.rglob("config.json"):
         _change(path, shrink)
         if f"{name}/{path.parent.name}".endswith(WITH_MOTION):
-            _change(path, lambda values: {**values, **MOTION})
+            _change(path, lambda v: {**v, **{n: MOTION[n] for n in MOTION if n in v}})
     if not (folder / "model_index.json").is_file():
         _causal_lm(folder)
         return

@@ -20,12 +20,17 @@ from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Group, Picture
 from nextgpt_lite.world.verify import read_picture, verify
 
+WAN = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
 PUBLIC = {
     STABLE_DIFFUSION: "image",
     "stabilityai/sd-turbo": "image",
     "cvssp/audioldm-s-full-v2": "audio",
     "cerspense/zeroscope_v2_576w": "video",
     "ByteDance/AnimateDiff-Lightning": "video",
+    "stabilityai/stable-diffusion-xl-base-1.0": "image",
+    "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS": "image",
+    WAN: "video",
+    "stabilityai/stable-audio-open-1.0": "audio",
 }
 STEPS = 2
 
@@ -41,8 +46,9 @@ def _found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def public(name: str) -> Decoder:
-    settings = {**DECODER_SETTINGS.get(name, {}), "frames": 2, "audio_length_in_s": 1.0}
+    settings = {**DECODER_SETTINGS.get(name, {}), "frames": 5 if name == WAN else 2}
     settings.pop("width", None), settings.pop("height", None)
+    settings.pop("audio_length_in_s", None)
     return load_decoder(locate(name), settings)
 
 
@@ -61,7 +67,8 @@ def seeded() -> torch.Generator:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_layout_edits(name: str) -> None:
     decoder = public(name)
-    room = getattr(decoder, "room", 0) / 16000  # seconds
+    rate = getattr(decoder, "rate", 1)
+    room = getattr(decoder, "seconds", 0.0)
     given = medium(PUBLIC[name], 0.9 * room)  # shorter than what the decoder makes
     condition = decoder.encode_text(["something else"])
     steps: list[tuple[int, int]] = []
@@ -79,8 +86,9 @@ def test_every_public_layout_edits(name: str) -> None:
         )[0]
         match made:
             case Audio():
-                assert made.duration == given.duration  # type: ignore[union-attr]
-                return made.samples[0]
+                assert made.rate == rate
+                assert made.duration == pytest.approx(given.duration, abs=1 / rate)
+                return made.samples[-1]
             case Video():
                 assert made.duration == given.duration  # type: ignore[union-attr]
                 return made.frames
@@ -92,17 +100,19 @@ def test_every_public_layout_edits(name: str) -> None:
     assert steps[-1][0] == steps[-1][1]
     assert not np.array_equal(first, edit(strength=1.0))
     if isinstance(given, Audio):
-        times = np.arange(len(masked)) / 16000
+        times = np.arange(len(masked)) / rate
         kept = (times < span[0] - RAMP_SECONDS) | (times > span[1] + RAMP_SECONDS)
-        assert np.abs(masked - given.samples[0])[kept].max() < 1e-6
-        assert np.abs(masked - given.samples[0])[(times > span[0]) & (times < span[1])].max() > 1e-4
+        difference = np.abs(masked - given.mono(rate)[: len(masked)])
+        assert difference[kept].max() < 1e-6
+        assert difference[(times > span[0]) & (times < span[1])].max() > 1e-4
     elif isinstance(given, Image.Image):
         assert np.array_equal(masked[~mask], np.asarray(given)[~mask])  # type: ignore[operator]
         assert not np.array_equal(masked[mask], np.asarray(given)[mask])
         assert not np.array_equal(masked[mask], first[mask]), "latents outside must be held too"
     else:
-        assert np.array_equal(masked[:, ~mask], given.frames[[0, 2]][:, ~mask])  # type: ignore[operator]
-        assert not np.array_equal(masked[:, mask], given.frames[[0, 2]][:, mask])
+        frames = given.frames[np.linspace(0, 2, len(masked)).round().astype(int)]
+        assert np.array_equal(masked[:, ~mask], frames[:, ~mask])  # type: ignore[operator]
+        assert not np.array_equal(masked[:, mask], frames[:, mask])
 
 
 @pytest.mark.parametrize("name", [STABLE_DIFFUSION, "stabilityai/sd-turbo"])
