@@ -1,7 +1,7 @@
 """What a media file really is, judged by its bytes, and whether all of it is there.
 
-Knows: the first bytes of the usual image, audio and video formats, and where their headers
-state a length. Leaves to others: decoding (`media`), and which formats to accept.
+Knows: where the headers of image, audio and video formats state a length. Leaves to others: first
+bytes (the package filetype), decoding (`files`), and which formats to accept.
 """
 
 from __future__ import annotations
@@ -11,48 +11,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import filetype
+
+HEAD = 8192  # bytes that tell a format
+
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its `name`, and the `modality` of what it holds."""
+    """A file format: its usual ending as `name`, and the `modality` of what it holds."""
 
     name: str
     modality: str
 
 
-_STARTS = (
-    (b"\x89PNG\r\n\x1a\n", Format("PNG", "image")),
-    (b"\xff\xd8\xff", Format("JPEG", "image")),
-    (b"GIF8", Format("GIF", "image")),
-    (b"BM", Format("BMP", "image")),
-    (b"II*\0", Format("TIFF", "image")),
-    (b"MM\0*", Format("TIFF", "image")),
-    (b"fLaC", Format("FLAC", "audio")),
-    (b"OggS", Format("OGG", "audio")),
-    (b"ID3", Format("MP3", "audio")),
-    (b"FORM", Format("AIFF", "audio")),
-    (b"\x1aE\xdf\xa3", Format("WebM", "video")),
-    (b"%PDF", Format("PDF", "document")),
-    (b"PK\x03\x04", Format("ZIP", "archive")),
-    (b"\x1f\x8b", Format("GZIP", "archive")),
-)
-
-
 def sniff(path: Path) -> Format | None:
-    """The format by the file's first bytes; None when they are none that is known here."""
+    """The format by the file's first bytes; None when they are none that is known."""
     with path.open("rb") as file:
-        head = file.read(32)
-    if head[:4] in (b"RIFF", b"RF64"):
-        names = {b"WAVE": ("WAV", "audio"), b"WEBP": ("WebP", "image"), b"AVI ": ("AVI", "video")}
-        return Format(*names[head[8:12]]) if head[8:12] in names else None
+        head = file.read(HEAD)
+    if (kind := filetype.guess(head)) is not None:
+        return Format(kind.extension.upper(), kind.mime.partition("/")[0])
     if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        if brand in (b"avif", b"heic", b"heix", b"mif1"):
-            return Format("AVIF or HEIC", "image")
-        return Format("M4A", "audio") if brand == b"M4A " else Format("MP4", "video")
-    for start, form in _STARTS:
-        if head.startswith(start):
-            return form
+        return Format("MP4", "video")  # of one of its many brands
+    if head.startswith(b"RF64"):
+        return Format("WAV", "audio")
     # An MP3 without tags starts with a frame header: 11 sync bits, then a layer that is not 0.
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06:
         return Format("MP3", "audio")
@@ -71,11 +52,11 @@ def is_cut_off(path: Path, form: Format) -> bool:
         match form.name:
             case "WAV" | "AVI":
                 return _riff_is_cut_off(file, size)
-            case "MP4" | "M4A":
+            case "MP4" | "M4A" | "M4V" | "MOV" | "3GP":
                 return _boxes_are_cut_off(file, size)
             case "OGG":
                 return _ogg_is_cut_off(file, size)
-            case "WebM":
+            case "WEBM" | "MKV":
                 return _matroska_is_cut_off(file, size)
     return False
 
