@@ -108,6 +108,13 @@ def test_links_lead_somewhere(page):
             assert anchor in slugs, f"{page.name} has no section {anchor}"
 
 
+def test_the_readme_lists_every_notebook_and_page():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "docs").glob("*.md")]:
+        place = path.relative_to(ROOT).as_posix()
+        assert f"]({place})" in readme, f"README.md has no link to {place}"
+
+
 def test_tests_named_in_notebooks_and_pages_are_there():
     files = {path.name for path in (ROOT / "tests").rglob("*.py")}
     for page in [*PAGES, *(ROOT / "notebooks" / "src").glob("*.py")]:
