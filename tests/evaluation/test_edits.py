@@ -88,16 +88,14 @@ def test_vctk_as_published(tmp_path: Path) -> None:
     found = {wish.path.name: wish for wish in read_vctk(folder, 9, seconds=0.3)}
     assert {*found} == {f"{name}_mic1.flac" for name in sentences}
     wish = found["s5_003_mic1.flac"]
-    assert (
-        wish.text == sentences["s5_003"] and wish.text in wish.words and wish.text in wish.caption
-    )
+    assert all(sentences["s5_003"] in text for text in (wish.words, wish.caption))
     assert (wish.truth.rate, wish.truth.duration) == (48000, 0.3), "no longer than asked for"
     assert wish.mask == pytest.approx((0.1, 0.2))
     gap = slice(round(0.1 * 48000), round(0.2 * 48000))
     assert not wish.medium.samples[:, gap].any() and wish.truth.samples[:, gap].any()
     kept = np.delete(wish.truth.samples, gap, axis=1)
     assert np.array_equal(np.delete(wish.medium.samples, gap, axis=1), kept)
-    assert found["p225_001_mic1.flac"].text == "Please call Stella."
+    assert found["p225_001_mic1.flac"].words.endswith("Please call Stella.")
 
     orders = {tuple(w.path.name for w in read_vctk(folder, 2, 1.0, seed)) for seed in range(9)}
     assert len(orders) > 1 and {len(order) for order in orders} == {2}, "drawn by the seed"

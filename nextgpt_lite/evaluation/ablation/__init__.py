@@ -2,7 +2,7 @@
 
     nextgpt-lite ablate configs/ablation/messenger.yaml --output runs/messenger --workers 2
 
-Rooms: `grid` reads the file, `cells` takes a cell through its stages, `score` asks it questions,
+Rooms: `grid` reads the file, `cells` takes a cell through its stages and asks it questions,
 `runner` does what is not done yet, `table` writes the CSV, `figures` draws from it alone.
 
 **The output folder**: `stages/` trained models by the hash of all that made them (cells that share

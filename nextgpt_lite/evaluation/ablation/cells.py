@@ -6,8 +6,8 @@ A first stage 1 learns the input projection alone, which no setting of the outpu
 that a whole grid needs it once. The result of a cell is known by its last stage, the questions and
 the decoders: another decoder means new answers of the same trained model.
 
-Knows: hashes, folders, the order of work. Leaves to others: the loop (`training.loop`), questions
-(`score`), who does what (`runner`).
+Knows: hashes, folders, the order of work. Leaves to others: the loop (`training.loop`),
+instructions and their judge (a plugin), who does what (`runner`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from typing import Any
 
 from filelock import FileLock
 from safetensors.torch import load_file
+from tqdm.auto import tqdm
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import open_source
 from nextgpt_lite.evaluation.ablation.grid import Cell
-from nextgpt_lite.evaluation.ablation.score import score
+from nextgpt_lite.evaluation.baselines import Chat
+from nextgpt_lite.evaluation.comparison.rows import Row, judged
+from nextgpt_lite.evaluation.registry import find
 from nextgpt_lite.model.checkpoint import PROJECTIONS_FILE
 from nextgpt_lite.model.config import NextGPTConfig, locate
 from nextgpt_lite.model.nextgpt import with_found_conditions
@@ -132,7 +135,7 @@ def run_cell(plan: Plan) -> None:
             if not run.done:
                 _train(plan, index)
     model = _load(plan, len(plan.stages))
-    answers = list(score(model, plan.cell.score, plan.cell.name, plan.cell.seed))
+    answers = list(score(model, plan.cell))
     last = json.loads((plan.stages[-1].folder / RUN_FILE).read_text())
     result = {
         "cell": plan.cell.name,
@@ -150,6 +153,20 @@ def run_cell(plan: Plan) -> None:
     }
     with beside(plan.result) as draft:
         draft.write_text(json.dumps(result) + "\n")
+
+
+def score(model: NextGPT, cell: Cell) -> Iterator[Row]:
+    """Asks a trained cell everything; yields one row an answer."""
+    asked, settings = cell.score.asked(), cell.score
+    rows = judged(
+        Chat(model, cell.name),
+        asked,
+        find("judge", settings.plugin)(model),
+        seed=cell.seed,
+        num_inference_steps=settings.num_inference_steps,
+        batch_size=settings.batch_size,
+    )
+    yield from tqdm(rows, total=len(asked), desc="score", mininterval=1.0)
 
 
 @contextmanager

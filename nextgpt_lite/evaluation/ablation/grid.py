@@ -25,7 +25,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from nextgpt_lite.data.records import Kind
 from nextgpt_lite.decoders.loading import read_json
 from nextgpt_lite.errors import ConfigError
-from nextgpt_lite.evaluation.ablation.score import Count, ScoreSettings
+from nextgpt_lite.evaluation.protocols import Instruction
+from nextgpt_lite.evaluation.registry import find
 from nextgpt_lite.model.config import NextGPTConfig, locate
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.model.nextgpt import check_layer
@@ -36,6 +37,7 @@ STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 _NUMBERS: Any = {name: (kind | None, None) for name, kind in get_type_hints(Schedule).items()}
 Changes: Any = create_model("Changes", __config__=STRICT, **_NUMBERS)  # of a schedule
 Number = Annotated[int, Field(ge=1, le=3)]
+Count = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(gt=0)]
 
 
@@ -104,6 +106,33 @@ class Settings(BaseModel):
         """The schedule of a stage."""
         changes = self.schedule.get(number, Changes()).model_dump(exclude_unset=True)
         return Schedule.of(STAGES[number], **{"seed": seed, **changes})
+
+
+class ScoreSettings(BaseModel):
+    """How a cell is scored.
+
+    Attributes:
+        plugin: whose instructions are asked, and whose judge says what answers are worth.
+        groups: of its instructions; None takes all.
+        prompts: instructions of each group and level.
+        num_inference_steps: of the decoders.
+        batch_size: media a decoder makes at once; fixed, for rounding depends on it.
+    """
+
+    model_config = STRICT
+
+    plugin: str = "lite"
+    groups: list[str] | None = None
+    prompts: Count = 100
+    num_inference_steps: Count = 20
+    batch_size: Count = 16
+
+    def asked(self) -> list[Instruction]:
+        """The instructions, the same for every cell and seed."""
+        made: list[Instruction] = find("instructions", self.plugin)(
+            self.prompts, groups=self.groups
+        )
+        return made
 
 
 class GridFile(BaseModel):

@@ -1,10 +1,10 @@
-"""Does what a grid still lacks, alone or beside other workers, and gathers the table.
+"""Runs the cells of a grid that have no result yet, and gathers the table.
 
-Any number of workers, started together or apart, may be at one output folder: each takes a cell
-that nobody is at, and leaves one whose stage another worker is training for later. A worker that
-dies leaves checkpoints; the next to come goes on from them.
+Any number of workers, started together or apart, may share one output folder. Each runs a cell that
+no other is running, and postpones one whose stage another is training. A worker that dies leaves
+checkpoints, from which the next one continues.
 
-Knows: which cells are left and who is at them. Leaves to others: a cell's work (`cells`), the
+Knows: which cells are left, and which are locked. Leaves to others: a cell's work (`cells`), the
 table (`table`).
 """
 
@@ -23,7 +23,7 @@ from nextgpt_lite.evaluation.ablation.cells import Plan, locked, plan_of, run_ce
 from nextgpt_lite.evaluation.ablation.grid import Grid, read_grid
 from nextgpt_lite.evaluation.ablation.table import write_table
 
-POLL = 1.0  # seconds between looks at cells that others are at
+POLL = 1.0  # seconds until cells that were locked are tried again
 
 
 def ablate(path: str | Path, output: str | Path, workers: int = 1) -> Path:
@@ -73,7 +73,7 @@ def _worker(path: Path, output: Path, workers: int) -> None:
 
 
 def _work(plans: list[Plan]) -> None:
-    """Takes cells until none is left that nobody has done."""
+    """Runs cells until each has a result, its own or another worker's."""
     failed: dict[str, NumericsError] = {}
     with tqdm(total=len(plans), desc="cells") as bar:
         left = plans

@@ -40,28 +40,19 @@ TEXTS, RECORDINGS = "txt", "wav48_silence_trimmed"
 
 @dataclass(frozen=True)
 class ClipEdit:
-    """A sequence of DAVIS, some frames of it evenly over its length.
+    """A `Wish` about some frames of a sequence of DAVIS, evenly over its length.
 
     Attributes:
-        name: of the sequence.
         frames, annotations: files, one each a frame.
         fps: frames a second, of those taken.
     """
 
-    name: str
+    words: str
+    caption: str
     frames: tuple[Path, ...]
     annotations: tuple[Path, ...]
     fps: float
-
-    @property
-    def words(self) -> str:
-        """What a person says."""
-        return f"Make the {self._things} look like a golden statue."
-
-    @property
-    def caption(self) -> str:
-        """Of the result."""
-        return f"a golden statue, {self._things}"
+    truth: None = None  # nobody has filmed it
 
     @property
     def medium(self) -> Video:
@@ -73,41 +64,23 @@ class ClipEdit:
         """(T, H, W) truth values: where a thing is, of whichever number."""
         return _pixels(self.annotations).max(-1) > 0  # number 0 is black
 
-    @property
-    def truth(self) -> None:
-        """Nobody has filmed it."""
-
     def granted(self, medium: Video) -> None:
         """Nobody can tell."""
-
-    @property
-    def _things(self) -> str:
-        return self.name.replace("-", " ")
 
 
 @dataclass(frozen=True)
 class SpeechEdit:
-    """A recording of VCTK, its beginning where it is longer than a decoder makes.
+    """A `Wish` about a recording of VCTK, its beginning where it is longer than a decoder makes.
 
     Attributes:
-        text: the sentence.
         path: of the recording.
         seconds: taken of it at most.
     """
 
-    text: str
+    words: str
+    caption: str
     path: Path
     seconds: float
-
-    @property
-    def words(self) -> str:
-        """What a person says."""
-        return f"Fill the gap in this recording. It says: {self.text}"
-
-    @property
-    def caption(self) -> str:
-        """Of the result."""
-        return f"a person says: {self.text}"
 
     @property
     def truth(self) -> Audio:
@@ -157,8 +130,10 @@ def read_davis(folder: str | Path, frames: int) -> list[ClipEdit]:
         count = min(frames, len(files))
         taken = [files[i] for i in np.linspace(0, len(files) - 1, count).round().astype(int)]
         places = [folder / ANNOTATIONS / name / f"{file.stem}.png" for file in taken]
-        fps = DAVIS_FPS * count / len(files)
-        found.append(ClipEdit(name, tuple(taken), tuple(places), fps))
+        fps, things = DAVIS_FPS * count / len(files), name.replace("-", " ")
+        words = f"Make the {things} look like a golden statue."
+        caption = f"a golden statue, {things}"
+        found.append(ClipEdit(words, caption, tuple(taken), tuple(places), fps))
     if not found:
         raise DataError(
             f"{folder}/{FRAMES} has none of the {len(names)} sequences of {SEQUENCES}: unpack "
@@ -187,7 +162,9 @@ def read_vctk(folder: str | Path, count: int, seconds: float, seed: int = 0) -> 
     for text in texts:
         path = folder / RECORDINGS / text.parent.name / f"{text.stem}_mic1.flac"
         if path.is_file():
-            found.append(SpeechEdit(text.read_text(encoding="utf-8").strip(), path, seconds))
+            said = text.read_text(encoding="utf-8").strip()
+            words = f"Fill the gap in this recording. It says: {said}"
+            found.append(SpeechEdit(words, f"a person says: {said}", path, seconds))
         if len(found) == count:
             break
     if not found:

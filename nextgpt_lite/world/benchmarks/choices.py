@@ -10,7 +10,7 @@ import base64
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -35,7 +35,7 @@ from nextgpt_lite.world.scene import (
     sample_picture,
 )
 
-MME_TASKS = ("existence", "count", "color", "scene")
+MME_TASKS = {"existence": "kind", "count": "count", "color": "colour", "scene": "place"}
 ABILITIES = {  # MMBench's level 2, as its TSV spells it -> a question of the world
     "coarse_perception": "place",
     "finegrained_perception (instance-level)": "colour",
@@ -142,56 +142,49 @@ def ask(about: str, rng: Random) -> Asked:
         question = f"Where is the {first}, seen from the {second}?"
         return Asked(picture, question, [f"The {first} is {way} the {second}." for way in ways])
     picture = sample_picture(rng, groups=1)
-    group = picture.groups[0]
+    group, ways = picture.groups[0], _ways(picture, about, rng)
     be, thing = "is" if group.count == 1 else "are", f"the {noun(group.kind, group.count)}"
-    makers: dict[str, Callable[[], tuple[str, list[str]]]] = {
-        "place": lambda: (
-            f"Where {be} {thing}?",
-            [f"T{thing[1:]} {be} {PLACE_ANSWERS[p]}."
-             for p in (picture.place, *_others(picture.place, PLACES, rng))],
-        ),
-        "colour": lambda: (
-            f"What colour {be} {thing}?",
-            [f"T{thing[1:]} {be} {c}."
-             for c in (group.colour, *_others(group.colour, COLOURS, rng))],
-        ),
-        "count": lambda: (
-            f"How many {noun(group.kind, 2)} are there?",
-            [_there(n, group.kind) for n in (group.count, *_others(group.count, _COUNTS, rng))],
-        ),
-    }  # fmt: skip
-    return Asked(picture, *makers[about]())
+    if about == "count":
+        said = [
+            f"There {'is' if n == 1 else 'are'} {phrases.NUMBER_WORDS[n]} {noun(group.kind, n)}."
+            for n in ways
+        ]
+        return Asked(picture, f"How many {noun(group.kind, 2)} are there?", said)
+    if about == "colour":
+        said = [f"T{thing[1:]} {be} {colour}." for colour in ways]
+        return Asked(picture, f"What colour {be} {thing}?", said)
+    said = [f"T{thing[1:]} {be} {PLACE_ANSWERS[place]}." for place in ways]
+    return Asked(picture, f"Where {be} {thing}?", said)
 
 
-_COUNTS = tuple(range(1, MAX_COUNT + 1))
-
-
-def _there(count: int, kind: str) -> str:
-    be = "is" if count == 1 else "are"
-    return f"There {be} {phrases.NUMBER_WORDS[count]} {noun(kind, count)}."
-
-
-def _yes_and_no(task: str, scene: Picture, rng: Random) -> tuple[str, str]:
+def _yes_and_no(task: str, scene: Picture, rng: Random) -> list[str]:
     """The same question asked so that it is true, and so that it is not."""
-    group = scene.groups[0]
+    group, ways = scene.groups[0], _ways(scene, MME_TASKS[task], rng)[:2]
     be, thing = ("Is", "Are")[group.count > 1], f"the {noun(group.kind, group.count)}"
     match task:
         case "existence":
-            kinds = (group.kind, _others(group.kind, KINDS, rng)[0])
-            first, second = (f"Is there {article(kind)}?" for kind in kinds)
+            return [f"Is there {article(kind)}?" for kind in ways]
         case "count":
-            counts = (group.count, _others(group.count, _COUNTS, rng)[0])
-            first, second = (
+            return [
                 f"{'Is' if n == 1 else 'Are'} there {phrases.NUMBER_WORDS[n]} "
-                f"{noun(group.kind, n)}?" for n in counts
-            )  # fmt: skip
+                f"{noun(group.kind, n)}?" for n in ways
+            ]  # fmt: skip
         case "color":
-            colours = (group.colour, _others(group.colour, COLOURS, rng)[0])
-            first, second = (f"{be} {thing} {colour}?" for colour in colours)
+            return [f"{be} {thing} {colour}?" for colour in ways]
         case _:
-            places = (scene.place, _others(scene.place, PLACES, rng)[0])
-            first, second = (f"{be} {thing} {PLACE_ANSWERS[place]}?" for place in places)
-    return first, second
+            return [f"{be} {thing} {PLACE_ANSWERS[place]}?" for place in ways]
+
+
+def _ways(picture: Picture, about: str, rng: Random) -> list[Any]:
+    """What is true of a picture, and three other values."""
+    group = picture.groups[0]
+    value, values = {
+        "kind": (group.kind, KINDS),
+        "colour": (group.colour, COLOURS),
+        "count": (group.count, range(1, MAX_COUNT + 1)),
+        "place": (picture.place, PLACES),
+    }[about]
+    return [value, *_others(value, values, rng)]
 
 
 def _others(value: Any, values: Sequence[Any], rng: Random) -> list[Any]:
