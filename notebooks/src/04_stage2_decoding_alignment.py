@@ -617,7 +617,7 @@ check("stage2.complete", complete)
 # | section 4.2, output projection | `projections.OutputProjection` | `test_projections.py` |
 # | section 4.2, negative log-likelihood | `losses.token_losses` | `test_stages.py` |
 # | section 4.2, l2 distance | `losses.condition_distance` | `test_stages.py` |
-# | (not in the paper) frozen captions | `prefix.read_after_prefix` | `test_batch.py` |
+# | (not in the paper) frozen captions | `prefix.read_after_prefix` | `test_prefix.py` |
 # | appendix C, stage 2 | `training.stages.STAGES[2]`, `train` | `test_stages.py` |
 # | appendix E, blocks at inference | `generation.generate` | `test_generation.py` |
 #

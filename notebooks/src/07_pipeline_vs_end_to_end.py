@@ -491,7 +491,7 @@ check("pipeline.bootstrap", ends)
 # | paper | here | held by |
 # |---|---|---|
 # | appendix G, HuggingGPT | `baselines.ToolPipeline` | `test_pipeline.py` |
-# | appendix G, NExT-GPT-caption | `messenger="caption"` | `test_messenger.py` |
+# | appendix G, NExT-GPT-caption | `messenger="caption"` | `test_nextgpt.py` |
 # | appendix G, instructions | `world.comparison.instructions` | `test_instructions.py` |
 # | appendix G, three aspects | `world.comparison.aspects` | `test_aspects.py` |
 # | Table 14 | `evaluation.comparison.table14` | `test_table14.py` |

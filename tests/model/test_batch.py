@@ -7,14 +7,12 @@ from random import Random
 
 import pytest
 import torch
-import torch.nn.functional as F
-from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.model.batch import Batch, collate, first_fit
 from nextgpt_lite.model.conversation import Encoded
-from nextgpt_lite.model.losses import IGNORE, head_errors
+from nextgpt_lite.model.losses import IGNORE
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.stages import STAGES, open_for
 from nextgpt_lite.world.dialogue import records as dialogue
@@ -72,50 +70,6 @@ def test_packed_rows_give_the_losses_and_gradients_of_padded_ones(number: int, p
     assert set(gradients) == set(expected)
     for name, gradient in expected.items():
         torch.testing.assert_close(gradients[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
-
-
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_frozen_prefixes_are_read_once_and_change_nothing(
-    attention: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Stage 2: one caption as a sound, a clip and a picture, and two other conversations."""
-    model = open_and_stirred(2)
-    model.llm.causal_lm.set_attn_implementation(attention)
-    talks = [[{"role": "user", "content": ""},
-              {"role": "assistant", "content": [{"type": "text", "text": "A dog barks twice."},
-                                                {"type": modality, "caption": "a dog"}]}]
-             for modality in ("audio", "video", "image")]  # fmt: skip
-    talks += [record(index).messages for index in (0, 1)]
-    features = Features(model)
-    batch = collate(
-        [model.conversation.encode(messages) for messages in talks],
-        pad_id=0, width=24, features=features.media, conditions=features.conditions,
-    )  # fmt: skip
-    forwards: list[tuple[int, bool]] = []
-
-    def watched(embeddings: Tensor, *rest: object, **named: object) -> Tensor:
-        forwards.append((embeddings.shape[0] * embeddings.shape[1], torch.is_grad_enabled()))
-        return hidden(embeddings, *rest, **named)
-
-    hidden = model.llm.hidden
-    monkeypatch.setattr(model.llm, "hidden", watched)
-    ours, gradients = losses_and_gradients(model, batch)
-    (before, graph), (behind, _) = forwards
-    assert not graph, "no backward pass through what is frozen"
-    assert before + behind < 0.8 * batch.ids.numel()
-    forwards.clear()
-    monkeypatch.setattr(NextGPT, "prefixes_frozen", False)
-    theirs, expected = losses_and_gradients(model, batch)
-    assert len(forwards) == 1
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
-    assert set(gradients) == set(expected)
-    for name, gradient in expected.items():
-        torch.testing.assert_close(gradients[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
-
-
-@pytest.mark.parametrize(("number", "frozen"), [(1, False), (2, True), (3, False)])
-def test_only_stage_2_has_frozen_prefixes(number: int, frozen: bool) -> None:
-    assert open_and_stirred(number).prefixes_frozen is frozen
 
 
 def test_packed_conversations_do_not_see_each_other() -> None:
@@ -189,72 +143,3 @@ def test_what_is_trained_on_is_what_the_assistant_says(pack: int | None) -> None
                 runs.append([])
         told += [model.llm.tokenizer.decode(run).strip() for run in runs if run]
     assert sorted(told) == sorted(expected)
-
-
-def test_new_rows_are_those_of_peft_s_own_layers() -> None:
-    model = open_and_stirred(2)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "trainable_tokens" in name:
-                parameter.normal_()
-    ids = torch.arange(model.llm.vocabulary).flip(0)[None]
-    states = torch.randn(7, model.llm.width)
-    lm = model.llm.causal_lm
-    assert torch.equal(model.llm.embed(ids), lm.get_input_embeddings()(ids))
-    torch.testing.assert_close(model.llm.logits(states), lm.get_output_embeddings()(states))
-
-
-@pytest.mark.parametrize("chunk", [1, 40 * 11, 10**6])
-@pytest.mark.parametrize("bias", [False, True])
-def test_pieces_of_the_head_give_the_cross_entropy_of_all_logits(chunk: int, bias: bool) -> None:
-    torch.manual_seed(0)
-    hidden, rows, amount = torch.randn(70, 8), torch.randn(3, 8), torch.rand(70)
-    head, ids = torch.nn.Linear(8, 40, bias), torch.tensor([3, 39, 5])
-    labels = torch.randint(40, (70,))
-    both = []
-    for pieces in (True, False):
-        states, new = hidden.clone().requires_grad_(), rows.clone().requires_grad_()
-        if pieces:
-            errors = head_errors(states, head.weight, head.bias, new, ids, labels, chunk)
-        else:
-            logits = head(states).index_copy(-1, ids, states @ new.T)
-            errors = F.cross_entropy(logits, labels, reduction="none")
-        (errors * amount).sum().backward()
-        both.append((errors.detach(), states.grad, new.grad))
-    for ours, theirs in zip(*both, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_heads_stay_near(dtype: torch.dtype) -> None:
-    model = open_and_stirred(2)
-    states = torch.randn(50, model.llm.width, requires_grad=True)
-    labels = torch.randint(model.llm.vocabulary, (50,))
-    found = []
-    for half in (False, True):
-        model.zero_grad()
-        with torch.autocast("cpu", dtype, enabled=half):
-            errors = model.llm.errors(states, labels)
-        assert errors.dtype == torch.float32
-        (gradient,) = torch.autograd.grad(errors.mean(), states)
-        found.append((errors.detach(), gradient * 50))
-    for ours, theirs in zip(*found, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=0.02, rtol=0.02)
-
-
-def test_lora_that_is_frozen_at_zero_is_left_out_and_comes_back() -> None:
-    model = tiny_model()
-    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
-    embeddings = torch.randn(2, 5, model.llm.width)
-    open_for(model, STAGES[2])
-    before = model.llm.hidden(embeddings)
-    model.train()
-    assert layers and all(layer.disable_adapters for layer in layers)
-    assert torch.equal(model.llm.hidden(embeddings), before)
-    open_for(model, STAGES[3])
-    assert not any(layer.disable_adapters for layer in model.train().modules()
-                   if isinstance(layer, LoraLayer))  # fmt: skip
-    open_for(model, STAGES[1])
-    torch.nn.init.normal_(layers[0].lora_B["default"].weight)
-    model.train()
-    assert not any(layer.disable_adapters for layer in layers), "frozen, but not zero"

@@ -7,7 +7,7 @@ from PIL import Image
 
 from nextgpt_lite.model.conversation import ConversationTokenizer
 from nextgpt_lite.model.losses import IGNORE
-from tests.tiny import tiny_config, tiny_llm
+from tests.tiny import tiny_config, tiny_llm, tiny_model
 
 PICTURE = {"type": "image", "data": Image.new("RGB", (8, 8))}
 LLM = tiny_llm(tiny_config())
@@ -98,3 +98,30 @@ def test_typed_signal_tokens_are_words() -> None:
 def test_a_wrong_field_is_named(message: dict, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         conversation().encode([message])
+
+
+CAPTION = "a large red car in the garden"
+
+
+def messages(caption: str | None = CAPTION) -> list[dict]:
+    part = {"type": "image", "caption": caption}
+    words = {"type": "text", "text": "Here is the picture."}
+    return [{"role": "user", "content": "Draw"}, {"role": "assistant", "content": [words, part]}]
+
+
+def test_the_caption_stands_between_its_marks_and_is_trained_on() -> None:
+    model = tiny_model(messenger="caption")
+    encoded = model.conversation.encode(messages())
+    opening, closing = model.llm.signal_ids["image"]
+    first, last = encoded.ids.index(opening), encoded.ids.index(closing)
+    assert model.llm.describe_ids([opening, closing]) == ["<Image>", "</Image>"]
+    assert model.conversation.decode(encoded.ids[first:last]).strip() == CAPTION
+    assert IGNORE not in encoded.labels[first : last + 1]
+    assert encoded.labels[: first - 10] == [IGNORE] * (first - 10)
+    assert not encoded.signals
+
+
+def test_a_reply_without_a_caption_cannot_be_told() -> None:
+    model = tiny_model(messenger="caption")
+    with pytest.raises(ValueError, match="lacks 'caption'"):
+        model.conversation.encode(messages(None))

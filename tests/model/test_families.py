@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model import families
-from nextgpt_lite.model.config import LoraSettings, NextGPTConfig
+from nextgpt_lite.model.config import LoraSettings
 from nextgpt_lite.model.families import KNOWN, WAYS, Family, lora_targets, ways_of
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.schedule import Schedule
@@ -158,18 +158,6 @@ def test_lora_adapts_attention_or_what_peft_adapts_in_the_family(name: str) -> N
     linear = tiny_model(family=family(name), lora={"targets": "all-linear"}).llm
     adapted = {n.split(".lora_")[0] for n, _ in linear.named_parameters() if ".lora_A" in n}
     assert len(adapted) >= 2 and not any(n.endswith(("lm_head", "embed_out")) for n in adapted)
-
-
-def test_targets_are_words_not_letters() -> None:
-    for given, kept in (
-        ("all-linear", "all-linear"),
-        ("q_proj", ("q_proj",)),
-        (["a", "b"], ("a", "b")),
-    ):
-        config = NextGPTConfig.from_dict({"lora": {"targets": given}})
-        assert config.lora.targets == kept
-        assert NextGPTConfig.from_dict(config.to_dict()) == config
-    assert NextGPTConfig.from_profile("paper").lora.targets == tuple(ATTENTION)
 
 
 def test_what_cannot_work_is_said_in_a_sentence() -> None:

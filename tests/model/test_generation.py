@@ -203,3 +203,18 @@ def test_a_told_reply_is_read_and_its_blocks_are_those_that_would_be_written(llm
     for ours, theirs in zip(again, reply, strict=True):
         if isinstance(ours, SignalBlock):
             torch.testing.assert_close(ours.hidden, theirs.hidden, atol=1e-5, rtol=1e-5)
+
+
+def test_a_caption_ends_and_its_marks_come_in_pairs() -> None:
+    llm = tiny_llm(tiny_config(messenger="caption"))
+    opening, closing = llm.signal_ids["audio"]
+    for urged in ([opening], [opening, closing], [opening, llm.eos_id]):
+        with Urge(llm, urged):
+            items = written(llm, Sampling(4, max_blocks=2), allowed=["audio"], required=["audio"])
+            blocks = [item for item in items if isinstance(item, SignalBlock)]
+        assert 1 <= len(blocks) <= 2
+        for block in blocks:
+            assert block.ids[0] == opening and block.ids[-1] == closing
+            assert not {opening, closing, llm.eos_id} & set(block.ids[1:-1])
+            assert block.hidden.shape == block.embedding.shape == (len(block.ids), llm.width)
+            assert len(block.ids) <= 2 + 4

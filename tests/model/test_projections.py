@@ -8,9 +8,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nextgpt_lite.model.config import NextGPTConfig, OutputProjectionConfig
-from nextgpt_lite.model.projections import InputProjection, OutputProjection
+from nextgpt_lite.model.config import (
+    PROJECTION_KINDS,
+    NextGPTConfig,
+    OutputProjectionConfig,
+)
+from nextgpt_lite.model.projections import InputProjection, OutputProjection, output_projection
 from tests.reference import HERE
+
+TINY_PROJECTION = {"hidden": 16, "layers": 1, "heads": 2, "feed_forward": 32, "dropout": 0.0}
 
 REFERENCE = HERE / "output_projection_small"
 
@@ -56,3 +62,18 @@ def test_output_projection_equals_the_released_one(modality: str) -> None:
     with torch.no_grad():
         given = ours(*inputs)
     torch.testing.assert_close(given, vectors[f"{modality}.out"].float(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", PROJECTION_KINDS)
+def test_every_projection_reads_all_signal_tokens(kind: str) -> None:
+    torch.manual_seed(0)
+    config = OutputProjectionConfig(**TINY_PROJECTION, kind=kind)
+    projection = output_projection(12, 3, 6, 10, config)
+    hidden = torch.randn(2, 3, 12, requires_grad=True)
+    condition = projection(hidden, torch.randn(2, 3, 12))
+    assert condition.shape == (2, 6, 10)
+    condition[0].pow(2).sum().backward()
+    assert (hidden.grad[0].abs().sum(-1) > 0).all(), "each token has a part in the condition"
+    assert not hidden.grad[1].any(), "another block has none"
+    assert all(p.grad is not None and p.grad.any() for p in projection.parameters())
+    assert projection(hidden[:0], hidden[:0]).shape == (0, 6, 10), "a batch may hold no block"

@@ -8,16 +8,22 @@ from typing import Any
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
-from nextgpt_lite.model.config import LANGUAGE_MODELS, LoraSettings, folder_name
+from nextgpt_lite.model.config import (
+    LoraSettings,
+    folder_name,
+)
 from nextgpt_lite.model.conversation import ConversationTokenizer
 from nextgpt_lite.model.generation import Prompt, generate
 from nextgpt_lite.model.llm import LanguageModel
 from nextgpt_lite.model.losses import IGNORE
 from nextgpt_lite.model.modality import MODALITIES
-from nextgpt_lite.training.stages import part_of
+from nextgpt_lite.training.stages import STAGES, open_for, part_of
+from tests.model.test_batch import open_and_stirred
+from tests.tiny import tiny_model
 
 SIGNALS = {name: row.signals for name, row in MODALITIES.items()}
 LORA = LoraSettings(rank=2, alpha=4, dropout=0.0)
@@ -69,12 +75,6 @@ def test_replies_are_found_in_every_template(root: Path, name: str, chat_format:
         said = conversation.encode(DIALOGUE[: turns + 1])
         assert said.ids[: len(prompt)] == prompt.ids, "training and use see the same prompt"
         assert IGNORE not in said.labels[len(prompt) :]
-
-
-def test_short_names_lead_to_the_families() -> None:
-    found = {values["llm"] for values in LANGUAGE_MODELS.values()}
-    assert {VICUNA, TINYLLAMA, QWEN, SMOLLM} <= found
-    assert LANGUAGE_MODELS["vicuna-7b-v0"]["chat_format"] == "vicuna-v0"
 
 
 @pytest.mark.parametrize(("name", "tied"), [(TINYLLAMA, False), (SMOLLM, True), (QWEN, True)])
@@ -156,3 +156,50 @@ def test_four_bits_train_and_answer(root: Path) -> None:
     moved = {part_of(n) for n, p in llm.named_parameters() if p.grad is not None and p.grad.any()}
     assert moved == {"lora", "token_rows"}
     assert list(generate(llm, [Prompt(llm.embed(torch.tensor([5, 6])), ["image"])]))
+
+
+def test_new_rows_are_those_of_peft_s_own_layers() -> None:
+    model = open_and_stirred(2)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "trainable_tokens" in name:
+                parameter.normal_()
+    ids = torch.arange(model.llm.vocabulary).flip(0)[None]
+    states = torch.randn(7, model.llm.width)
+    lm = model.llm.causal_lm
+    assert torch.equal(model.llm.embed(ids), lm.get_input_embeddings()(ids))
+    torch.testing.assert_close(model.llm.logits(states), lm.get_output_embeddings()(states))
+
+
+def test_lora_that_is_frozen_at_zero_is_left_out_and_comes_back() -> None:
+    model = tiny_model()
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    embeddings = torch.randn(2, 5, model.llm.width)
+    open_for(model, STAGES[2])
+    before = model.llm.hidden(embeddings)
+    model.train()
+    assert layers and all(layer.disable_adapters for layer in layers)
+    assert torch.equal(model.llm.hidden(embeddings), before)
+    open_for(model, STAGES[3])
+    assert not any(layer.disable_adapters for layer in model.train().modules()
+                   if isinstance(layer, LoraLayer))  # fmt: skip
+    open_for(model, STAGES[1])
+    torch.nn.init.normal_(layers[0].lora_B["default"].weight)
+    model.train()
+    assert not any(layer.disable_adapters for layer in layers), "frozen, but not zero"
+
+
+def test_the_states_of_a_layer_are_those_that_transformers_gives() -> None:
+    llm = tiny_model().llm
+    embeddings = llm.embed(torch.tensor([[5, 6, 7]]))
+    with torch.no_grad():
+        every = llm.causal_lm.get_decoder()(inputs_embeds=embeddings, output_hidden_states=True)
+        for layer in (0, 1, -2):
+            llm = tiny_model(hidden_layer=layer).llm
+            with llm.tapped() as tapped:
+                llm.hidden(embeddings)
+            assert torch.equal(tapped[0], every.hidden_states[layer]), layer
+        for layer in (-1, 2):
+            with tiny_model(hidden_layer=layer).llm.tapped() as tapped:
+                llm.hidden(embeddings)
+            assert not tapped

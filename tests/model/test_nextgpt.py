@@ -1,0 +1,108 @@
+"""Settings of the whole model: each is kept by a checkpoint, and changes what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nextgpt_lite.chat import NextGPT
+from nextgpt_lite.data.records import Record
+from nextgpt_lite.model.config import (
+    PROJECTION_KINDS,
+    NextGPTConfig,
+)
+from nextgpt_lite.training.loop import Trainer
+from nextgpt_lite.training.schedule import Schedule
+from nextgpt_lite.training.stages import STAGES
+from nextgpt_lite.world.rendered import Rendered
+from tests.model.test_conversation import messages
+from tests.tiny import Made, tiny_model
+from tests.training.runs import QUICK, SCENES, record
+
+TINY_PROJECTION = {"hidden": 16, "layers": 1, "heads": 2, "feed_forward": 32, "dropout": 0.0}
+
+
+DIALS: list[dict[str, Any]] = [
+    {"signal_tokens": {"image": 1, "audio": 4, "video": 16}},
+    {"distance": "cosine"},
+    {"distance": "norm-matched"},
+    {"denoising": 0.5},
+    {"hidden_layer": 1},
+    {"lora": {"rank": 3, "alpha": 4, "dropout": 0.0}},
+    *({"output_projection": {**TINY_PROJECTION, "kind": kind}} for kind in PROJECTION_KINDS),
+]
+
+
+def with_media(index: int) -> Record:
+    """Conversations whose replies hold scenes, as the denoising loss needs them."""
+    made = record(index)
+    for part in made.messages[1]["content"]:
+        if part["type"] != "text":
+            part["source"] = Rendered(SCENES[part["type"]])
+    return made
+
+
+def losses_of(model: NextGPT) -> tuple[float, torch.Tensor]:
+    """The loss of one batch and the condition of one signal block."""
+    schedule = Schedule.of(STAGES[3], **QUICK)
+    run = Trainer(model, STAGES[3], Made(with_media), Path("unused"), schedule)
+    batch = run.batch(0)[0]
+    torch.manual_seed(0)  # the denoising loss draws its noise
+    model.eval()
+    with torch.no_grad():
+        reply = model.chat("Draw", output_modalities=["image"], num_inference_steps=1)
+        return float(model.loss(batch).total), reply.made[0].condition
+
+
+@pytest.mark.parametrize("changes", DIALS, ids=str)
+def test_a_setting_survives_the_checkpoint(changes: dict[str, Any], tmp_path: Path) -> None:
+    model = tiny_model(**changes)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name or name.startswith("output_") or "trainable_tokens" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    model.save_pretrained(tmp_path)
+    assert NextGPTConfig.from_dict(model.config.to_dict()) == model.config
+    again = tiny_model(**changes)
+    again.load_trained(tmp_path)
+    loss, condition = losses_of(model)
+    loaded, its_condition = losses_of(again)
+    assert loss == loaded
+    assert torch.equal(condition, its_condition)
+
+
+@pytest.mark.parametrize("changes", DIALS[1:5], ids=str)
+def test_a_setting_changes_the_loss(changes: dict[str, Any]) -> None:
+    assert losses_of(tiny_model())[0] != losses_of(tiny_model(**changes))[0]
+
+
+def test_denoising_without_a_medium_is_refused() -> None:
+    model = tiny_model(denoising=1.0)
+    run = Trainer(model, STAGES[3], Made(record), Path("unused"), Schedule.of(STAGES[3], **QUICK))
+    with pytest.raises(ValueError, match="needs the medium of every signal block"):
+        run.batch(0)
+
+
+def test_captions_as_messenger_are_trained_and_read_back(tmp_path: Path) -> None:
+    model = tiny_model(messenger="caption")
+    before = model.llm.embed(torch.tensor([model.llm.new_ids])).detach().clone()
+
+    def record(index: int) -> Record:
+        return Record(str(index), messages(), "caption")
+
+    plan = STAGES[2]
+    numbers = Schedule.of(plan, steps=6, batch_size=2, learning_rate=1e-2, warmup=1, log_every=1)
+    trainer = Trainer(model, plan, Made(record), tmp_path, numbers)
+    lines = trainer.run()
+    assert trainer.stage.learns == ("token_rows",)
+    assert lines[-1]["condition"] == 0 and lines[-1]["signal"] > 0
+    assert lines[-1]["total"] < lines[0]["total"]
+    other = tiny_model(messenger="caption")
+    other.load_trained(tmp_path)
+    rows = [m.llm.embed(torch.tensor([m.llm.new_ids])) for m in (model, other)]
+    torch.testing.assert_close(*rows)
+    assert not torch.allclose(rows[0], before)
+    with pytest.raises(ValueError, match="signal_ids"):
+        tiny_model().load_trained(tmp_path)
