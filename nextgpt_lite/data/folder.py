@@ -6,9 +6,8 @@ Knows: which record lies where. Leaves to others: formats (`released`), items (`
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import overload
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.released import Report, data_files, read_item, read_items
@@ -17,41 +16,31 @@ from nextgpt_lite.errors import DataError
 from nextgpt_lite.messages import parts_of
 
 
-class Records(Sequence[Record]):
-    """Records that stay in their files: 28 bytes each in memory, read anew at each access."""
+class Records:
+    """Records that stay in their files: 32 bytes each in memory, read anew at each access."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._files: list[Path] = []
-        self._file = array("I")
-        self._number = array("Q")
-        self._start = array("Q")
-        self._length = array("Q")
+        self._places = array("Q")  # four numbers a record: its file, and its span
 
     def add(self, path: Path, span: Span) -> None:
         """Notes one more record."""
         if not self._files or self._files[-1] != path:
             self._files.append(path)
-        self._file.append(len(self._files) - 1)
-        self._number.append(span.number)
-        self._start.append(span.start)
-        self._length.append(span.length)
+        self._places.extend((len(self._files) - 1, span.number, span.start, span.length))
 
     def __len__(self) -> int:
-        return len(self._file)
+        return len(self._places) // 4
 
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
+    def __getitem__(self, index: int) -> Record:
+        at = 4 * range(len(self))[index]
+        file, *span = self._places[at : at + 4]
+        path, place = self._files[file], Span(*span)
+        return read_item(place.read(path), path, self.root, place.number)
 
-    @overload
-    def __getitem__(self, index: slice) -> list[Record]: ...
-
-    def __getitem__(self, index: int | slice) -> Record | list[Record]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        path = self._files[self._file[index]]
-        span = Span(self._number[index], self._start[index], self._length[index])
-        return read_item(span.read(path), path, self.root, span.number)
+    def __iter__(self) -> Iterator[Record]:
+        return (self[index] for index in range(len(self)))
 
 
 def index_folder(

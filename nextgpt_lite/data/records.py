@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from nextgpt_lite.messages import Message, Part
+
 Kind = Literal["pair", "caption", "text", "understand", "t2m", "mosit"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
@@ -17,23 +19,22 @@ KINDS: tuple[str, ...] = get_args(Kind)
 class Record:
     """A conversation with its identity and the kind of teaching it is for.
 
-    Messages are those of `nextgpt_lite.messages`, of the roles "user" and "assistant".
+    Messages are of the roles "user" and "assistant".
     """
 
     id: str
-    messages: list[Any]
+    messages: list[Message]
     kind: Kind
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and strings: "data" is left out, a source gives way to its key."""
-        messages = [{**m, "content": _plain(m["content"])} for m in self.messages]
+        messages = [
+            m if isinstance(m["content"], str) else {**m, "content": [*map(_plain, m["content"])]}
+            for m in self.messages
+        ]
         return {"id": self.id, "kind": self.kind, "messages": messages}
 
 
-def _plain(content: Any) -> Any:
-    if isinstance(content, str):
-        return content
-    return [
-        {k: v.key if k == "source" else v for k, v in part.items() if k != "data"}
-        for part in content
-    ]
+def _plain(part: Part) -> dict[str, Any]:
+    plain: dict[str, Any] = {k: v for k, v in part.items() if k not in ("data", "source")}
+    return plain | ({"source": part["source"].key} if "source" in part else {})

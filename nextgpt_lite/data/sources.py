@@ -20,7 +20,7 @@ from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.released import Report
 from nextgpt_lite.errors import DataError, MissingError
 from nextgpt_lite.media import safe_path
-from nextgpt_lite.messages import Conversation
+from nextgpt_lite.messages import Conversation, Part, parts_of
 from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.plugins import plugin, plugins
 
@@ -72,13 +72,11 @@ class Source(ABC):
         """What a model in training is asked from time to time: the first turns of some records."""
         asked: list[Conversation] = []
         for index in range(PROMPTS):
-            content = self(index).messages[0]["content"]
-            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-            shown = [
+            shown: list[Part] = [
                 p if p["type"] == "text" else {"type": p["type"], "data": medium(p, self.folder)}
-                for p in parts
+                for p in parts_of(self(index).messages[0])
             ]
-            asked.append([{"role": "user", "content": shown}])  # type: ignore[typeddict-item]
+            asked.append([{"role": "user", "content": shown}])
         return asked
 
 
@@ -104,7 +102,7 @@ class FolderSource(Source):
             raise DataError(
                 f"{folder}: no record for stage {stage.number}; it needs one of {needed}."
             )
-        self.records: dict[str, Sequence[Record]] = dict(by_kind)
+        self.records = by_kind
         self.weights = [stage.mixture[kind] for kind in by_kind]
         self.seed = seed
 
@@ -144,7 +142,7 @@ def open_source(data: str | Path | Source | None, stage: Wanted, seed: int = 0) 
     return made
 
 
-def medium(part: Mapping[str, Any], folder: Path | None = None) -> Any:
+def medium(part: Part, folder: Path | None = None) -> Any:
     """Opens a media part: its data, its file below `folder` (any file if None), or its source."""
     if part.get("data") is not None:
         return part["data"]
@@ -153,7 +151,7 @@ def medium(part: Mapping[str, Any], folder: Path | None = None) -> Any:
     return part["source"].open()
 
 
-def path_of(part: Mapping[str, Any], folder: Path | None) -> Path:
+def path_of(part: Part, folder: Path | None) -> Path:
     """Where the file of a media part lies; refuses to leave the folder."""
     return Path(part["path"]) if folder is None else safe_path(folder, part["path"])
 

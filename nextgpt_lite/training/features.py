@@ -152,7 +152,7 @@ class Features:
         environment = f"{torch.__version__} {self.model.device.type} {settings}"
         return sha256(f"{content} {source} {environment}".encode()).hexdigest(), name
 
-    def open(self, part: dict[str, Any]) -> Any:
+    def open(self, part: Part) -> Any:
         """The medium of a part."""
         return medium(part, self.folder)
 

@@ -13,7 +13,7 @@ from typing import Any
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.evaluation.statistics import Score
-from nextgpt_lite.messages import Message
+from nextgpt_lite.messages import Message, parts_of
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.describe import tells
 from nextgpt_lite.world.dialogue import records as dialogue
@@ -37,7 +37,7 @@ def described(model: NextGPT, scene: Scene, modality: str, seed: int = 0) -> tup
     """
     media = render(scene, seed)
     record = dialogue.pair(Random(seed), modality)
-    question = next(p["text"] for p in record.messages[0]["content"] if p["type"] == "text")
+    question = next(p["text"] for p in parts_of(record.messages[0]) if p["type"] == "text")
     messages: list[Message] = [
         {
             "role": "user",
@@ -48,9 +48,7 @@ def described(model: NextGPT, scene: Scene, modality: str, seed: int = 0) -> tup
     return reply.text, tells(reply.text, scene)
 
 
-def answered(
-    model: NextGPT, record: Record, **options: Any
-) -> Iterator[tuple[Reply, dict[str, Any]]]:
+def answered(model: NextGPT, record: Record, **options: Any) -> Iterator[tuple[Reply, Message]]:
     """Holds a record's dialogue turn by turn: (the model's reply, the reply it should have given).
 
     Earlier turns are the record's own, so that one slip does not spoil the rest.
@@ -62,14 +60,14 @@ def answered(
         yield model.chat(history, **options), message
 
 
-def judge(reply: Reply, expected: dict[str, Any]) -> dict[str, bool]:
+def judge(reply: Reply, expected: Message) -> dict[str, bool]:
     """Compares a reply with the truth of its turn.
 
     Returns:
         "modalities" (the right media, none included), "media" (each shows its scene) and "text"
         (equal words; asked only of turns without media).
     """
-    wanted = [part for part in expected["content"] if part["type"] != "text"]
+    wanted = [part for part in parts_of(expected) if part["type"] != "text"]
     given = reply.media
     result = {"modalities": [p["type"] for p in given] == [p["type"] for p in wanted]}
     if wanted:
@@ -78,7 +76,7 @@ def judge(reply: Reply, expected: dict[str, Any]) -> dict[str, bool]:
             for want, have in zip(wanted, given, strict=True)
         )
     else:
-        words = " ".join(part["text"] for part in expected["content"])
+        words = " ".join(part["text"] for part in parts_of(expected))
         result["text"] = reply.text.strip() == words.strip()
     return result
 

@@ -340,7 +340,7 @@ check("checkpoints.quarter", gigabytes)
 # | section 3, the components | `catalogue` | `test_parameters.py` |
 # | section 4 and 5, the stages | `training.run.train` | `test_stages.py` |
 # | released checkpoints | `convert`, `legacy` | `test_convert.py` |
-# | released data | `data.released`, `data.folder` | `test_data_formats.py` |
+# | released data | `data.released`, `data.folder` | `test_released.py` |
 
 # %% tags=["hide-input"]
 work.cleanup()

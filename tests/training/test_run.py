@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -53,3 +54,20 @@ def test_each_stage_hands_on_all_that_was_learned(tmp_path: Path) -> None:
         moved = {n for n, v in model.named_parameters() if n in before and (v != before[n]).any()}
         assert {part_of(name) for name in moved} <= set(stage.learns)
         before = {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_real_pictures_sounds_and_clips_flow_through_training(
+    stage: int, official_samples: Path, tmp_path: Path
+) -> None:
+    """The shipped lite parts, a few steps of each stage on the authors' own samples."""
+    trainer = training_run.train(
+        stage, tmp_path / "run", data=official_samples, steps=3, batch_size=6, warmup=1, log_every=1
+    )
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    asked = "condition" if stage == 2 else "text"
+    assert all(np.isfinite(line["total"]) and line[asked] > 0 for line in lines)
+    drawn = [trainer.source(i) for i in range(18)]
+    seen = {p["type"] for r in drawn for m in r.messages for p in m["content"]} - {"text"}
+    assert seen == {"image", "audio", "video"}

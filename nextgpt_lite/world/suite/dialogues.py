@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.evaluation.statistics import Score
+from nextgpt_lite.messages import parts_of
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.dialogue import records as dialogue
@@ -67,7 +68,7 @@ def _about_input(rng: Random) -> Record:
     """A conversation whose last turn refers to a medium that the user gave."""
     while True:
         record = dialogue.skill_record("reference", rng)
-        if any(part["type"] != "text" for part in record.messages[0]["content"]):
+        if any(part["type"] != "text" for part in parts_of(record.messages[0])):
             return record
 
 
