@@ -21,9 +21,9 @@ from typing import Annotated, Any, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from transformers import AutoConfig
 
 from nextgpt_lite.data.records import Kind
-from nextgpt_lite.decoders.loading import read_json
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.evaluation.protocols import Instruction
 from nextgpt_lite.evaluation.registry import find
@@ -221,7 +221,7 @@ def _settings(where: str, profile: str, values: dict[str, Any]) -> Settings:
     settings: Settings = _checked(Settings, values, where)
     try:
         config = settings.config(profile)
-        blocks = read_json(locate(config.llm) / "config.json")["num_hidden_layers"]
+        blocks = AutoConfig.from_pretrained(locate(config.llm)).num_hidden_layers
         check_layer(config.hidden_layer, blocks)
         for number in settings.stages:
             settings.numbers(number, 0)
