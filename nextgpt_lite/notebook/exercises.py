@@ -1,17 +1,21 @@
 """Checks of a reader's answers that say what is wrong, not only that something is.
 
 An exercise is a function in `nextgpt_lite/notebook/answers/NOTEBOOK.py` that takes the answer
-and returns None when it is right, or one sentence that leads on. Notebooks call
-`check("NOTEBOOK.exercise", answer)`. An open or wrong answer never stops a notebook.
+and returns None when it is right, or one sentence that leads on; one whose answer is a number is an
+entry of `answers/numbers.yaml`. Notebooks call `check("NOTEBOOK.exercise", answer)`. An open or
+wrong answer never stops a notebook.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+import yaml
 from IPython.display import display
 
 from nextgpt_lite.display import MIME, Bundle
@@ -75,9 +79,22 @@ def expect(
 
 
 def _find(name: str) -> Exercise:
+    if (number := _numbers().get(name)) is not None:
+        return lambda answer: expect(answer, **number)
     notebook, _, exercise = name.partition(".")
-    module = import_module(f"nextgpt_lite.notebook.answers.{notebook}")
-    found = getattr(module, exercise, None)
-    if found is None:
-        raise LookupError(f'no exercise "{name}": define {exercise}() in {module.__name__}')
+    folder = f"{__package__}.answers"
+    try:
+        found: Exercise = getattr(import_module(f"{folder}.{notebook}"), exercise)
+    except (ImportError, AttributeError):
+        raise LookupError(
+            f'no exercise "{name}": define {exercise}() in {folder}.{notebook}, or enter a number '
+            "in answers/numbers.yaml"
+        ) from None
     return found
+
+
+@cache
+def _numbers() -> dict[str, dict[str, Any]]:
+    text = (Path(__file__).parent / "answers" / "numbers.yaml").read_text(encoding="utf-8")
+    numbers: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return numbers

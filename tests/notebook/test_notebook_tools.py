@@ -93,6 +93,14 @@ def test_check_diagnoses_and_never_raises(shown, monkeypatch):
         exercises.check("demo.third", 1)
 
 
+def test_every_exercise_of_the_notebooks_is_there_and_no_number_is_left_over():
+    sources = "".join(p.read_text() for p in (build.NOTEBOOKS / "src").glob("*.py"))
+    asked = set(re.findall(r'check\("([\w.]+)"', sources))
+    for name in asked:
+        assert callable(exercises._find(name))
+    assert set(exercises._numbers()) <= asked
+
+
 def test_check_shape_names_both_shapes():
     exercises.check_shape(np.zeros((2, 3)), (2, 3))
     with pytest.raises(AssertionError, match=r"expected shape \(3, 2\), found \(2, 3\)"):

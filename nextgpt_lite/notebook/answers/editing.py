@@ -7,19 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nextgpt_lite.notebook.exercises import expect
-
-STEPS, STRENGTH = 50, 0.3
-
-
-def steps(answer: int) -> str | None:
-    """The denoising steps that an edit takes."""
-    hints = {
-        STEPS: "all steps would be taken from pure noise: an edit skips the first ones",
-        35: "that is how many it skips",
-    }
-    return expect(answer, round(STEPS * STRENGTH), hints)
-
 
 def blend(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str | None:
     """Latents inside a mask, kept ones outside."""
@@ -36,9 +23,3 @@ def blend(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str | None:
     if not torch.equal(result, (mask * latents).expand_as(latents)):
         return "inside the mask it must be the new latents, outside the kept ones"
     return None
-
-
-def unchanged(answer: float) -> str | None:
-    """The masked FID of an edit that changes nothing."""
-    hints = {1.0: "it is a distance between two sets of features: what if both are the same?"}
-    return expect(answer, 0.0, hints)

@@ -7,39 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nextgpt_lite.notebook.exercises import expect
-
-WIDTH = 1280
-
-
-def tokens(answer: float) -> str | None:
-    """Tokens of the huge vision trunk: 16 x 16 patches and the class token."""
-    hints = {
-        16 * 16: "these are the patches; one more token stands in front of them",
-        2
-        * 16
-        * 16: "a patch is two frames deep, so both frames share it; and one token is missing",
-        2 * 16 * 16 + 1: "a patch is two frames deep: both frames share it",
-        16 + 1: "16 patches along each side, so how many in the square?",
-        8 * 8 + 1: "that is the lite encoder: 64 pixels in patches of 8",
-    }
-    return expect(answer, 16 * 16 + 1, hints)
-
-
-def block(answer: float) -> str | None:
-    """Parameters of one pre-norm block of width 1280: 12 D^2 + 13 D."""
-    squares, truth = 12 * WIDTH**2, 12 * WIDTH**2 + 13 * WIDTH
-    hints = {
-        squares: "the matrices are right; the biases and the norms are missing",
-        squares + 9 * WIDTH: "the two norms are missing: a weight and a bias of width D each",
-        squares
-        + 4 * WIDTH: "the norms are right; the biases of the four linear layers are missing",
-        squares + 11 * WIDTH: "there are two norms, and each has a weight and a bias",
-        10 * WIDTH**2 + 13 * WIDTH: "q, k and v need a matrix each: 3 D^2",
-        32 * truth: "that is for all 32 blocks",
-    }
-    return expect(answer, truth, hints)
-
 
 def median_rank(answer: Callable[[Tensor], float]) -> str | None:
     """The median rank of the diagonal, 1 for first."""

@@ -9,20 +9,6 @@ import torch
 from torch import Tensor
 
 from nextgpt_lite.media import Audio
-from nextgpt_lite.notebook.exercises import expect
-
-WORDS, BLOCKS, SIGNALS = 12, 2, 5 + 25
-
-
-def forwards(answer: int) -> str | None:
-    """The forwards of a reply with twelve words, an image and a video."""
-    hints = {
-        WORDS + BLOCKS: "the prompt has to be read, too",
-        1 + WORDS + SIGNALS: "that is token by token: a whole block goes through at once",
-        1 + WORDS + SIGNALS - BLOCKS: "the first token of a block goes through with the rest of it",
-        2 + WORDS + BLOCKS: "the end token is chosen but never read: nothing comes after it",
-    }
-    return expect(answer, 1 + WORDS + BLOCKS, hints)
 
 
 def close(answer: Callable[[Tensor, dict[str, list[int]], Sequence[str]], Tensor]) -> str | None:

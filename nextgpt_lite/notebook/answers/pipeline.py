@@ -8,17 +8,6 @@ from typing import Any
 import numpy as np
 
 from nextgpt_lite.evaluation.statistics import interval
-from nextgpt_lite.notebook.exercises import expect
-
-
-def signs(answer: float) -> str | None:
-    """The p-value of four prompts that one system all wins by the same amount."""
-    hints = {
-        1 / 16: "that is one side only: all minus is as far from zero as all plus",
-        0.0: "all plus is itself one of the sixteen patterns, so the value cannot be zero",
-        0.5: "one sign alone; here four prompts have to fall on the same side",
-    }
-    return expect(answer, 2 / 16, hints)
 
 
 def blame(answer: str) -> str | None:

@@ -8,20 +8,6 @@ from random import Random
 from nextgpt_lite.model.batch import first_fit
 from nextgpt_lite.notebook.exercises import expect
 
-LORA = 33_554_432
-
-
-def adam(answer: float) -> str | None:
-    """Weight, gradient and two moments, four bytes each."""
-    hints = {
-        LORA * 4: "that is the weights alone",
-        LORA * 4 * 2: "AdamW's two moments (or weights and gradients) are missing",
-        LORA * 4 * 3: "one of four is missing: weight, gradient, first and second moment",
-        LORA * 4 * 4 / 8: "that looks like bits and bytes mixed up: float32 has four bytes",
-        LORA * 2 * 4: "float32 has four bytes, not two",
-    }
-    return expect(answer, LORA * 4 * 4, hints)
-
 
 def whole(answer: Callable[[Sequence[float], Sequence[int]], float]) -> str | None:
     """The mean weighted by counts."""

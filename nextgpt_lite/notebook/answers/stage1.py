@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nextgpt_lite.model.losses import IGNORE
-from nextgpt_lite.notebook.exercises import expect
 
 Widen = Callable[[list[int], list[int], int], list[int]]
-
-
-def parameters(answer: float) -> str | None:
-    """Weights and biases of one linear layer, 1024 -> 8 * 4096."""
-    hints = {
-        1024 * 8 * 4096: "the weight is right; the bias is missing",
-        1024 * 4096 + 4096: "that is the paper's layer, K = 1",
-        8 * (1024 * 4096) + 4096: "each of the eight vectors needs its own bias",
-    }
-    return expect(answer, 1024 * 8 * 4096 + 8 * 4096, hints)
 
 
 def widen(answer: Widen) -> str | None:
@@ -35,15 +24,3 @@ def widen(answer: Widen) -> str | None:
     if two != [IGNORE, IGNORE, 5, IGNORE, IGNORE, 6]:
         return f"two items move what follows twice; for places [0, 2] and K = 2 yours are {two}"
     return None
-
-
-def chance(answer: float) -> str | None:
-    """One of 4 counts times one of 2 pitches, the thing being known."""
-    hints = {
-        1 / 80: "that is for a model that guesses the thing too",
-        1 / 6: "both must be right at once: chances multiply",
-        1 / 4: "the pitch is guessed too",
-        1 / 2: "how often it is heard is guessed too",
-        12.5: "give a share between 0 and 1",
-    }
-    return expect(answer, 1 / 8, hints)

@@ -14,17 +14,6 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 Complete = Callable[[list[int], dict[str, list[int]]], list[int]]
 
 
-def rows(answer: float) -> str | None:
-    """39 rows of 4096 numbers in each of two matrices."""
-    hints = {
-        39 * 4096: "each new token has a row in the output matrix too",
-        2 * 32000 * 4096: "that is both matrices whole; only the new rows learn",
-        2 * 32039 * 4096: "that is both matrices whole; only the new rows learn",
-        39 * 2: "that is the number of rows; each has 4096 numbers",
-    }
-    return expect(answer, 39 * 4096 * 2, hints)
-
-
 def distance(answer: Distance) -> str | None:
     """Mean squared error relative to the mean square of the condition."""
     generator = torch.Generator().manual_seed(0)

@@ -7,22 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nextgpt_lite.notebook.exercises import expect
-
 Merge = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 Trained = Callable[[list[tuple[str, list[str]]]], list[bool]]
-
-
-def parameters(answer: float) -> str | None:
-    """A and B of rank 8 on two matrices of each of 32 layers."""
-    one = 8 * 4096
-    hints = {
-        32 * 2 * one: "that is A alone (or B); each matrix has both",
-        32 * 4 * 2 * one: "only q and v here, not k and o",
-        2 * 2 * one: "that is one layer; there are 32",
-        32 * 2 * 4096 * 4096: "that is W itself; LoRA's matrices are 8 wide",
-    }
-    return expect(answer, 32 * 2 * 2 * one, hints)
 
 
 def merge(answer: Merge) -> str | None:

@@ -2,21 +2,7 @@
 
 from __future__ import annotations
 
-from nextgpt_lite.notebook.exercises import expect
 from nextgpt_lite.reply import Reply
-
-LEARNS, FROZEN = 131.0, 12275.0  # million parameters, Table 1 of the paper
-
-
-def share(answer: float) -> str | None:
-    """The percentage of the paper's parameters that learns."""
-    right = 100 * LEARNS / (LEARNS + FROZEN)
-    hints = {
-        100 * LEARNS / FROZEN: "that is learning over frozen: divide by all parameters, both kinds",
-        right / 100: "that is the share; as a percentage it is a hundred times larger",
-        100 * LEARNS / (LEARNS + FROZEN / 1000): "millions and billions are mixed: use one of them",
-    }
-    return expect(answer, right, hints, tolerance=1e-3)
 
 
 def stages(answer: set[int]) -> str | None:

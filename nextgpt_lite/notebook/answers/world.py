@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nextgpt_lite.notebook.exercises import expect
-
 NAMES = {"kind", "colour", "size", "count", "place", "relation"}
 
 
@@ -72,20 +70,6 @@ def all_in_a_row(answer: Callable[[Any], bool]) -> str | None:
         if bool(answer(reading([float(y) for y in heights], clear))) != wanted:
             return hint
     return None
-
-
-def share(answer: float) -> str | None:
-    """Share of the single-group images that hold a held-out pair."""
-    hints = {
-        1 / 8 + 1 / 7: "blue apples that are five in number are counted twice",
-        1 / 8 * 1 / 7: "one held-out pair is enough: it need not be both",
-        7 / 8 * 6 / 7: "that is the share training does see",
-        1 / 8: "that is for the colours alone",
-        1 / 7: "that is for the numbers alone",
-        25.0: "give a share between 0 and 1",
-        1400.0: "right number of images; now as a share of the 5600",
-    }
-    return expect(answer, 1 / 4, hints)
 
 
 def _blame(
