@@ -113,19 +113,38 @@ def replies(
     started = time.perf_counter()
     every = _each(seeds, len(conversations))
     made = drafts(model, conversations, every, options, batch_size)
-    waiting: dict[str, list[tuple[Part, Made, int]]] = {}
-    for reply, seed in zip(made, every, strict=True):
-        for index, (part, one) in enumerate(zip(reply.media, reply.made, strict=True)):
-            waiting.setdefault(part["type"], []).append((part, one, seed + index))
-    for modality, items in waiting.items():
-        conditions, own_seeds = [one.condition for _, one, _ in items], [seed for *_, seed in items]
-        decoder = model.decoder(modality)
-        media = decoder.generate_each(conditions, own_seeds, batch_size, **options.diffusion)
-        for (part, one, _), medium in zip(items, media, strict=True):
-            part["data"] = one.media = medium
+    waiting = [
+        (part, one.condition, seed + index)
+        for reply, seed in zip(made, every, strict=True)
+        for index, (part, one) in enumerate(zip(reply.media, reply.made, strict=True))
+    ]
+    decode_each(model, waiting, batch_size, **options.diffusion)
     for reply in made:
+        for part, one in zip(reply.media, reply.made, strict=True):
+            one.media = part["data"]
         reply.seconds = (time.perf_counter() - started) / len(made)
     return made
+
+
+def decode_each(
+    model: NextGPTModel,
+    waiting: Sequence[tuple[Part, Tensor, int]],
+    batch_size: int,
+    **diffusion: Any,
+) -> None:
+    """Makes the media of parts from conditions (L, C) and seeds, those of one modality together.
+
+    Args:
+        batch_size: media that a decoder makes at once.
+        diffusion: options of `Decoder.generate_each`.
+    """
+    for modality in dict.fromkeys(part["type"] for part, _, _ in waiting):
+        items = [each for each in waiting if each[0]["type"] == modality]
+        parts, conditions, seeds = zip(*items, strict=True)
+        decoder = model.decoder(modality)
+        media = decoder.generate_each(conditions, seeds, batch_size, **diffusion)
+        for part, medium in zip(parts, media, strict=True):
+            part["data"] = medium
 
 
 def drafts(

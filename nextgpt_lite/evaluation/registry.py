@@ -40,7 +40,7 @@ _registered: dict[tuple[str, str], Any] = {}
 
 
 def register(kind: str, *names: str) -> Callable[[T], T]:
-    """Puts what it decorates under these names; the latest of a name counts."""
+    """Puts what it decorates under these names; a later registration replaces an earlier one."""
 
     def put(made: T) -> T:
         _registered.update({(kind, name): made for name in names})

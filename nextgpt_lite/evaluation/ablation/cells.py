@@ -60,7 +60,7 @@ class StageRun:
 
     @property
     def done(self) -> bool:
-        """Whether it was trained to its end."""
+        """Whether its training is complete."""
         path = self.folder / RUN_FILE
         return path.is_file() and json.loads(path.read_text())["step"] == self.schedule.steps
 
@@ -78,7 +78,7 @@ class Plan:
 
     @property
     def result(self) -> Path:
-        """Where the result lies once it is whole."""
+        """The file of the result, which exists only when it is complete."""
         return self.output / "cells" / f"{self.key[:20]}.json"
 
 
@@ -124,7 +124,7 @@ def plan_of(cell: Cell, output: Path) -> Plan:
 
 
 def run_cell(plan: Plan) -> None:
-    """Trains what is not trained yet, scores, and writes the result, whole or not at all.
+    """Trains the stages that are not trained yet, scores the model, and writes the result at once.
 
     Raises:
         Timeout: another worker is at one of its stages.
@@ -171,10 +171,10 @@ def score(model: NextGPT, cell: Cell) -> Iterator[Row]:
 
 @contextmanager
 def locked(output: Path, name: str, wait: bool = False) -> Iterator[None]:
-    """Nobody else on this machine is at `name`; a worker that dies leaves no lock behind.
+    """Holds the lock `name` among the workers on this machine; one that dies gives it up.
 
     Raises:
-        Timeout: somebody is, and `wait` is False.
+        Timeout: another worker holds it, and `wait` is False.
     """
     folder = output / "locks"
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,9 +8,15 @@ gold, truth = GoldCaption(model), GroundTruth(model)  # upper bounds
 print(answer(pipeline, "Draw a red car and let me hear it."))  # the reply and each step to it
 """
 
-from nextgpt_lite.evaluation.baselines.answer import answer, answers
 from nextgpt_lite.evaluation.baselines.pipeline import InstructedPlanner, ToolPipeline
-from nextgpt_lite.evaluation.baselines.systems import Chat, GoldCaption, GroundTruth, share_frozen
+from nextgpt_lite.evaluation.baselines.systems import (
+    Chat,
+    GoldCaption,
+    GroundTruth,
+    answer,
+    answers,
+    share_frozen,
+)
 from nextgpt_lite.evaluation.protocols import Answer, Step, System
 
 __all__ = [

@@ -195,7 +195,7 @@ register("system", "image tools only")(partial(ToolPipeline, tools=("image",)))
 
 @torch.inference_mode()
 def frozen_words(model: NextGPT, messages: list[Message]) -> str:
-    """What the base LLM answers without anything that was trained here.
+    """The reply of the base LLM alone, without adapters and new token rows.
 
     Args:
         messages: whose content is a string; markers in it are markers.

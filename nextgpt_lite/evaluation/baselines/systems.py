@@ -1,7 +1,7 @@
-"""NExT-GPT as a system among others, and what no system over these decoders can beat.
+"""NExT-GPT as a system among others, what no system over these decoders can beat, whole answers.
 
-Knows: the end-to-end model, captions as messenger, gold captions, the truth. Leaves to others: the
-pipeline of tools (`pipeline`), running decoders (`answer`).
+Knows: the end-to-end model, captions as messenger, gold captions, the truth; how the decoders that
+all systems share finish their drafts. Leaves to others: the pipeline of tools (`pipeline`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import medium
-from nextgpt_lite.evaluation.protocols import Answer, Instruction, Step
+from nextgpt_lite.evaluation.protocols import Answer, Instruction, Step, System
 from nextgpt_lite.evaluation.registry import register
-from nextgpt_lite.messages import Message
+from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.model.conversation import content_parts
 from nextgpt_lite.reply import Reply
-from nextgpt_lite.turn import drafts
+from nextgpt_lite.turn import decode_each, drafts
 
 NAMES = {"signal": "end-to-end", "caption": "caption messenger"}
 
@@ -100,6 +100,57 @@ class GroundTruth(_Bound):
     def _show(self, kept: dict[str, Any], part: Any, done: Answer) -> None:
         kept["data"] = medium(part)
         done.steps.append(Step("the truth", part["caption"], part["type"]))
+
+
+def answer(
+    system: System,
+    message: str | Sequence[Message],
+    *,
+    truth: Sequence[Part] = (),
+    seed: int = 0,
+    num_inference_steps: int | None = None,
+) -> Answer:
+    """One whole answer: words and media.
+
+    Args:
+        truth: the parts of a true answer, for upper bounds.
+    """
+    if isinstance(message, str):
+        message = [{"role": "user", "content": message}]
+    asked = [Instruction("", message, truth)]
+    return answers(system, asked, seeds=[seed], num_inference_steps=num_inference_steps)[0]
+
+
+def answers(
+    system: System,
+    asked: Sequence[Instruction],
+    *,
+    seeds: Sequence[int],
+    num_inference_steps: int | None = None,
+    batch_size: int = 16,
+) -> list[Answer]:
+    """Whole answers to many conversations, with the decoders working on batches.
+
+    Medium number i of an answer begins from the noise of its seed + i, in every system and as
+    `NextGPT.chat` does, so that two systems differ in their conditions alone.
+
+    Args:
+        seeds: one for each of `asked`.
+        num_inference_steps: of the decoders; None takes each one's own.
+        batch_size: media that a decoder makes at once.
+    """
+    drafts = system.drafts([one.opened() for one in asked], seeds)
+    waiting = [
+        (part, condition, seed + index)
+        for done, seed in zip(drafts, seeds, strict=True)
+        for index, (part, condition) in enumerate(zip(done.media, done.conditions, strict=True))
+        if condition is not None
+    ]
+    decode_each(system.model, waiting, batch_size, num_inference_steps=num_inference_steps)
+    for done in drafts:
+        for made, part in zip(done.reply.made, done.media, strict=False):
+            made.media = part["data"]
+    return drafts
 
 
 def share_frozen(owner: NextGPT, *others: NextGPT) -> None:

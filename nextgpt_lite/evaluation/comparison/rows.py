@@ -1,6 +1,6 @@
 """Systems side by side on the same instructions: every answer a row, every number from the rows.
 
-Knows: the columns, how a run goes on where it stopped, and what is averaged over what. Leaves to
+Knows: the columns, how a run is resumed, and what is averaged over what. Leaves to
 others: answers (`baselines`), their worth (a judge), intervals (`evaluation.statistics`), the form
 of Table 14 (`table14`).
 
@@ -148,7 +148,7 @@ def where(rows: Iterable[Row], **values: Any) -> list[Row]:
 
 
 def values_of(rows: Iterable[Row], column: str) -> list[str]:
-    """What a column says, in the order in which it first does."""
+    """The different values of a column, in order of first appearance."""
     return list(dict.fromkeys(row[column] for row in rows))
 
 

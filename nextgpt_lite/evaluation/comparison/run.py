@@ -34,7 +34,7 @@ def compare_models(
     plugin: str = "lite",
     systems: Sequence[str] = BESIDE,
 ) -> str:
-    """Asks every system everything and reports; goes on where an earlier call stopped.
+    """Asks every system everything and reports; continues an earlier call with the same `output`.
 
     Args:
         models: "lite" or folders of stage 3 with signal tokens; number i is training seed i.

@@ -38,7 +38,7 @@ class Features:
 
     @classmethod
     def of(cls, model: NextGPT) -> Features:
-        """The model's encoder; where it was loaded without its text trunk, once more with it."""
+        """The model's encoder, loaded again with its text trunk if it was loaded without."""
         encoder = model.encoder
         if encoder.tokenizer is None and not model._given_encoder:
             folder = locate(model.config.encoder)

@@ -109,7 +109,7 @@ class Session:
         return tuple(names)
 
     def judge(self, points: Sequence[int]) -> None:
-        """Takes the points of the answers from the left, and keeps them.
+        """Records the points of the answers, from the left.
 
         Raises:
             DataError: too few or too many, or out of range.

@@ -182,6 +182,6 @@ def answer_losses(
 
 
 def _shared_end(rows: Sequence[Sequence[int]]) -> int:
-    """With how many equal tokens all rows end; each keeps one at least."""
+    """How many equal tokens all rows end with, leaving each at least one."""
     longest = min(len(row) for row in rows) - 1
     return next((n for n in range(longest) if len({row[-1 - n] for row in rows}) > 1), longest)

@@ -118,7 +118,7 @@ class Sheet:
     notes: list[str] = field(default_factory=list)
 
     def add(self, row: str, found: Outcome, metrics: Iterable[str]) -> None:
-        """Puts metrics of an outcome behind what the row has already."""
+        """Appends metrics of an outcome to a row."""
         times = TABLES[self.number].times if isinstance(self.number, int) else {}
         values: list[float | None] = []
         for name in metrics:
