@@ -41,7 +41,7 @@ OPTIMIZER_FILE = "optimizer.safetensors"
 def beside(path: Path) -> Iterator[Path]:
     """Gives a place to write beside `path`, and renames it to `path` once all is on the disk.
 
-    Whatever ends the writing, SIGKILL and a power cut included, leaves `path` as it was before:
+    If the writing is cut off, even by SIGKILL or a power cut, `path` stays as it was before:
     without the wait for the disk, a file system may keep the new name and lose what is in it.
 
     Raises:

@@ -209,7 +209,7 @@ class Engine(ABC):
         return lines[-1]
 
     def close(self) -> None:  # noqa: B027
-        """Whatever ended the run."""
+        """Called when the run has ended, also by an error."""
 
     def start(self, resume: bool) -> None:
         """Takes up the newest checkpoint."""

@@ -38,7 +38,10 @@ def begin(name: str, start: str | Path | None = None, **changes: Any) -> Any:
     named = config["_class_name"] if of_diffusers else config["architectures"][0]
     made_by = getattr(library, named)
     if start is not None:
-        return made_by.from_pretrained(str(Path(start) / module), dtype=torch.float32)
+        made = made_by.from_pretrained(str(Path(start) / module), dtype=torch.float32)
+        if of_diffusers:  # which would write the folder's path into what is exported
+            made.register_to_config(_name_or_path=name)
+        return made
     if of_diffusers:
         config.pop("_name_or_path", None)
         return made_by.from_config({**config, **changes})
