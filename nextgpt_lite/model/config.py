@@ -1,6 +1,7 @@
 """Configuration: small dataclasses, three presets of one system, and the dial between them.
 
-Knows: names, numbers and where a component's weights are. Leaves to others: building anything.
+Knows: names, numbers and where a component's weights are. Leaves to others: building anything; the
+presets themselves are in `presets.yaml`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,21 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from nextgpt_lite.errors import ConfigError, MissingError
 from nextgpt_lite.model.modality import BUILT_IN, get_modality
 
+if TYPE_CHECKING:
+    import torch
+
+_PRESETS = yaml.safe_load((Path(__file__).parent / "presets.yaml").read_text(encoding="utf-8"))
+PROFILES: dict[str, dict[str, Any]] = _PRESETS["profiles"]
+LANGUAGE_MODELS: dict[str, dict[str, Any]] = _PRESETS["language_models"]  # by short name
+DECODER_SETTINGS: dict[str, dict[str, Any]] = _PRESETS["decoder_settings"]  # by hub id
+STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 WEIGHTS = Path(__file__).parents[1] / "weights"
 PROJECTION_KINDS = ("transformer", "qformer", "mlp", "linear")
 DISTANCES = ("l2", "cosine", "norm-matched")
@@ -201,78 +212,44 @@ class NextGPTConfig:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
-# Short names of language models, with the prompt they were tuned on where their tokenizer cannot
-# say it. Vicuna v0 was released as a difference to LLaMA: its user merges both into that folder.
-LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
-    "vicuna-7b-v1.5": {"llm": "lmsys/vicuna-7b-v1.5", "chat_format": "vicuna-v1"},
-    "vicuna-7b-v0": {"llm": "vicuna-7b-v0", "chat_format": "vicuna-v0"},
-    "tinyllama-1.1b-chat": {"llm": "TinyLlama/TinyLlama-1.1B-Chat-v1.0"},
-    "qwen3-0.6b": {"llm": "Qwen/Qwen3-0.6B"},
-    "smollm2-360m": {"llm": "HuggingFaceTB/SmolLM2-360M-Instruct"},
-}
-
-STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-
-# What public decoders want and their folders do not say, by hub id. Distilled ones take few steps
-# and no guidance; Zeroscope's UNet states another size than the one it was tuned for.
-DECODER_SETTINGS: dict[str, dict[str, Any]] = {
-    "stabilityai/sd-turbo": {"num_inference_steps": 2, "guidance_scale": 1.0},
-    "cerspense/zeroscope_v2_576w": {"width": 576, "height": 320, "frames": 24, "fps": 8},
-    "ByteDance/AnimateDiff-Lightning": {
-        "base": STABLE_DIFFUSION,
-        "num_inference_steps": 4,
-        "guidance_scale": 1.0,
-        "frames": 16,
-        "fps": 8,
-    },
-    **{
-        f"cvssp/audioldm-{size}": {"audio_length_in_s": 10.0}
-        for size in ("s-full-v2", "m-full", "l-full")
-    },
-}
-
-PROFILES: dict[str, dict[str, Any]] = {
-    "lite": {
-        "encoder": "lite/encoder",
-        "llm": "lite/llm",
-        "decoders": {name: f"lite/{name}" for name in BUILT_IN},
-        "conditions": {"image": [24, 128], "audio": [1, 128], "video": [24, 128]},
-        "input_tokens": 8,
-        "output_projection": {"hidden": 160, "layers": 2, "feed_forward": 320, "dropout": 0.0},
-        "lora": {"rank": 16, "alpha": 32, "dropout": 0.0},
-    },
-    "colab": {
-        "encoder": "nielsr/imagebind-huge",
-        "llm": "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
-        "decoders": {
-            "image": STABLE_DIFFUSION,
-            "audio": "cvssp/audioldm-s-full-v2",
-            "video": "ByteDance/AnimateDiff-Lightning",
-        },
-        "conditions": {"image": [77, 768], "audio": [1, 512], "video": [77, 768]},
-        "precision": "auto",
-        "offload": True,
-    },
-    "paper": {
-        "encoder": "nielsr/imagebind-huge",
-        "llm": "lmsys/vicuna-7b-v1.5",
-        "precision": "auto",
-        "decoders": {
-            "image": STABLE_DIFFUSION,
-            "audio": "cvssp/audioldm-l-full",
-            "video": "cerspense/zeroscope_v2_576w",
-        },
-        "conditions": {"image": [77, 768], "audio": [1, 512], "video": [77, 1024]},
-    },
-}
-
-
 def _check_choice(field_name: str, value: str, choices: tuple[str, ...]) -> None:
     """Refuses a value that a field of a configuration cannot have, naming both."""
     if value not in choices:
         raise ConfigError(
             f"Configuration field {field_name!r} is {value!r}: use one of {', '.join(choices)}."
         )
+
+
+def resolve_precision(name: str) -> torch.dtype:
+    """The number format of frozen parts on this machine; "auto" as `NextGPTConfig` says.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    import torch
+
+    if name == "auto":
+        if not torch.cuda.is_available():
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in formats:
+        raise ConfigError(f"precision is {name!r}: use 'auto' or one of {', '.join(formats)}.")
+    return formats[name]
+
+
+def check_layer(layer: int, count: int) -> int:
+    """`hidden_layer` from 0 on, or -1 for the last of an LLM with `count` blocks.
+
+    Raises:
+        ConfigError: the LLM has no such layer.
+    """
+    if not -count - 1 <= layer <= count:
+        raise ConfigError(
+            f"Configuration field 'hidden_layer' is {layer}: this language model has "
+            f"{count} blocks, so use 0 to {count}, or -1 for the last."
+        )
+    return -1 if layer in (-1, count) else layer % (count + 1)
 
 
 def folder_name(name: str) -> str:

@@ -18,14 +18,19 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt_lite.checkpoints.catalogue import warn_of_licences
-from nextgpt_lite.decoders import condition_shape, load_decoder
-from nextgpt_lite.decoders.base import Decoder
-from nextgpt_lite.encoders import Encoder, encoder_width
+from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model import checkpoint
 from nextgpt_lite.model.batch import Batch, SignalTargets
-from nextgpt_lite.model.config import PROFILES, NextGPTConfig, locate
+from nextgpt_lite.model.config import (
+    PROFILES,
+    NextGPTConfig,
+    check_layer,
+    locate,
+    resolve_precision,
+)
 from nextgpt_lite.model.conversation import ConversationTokenizer
+from nextgpt_lite.model.frozen import FrozenParts, with_found_conditions
 from nextgpt_lite.model.generation import SignalBlock
 from nextgpt_lite.model.llm import LanguageModel
 from nextgpt_lite.model.losses import (
@@ -49,25 +54,15 @@ class States(NamedTuple):
     signal: Tensor  # those of `hidden_layer`, which are projected at signal tokens
 
 
-class NextGPTModel(nn.Module):
+class NextGPTModel(FrozenParts):
     """The parts of the model; `chat.NextGPT` is this one with what a user does with it.
-
-    Encoder and decoders are loaded when first needed: a text reply needs neither, and no more does
-    a run whose features were kept by an earlier one.
 
     Args:
         encoder: None loads that of the configuration at first use.
     """
 
     def __init__(self, config: NextGPTConfig, encoder: Encoder | None, llm: LanguageModel) -> None:
-        super().__init__()
-        self.config = config
-        self._given_encoder = encoder is not None
-        if encoder is None:
-            self.encoder_width = encoder_width(locate(config.encoder))
-        else:
-            self.encoder_width = encoder.width
-            self._modules["encoder"] = encoder.requires_grad_(False).eval()
+        super().__init__(config, encoder)
         self.llm = llm
         self.input_projection = InputProjection(self.encoder_width, llm.width, config.input_tokens)
         self.output_projections = nn.ModuleDict(
@@ -84,8 +79,6 @@ class NextGPTModel(nn.Module):
             }
         )
         llm.signal_layer = check_layer(config.hidden_layer, llm.causal_lm.config.num_hidden_layers)
-        self.decoders = nn.ModuleDict()
-        self._loaded_decoders: set[str] = set()
         self.conversation = ConversationTokenizer(
             llm.tokenizer, llm.signal_ids, config.input_tokens, config.messenger
         )
@@ -176,59 +169,6 @@ class NextGPTModel(nn.Module):
         """Where the model is."""
         return self.input_projection.linear.weight.device
 
-    @property
-    def encoder(self) -> Encoder:
-        """The frozen encoder, loaded once and kept."""
-        if "encoder" not in self._modules:
-            encoder = Encoder.from_pretrained(
-                locate(self.config.encoder),
-                dtype=resolve_precision(self.config.precision),
-                official=self.config.official_encoder,
-                released=self.config.trunks,
-            )
-            self._modules["encoder"] = encoder.to(self.device)
-        return self._modules["encoder"]  # type: ignore[return-value]
-
-    def frozen_folders(self, part: str) -> list[Path]:
-        """What the encoder, or the decoder of a modality, is loaded from; empty if it was given."""
-        if part == "encoder":
-            return [] if self._given_encoder else [locate(self.config.encoder)]
-        if part in self.decoders and part not in self._loaded_decoders:
-            return []
-        settings = self.config.settings_of(part)
-        base = [locate(settings["base"])] if "base" in settings else []
-        return [locate(self.config.decoders[part]), *base]
-
-    def decoder(self, modality: str) -> Decoder:
-        """The frozen decoder of a modality, loaded once and kept.
-
-        Raises:
-            ConfigError: its condition has another shape than the output projection gives.
-        """
-        if modality not in self.decoders:
-            name = self.config.decoders[modality]
-            decoder = load_decoder(
-                locate(name),
-                self.config.settings_of(modality),
-                modality=modality,
-                dtype=resolve_precision(self.config.precision),
-            )
-            shape = [decoder.condition_length, decoder.condition_width]
-            if shape != list(self.config.conditions[modality]):
-                raise ConfigError(
-                    f"The {modality} decoder {name!r} reads a condition of {shape}, but the output "
-                    f"projection gives {list(self.config.conditions[modality])}: set "
-                    f"conditions[{modality!r}] in the configuration and train stage 2 again."
-                )
-            if not self.config.text_encoders:
-                decoder.drop_text_encoder()
-            self.decoders[modality] = decoder if self.config.offload else decoder.to(self.device)
-            self._loaded_decoders.add(modality)
-        if self.config.offload:
-            for other, part in self.decoders.items():
-                part.to(self.device if other == modality else "cpu")
-        return self.decoders[modality]  # type: ignore[return-value]
-
     def splice(self, embeddings: Tensor, rows: Tensor, starts: Tensor, features: Tensor) -> Tensor:
         """Puts projected media into their gaps.
 
@@ -263,7 +203,7 @@ class NextGPTModel(nn.Module):
             token_embeddings, batch.media_rows, batch.media_starts, batch.media_features
         )
         if batch.positions is None and self.prefixes_frozen and torch.is_grad_enabled():
-            hidden = self._read_after_prefix(batch, embeddings)
+            hidden = read_after_prefix(self.llm, batch, embeddings)
             return States(token_embeddings, hidden, hidden)
         mask = batch.attention_mask if batch.positions is None else None
         with self.llm.tapped() as tapped:
@@ -285,18 +225,6 @@ class NextGPTModel(nn.Module):
         if any("lora_" in name or name.startswith("input_") for name in learning):
             return False
         return "masked" in self.llm.ways
-
-    def _read_after_prefix(self, batch: Batch, embeddings: Tensor) -> Tensor:
-        """(B, S, D) as `read`, the frozen beginnings of rows apart (see `prefix`)."""
-        lengths = batch.attention_mask.sum(1).tolist()
-        learns = torch.isin(batch.ids, torch.tensor(self.llm.new_ids, device=batch.ids.device))
-        firsts, keys, with_media = [], [], set(batch.media_rows.tolist())
-        for row, length in enumerate(lengths):
-            at = learns[row, :length].nonzero()[:1, 0].tolist()
-            firsts.append(max(1, *at) if at else length)
-            beginning = tuple(batch.ids[row, : firsts[-1]].tolist())
-            keys.append((beginning, row if row in with_media else None))
-        return read_after_prefix(self.llm, embeddings, lengths, firsts, keys)
 
     def loss(self, batch: Batch, divisors: Divisors | None = None) -> Losses:
         """Cross-entropy on words and signal tokens, distance of projected blocks to conditions.
@@ -375,52 +303,3 @@ class NextGPTModel(nn.Module):
             CheckpointError: naming what differs, when it was trained on another base model.
         """
         checkpoint.load_into(self, Path(folder), tuple(anew))
-
-
-def resolve_precision(name: str) -> torch.dtype:
-    """The number format of frozen parts on this machine; "auto" as `NextGPTConfig` says.
-
-    Raises:
-        ConfigError: there is no such format.
-    """
-    if name == "auto":
-        if not torch.cuda.is_available():
-            return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
-    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in formats:
-        raise ConfigError(f"precision is {name!r}: use 'auto' or one of {', '.join(formats)}.")
-    return formats[name]
-
-
-def with_found_conditions(config: NextGPTConfig) -> NextGPTConfig:
-    """The configuration with the condition shapes of those decoders that are on this machine.
-
-    Raises:
-        MissingError: a decoder is not here, and it is not the preset's, whose shape is known.
-    """
-    found = dict(config.conditions)
-    known = PROFILES.get(config.profile, {}).get("decoders", {})
-    for modality, name in config.decoders.items():
-        try:
-            folder = locate(name)
-        except FileNotFoundError:
-            if name != known.get(modality):
-                raise
-            continue  # it will be asked for when it is needed, and no sooner
-        found[modality] = condition_shape(folder, config.settings_of(modality), modality=modality)
-    return replace(config, conditions=found)
-
-
-def check_layer(layer: int, count: int) -> int:
-    """`hidden_layer` from 0 on, or -1 for the last of an LLM with `count` blocks.
-
-    Raises:
-        ConfigError: the LLM has no such layer.
-    """
-    if not -count - 1 <= layer <= count:
-        raise ConfigError(
-            f"Configuration field 'hidden_layer' is {layer}: this language model has "
-            f"{count} blocks, so use 0 to {count}, or -1 for the last."
-        )
-    return -1 if layer in (-1, count) else layer % (count + 1)

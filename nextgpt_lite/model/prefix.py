@@ -25,12 +25,25 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from nextgpt_lite.model.batch import first_fit
+from nextgpt_lite.model.batch import Batch, first_fit
 from nextgpt_lite.model.families import as_mask
 from nextgpt_lite.model.llm import LanguageModel
 
 
-def read_after_prefix(
+def read_after_prefix(llm: LanguageModel, batch: Batch, embeddings: Tensor) -> Tensor:
+    """(B, S, D) last hidden states of a batch without packed rows, media already spliced in."""
+    lengths = batch.attention_mask.sum(1).tolist()
+    learns = torch.isin(batch.ids, torch.tensor(llm.new_ids, device=batch.ids.device))  # (B, S)
+    firsts, keys, with_media = [], [], set(batch.media_rows.tolist())
+    for row, length in enumerate(lengths):
+        at = learns[row, :length].nonzero()[:1, 0].tolist()
+        firsts.append(max(1, *at) if at else length)
+        beginning = tuple(batch.ids[row, : firsts[-1]].tolist())
+        keys.append((beginning, row if row in with_media else None))
+    return read_in_two(llm, embeddings, lengths, firsts, keys)
+
+
+def read_in_two(
     llm: LanguageModel,
     embeddings: Tensor,
     lengths: Sequence[int],

@@ -15,8 +15,7 @@ from nextgpt_lite.checkpoints.stand_ins import STAND_INS, write_stand_ins
 from nextgpt_lite.data.sources import FolderSource
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.errors import PackageError
-from nextgpt_lite.model.config import CHECKPOINTS, NextGPTConfig
-from nextgpt_lite.model.nextgpt import resolve_precision
+from nextgpt_lite.model.config import CHECKPOINTS, NextGPTConfig, resolve_precision
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.stages import STAGES
 

@@ -55,7 +55,7 @@ def test_a_warm_cache_loads_nothing_and_trains_the_same(
         raise AssertionError("a frozen part was loaded though the cache is warm")
 
     monkeypatch.setattr(Encoder, "from_pretrained", refused)
-    monkeypatch.setattr("nextgpt_lite.model.nextgpt.load_decoder", refused)
+    monkeypatch.setattr("nextgpt_lite.model.frozen.load_decoder", refused)
     warm, trainer = run("warm", tmp_path / "cache")
     assert trainer.features.computed == 0
     assert in_memory == cold == warm

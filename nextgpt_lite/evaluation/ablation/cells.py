@@ -34,7 +34,7 @@ from nextgpt_lite.evaluation.comparison.rows import Row, judged
 from nextgpt_lite.evaluation.registry import find
 from nextgpt_lite.model.checkpoint import PROJECTIONS_FILE
 from nextgpt_lite.model.config import NextGPTConfig, locate
-from nextgpt_lite.model.nextgpt import with_found_conditions
+from nextgpt_lite.model.frozen import with_found_conditions
 from nextgpt_lite.training.cache import hash_files
 from nextgpt_lite.training.checkpoint import RUN_FILE, beside
 from nextgpt_lite.training.engine import CHECKPOINTS

@@ -27,9 +27,8 @@ from nextgpt_lite.data.records import Kind
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.evaluation.protocols import Instruction
 from nextgpt_lite.evaluation.registry import find
-from nextgpt_lite.model.config import NextGPTConfig, locate
+from nextgpt_lite.model.config import NextGPTConfig, check_layer, locate
 from nextgpt_lite.model.modality import MODALITIES
-from nextgpt_lite.model.nextgpt import check_layer
 from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES, Stage
 
