@@ -17,6 +17,7 @@ from nextgpt_lite.errors import ConfigError, MissingError
 
 if TYPE_CHECKING:
     from nextgpt_lite.decoders.base import Decoder
+    from nextgpt_lite.decoders.series import SeriesDecoder, SeriesPipeline
 
 # `_class_name` of a pipeline: the class that runs it, imported when it is asked for.
 DECODERS: dict[str, str | type[Decoder]] = {
@@ -32,7 +33,17 @@ DECODERS: dict[str, str | type[Decoder]] = {
 # Files by which a folder without `model_index.json` is known.
 UNNAMED = {"animatediff_lightning_*step_diffusers.safetensors": "AnimateDiffPipeline"}
 
+__all__ = ["DECODERS", "Decoder", "SeriesDecoder", "SeriesPipeline", "load_decoder", "register"]
+PUBLIC = {"Decoder": "base", "SeriesDecoder": "series", "SeriesPipeline": "series"}
+
 AnyDecoder = TypeVar("AnyDecoder", bound="type[Decoder]")
+
+
+def __getattr__(name: str) -> Any:
+    """What a reader's own decoder derives from, imported when it is asked for."""
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{PUBLIC[name]}"), name)
 
 
 def register(decoder: AnyDecoder) -> AnyDecoder:

@@ -1,4 +1,4 @@
-from .config import ImageBindConfig as ImageBindConfig
+from .config import ImageBindConfig as ImageBindConfig, ImuConfig as ImuConfig
 from .encoder import Encoder as Encoder
 from .files import load_imagebind as load_imagebind
 from .imagebind import ImageBind as ImageBind

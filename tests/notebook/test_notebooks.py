@@ -31,7 +31,10 @@ SOURCES = sorted(path.stem for path in (build.NOTEBOOKS / "src").glob("*.py"))
 OUTPUT_LIMIT = 300 * 1024  # bytes of all outputs of one notebook
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(home|root|Users|tmp|var|usr|opt|mnt|content)/|[A-Z]:\\")
 
-MINUTES = {"00_tour": 4.0}  # on two cores; every other notebook has DEFAULT_MINUTES
+MINUTES = {
+    "00_tour": 4.0,
+    "11_a_modality_of_your_own": 4.0,
+}  # on two cores; every other notebook has DEFAULT_MINUTES
 DEFAULT_MINUTES = 2.0
 BUSY = 2  # a machine with other work may take this many times as long
 
@@ -200,6 +203,14 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "stage 2: last loss": (8, 14),
         "stage 3: last loss": (12, 21),
         "media in the reply": (3, 3),
+    },
+    "11_a_modality_of_your_own": {
+        "real records read back": (0.99, 1),  # of 600
+        "nearest caption, trained": (0.97, 1),  # of 480; chance 0.033
+        "decoder alone, trained": (0.95, 1),  # of 102, as the next two
+        "records in, right words": (0.9, 1),
+        "words in, right record": (0.9, 1),
+        "retrieved, trained": (0.95, 1),  # of 24
     },
     "12_training_at_scale": {
         "mean of two losses is off by": (3, 5),
@@ -387,6 +398,23 @@ def test_shows_what_it_promises(name):
         if shown["state"] != "right":
             wrong.append(f"exercise {shown['name']} ends {shown['state']}")
     assert not wrong, f"{name}: " + "; ".join(wrong)
+
+
+def test_a_modality_of_your_own_is_sixty_lines():
+    """Lines of the reader's cells, without imports, blank lines and comments."""
+    source = build.NOTEBOOKS / "src" / "11_a_modality_of_your_own.py"
+    cells = code_cells(build.read_source(source))
+    yours = "\n".join(c.source for c in cells if "yours" in c.metadata.get("tags", []))
+    kept = [n for n in ast.parse(yours).body if not isinstance(n, ast.Import | ast.ImportFrom)]
+    lines = yours.splitlines()
+    parts = [
+        lines[(getattr(n, "decorator_list", None) or [n])[0].lineno - 1 : n.end_lineno]
+        for n in kept
+    ]
+    code = [line for part in parts for line in part if line.strip() and line.strip()[0] != "#"]
+    assert len(code) <= 60
+    for step in ("def motion", "register(Modality", "add_trunk", "@register_decoder", "train("):
+        assert any(step in line for line in code), f"{step} belongs to the reader's code"
 
 
 def test_contracts_name_notebooks_that_exist():
