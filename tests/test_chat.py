@@ -136,7 +136,7 @@ def test_a_wrong_call_is_named(model, message, options: dict, named: str) -> Non
 
 
 def test_a_decoder_of_another_shape_is_refused(model, monkeypatch) -> None:
-    from nextgpt_lite.model import nextgpt as module
+    from nextgpt_lite.model import frozen as module
     from tests.tiny import TinyDecoder
 
     fresh = tiny_model()

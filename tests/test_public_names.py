@@ -48,11 +48,21 @@ def imports_of_notebooks() -> dict[str, set[str]]:
     """Every module of the package that a notebook imports from, with the names taken from it."""
     found: dict[str, set[str]] = {}
     for source in (PACKAGE.parent / "notebooks" / "src").glob("*.py"):
-        for node in ast.walk(ast.parse(source.read_text())):
+        nodes = [*ast.walk(ast.parse(source.read_text()))]
+        for node in nodes:
             if isinstance(node, ast.Import):
                 assert not [a for a in node.names if a.name.startswith(PACKAGE.name)], source
             elif isinstance(node, ast.ImportFrom) and node.module.startswith(PACKAGE.name):
-                found.setdefault(node.module, set()).update(alias.name for alias in node.names)
+                for alias in node.names:
+                    found.setdefault(node.module, set()).add(alias.name)
+                    if (room := f"{node.module}.{alias.name}") in ROOMS:  # `world.sample_clip`
+                        found.setdefault(room, set()).update(
+                            use.attr
+                            for use in nodes
+                            if isinstance(use, ast.Attribute)
+                            and isinstance(use.value, ast.Name)
+                            and use.value.id == (alias.asname or alias.name)
+                        )
     return found
 
 

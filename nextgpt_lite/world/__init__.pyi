@@ -42,7 +42,10 @@ from .scene import (
     Picture as Picture,
     Scene as Scene,
     Sound as Sound,
+    is_held_out as is_held_out,
+    sample_clip as sample_clip,
     sample_picture as sample_picture,
+    sample_sound as sample_sound,
 )
 from .see import read_picture as read_picture
 from .sprites import RGB_OF as RGB_OF, background as background, sprite as sprite
