@@ -82,10 +82,10 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         )
         cell.metadata.get("jupyter", {}).pop("outputs_hidden", None)
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+            kept = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [output for output in map(_clean_output, kept) if output]
             # What was printed in a row is one piece: where the kernel cuts it is a matter of time.
             CoalesceStreamsPreprocessor().preprocess_cell(cell, {}, 0)
-            cell.outputs = [output for output in map(_clean_output, cell.outputs) if output]
     notebook.metadata = NotebookNode(
         kernelspec=notebook.metadata.kernelspec, language_info={"name": "python"}
     )
