@@ -36,7 +36,7 @@ MINUTES = {
     "11_a_modality_of_your_own": 4.0,
 }  # on two cores; every other notebook has DEFAULT_MINUTES
 DEFAULT_MINUTES = 2.0
-BUSY = 2  # a machine with other work may take this many times as long
+BUSY = 8  # a machine with other work may take this many times as long: load alone fails nothing
 
 # What the executed notebooks must show: notebook -> recorded figure -> (least, most). A recorded
 # truth value must be true without a row here; seconds and speed-ups are nobody's promise.
@@ -374,7 +374,7 @@ def run(name: str) -> Run:
 
 
 @pytest.mark.notebook
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @each_notebook
 def test_runs(name, record_property):
     result = run(name)
@@ -385,7 +385,7 @@ def test_runs(name, record_property):
 
 
 @pytest.mark.notebook
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @each_notebook
 def test_shows_what_it_promises(name):
     result = run(name)
