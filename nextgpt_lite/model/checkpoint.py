@@ -174,11 +174,10 @@ def _read(path: Path, expected: dict[str, Tensor], anew: tuple[str, ...]) -> dic
         raise MissingError(f"{path} is missing: give a folder that a training run wrote.")
     stored = load_file(path).items()
     given = {name: value.float() for name, value in stored if not name.startswith(anew)}
-    for name in given:
-        known = len(given[name])
-        if "trainable_tokens" in name and name in expected and known < len(expected[name]):
-            own = gathered(expected[name])[known:].detach().cpu().float()
-            given[name] = torch.cat([given[name], own])
+    for name, rows in given.items():
+        if "trainable_tokens" in name and len(rows) < len(expected.get(name, rows)):
+            own = gathered(expected[name])[len(rows) :].detach().cpu().float()
+            given[name] = torch.cat([rows, own])
     for name in sorted(set(expected) | set(given)):
         shapes = [list(d[name].shape) if name in d else None for d in (given, expected)]
         if shapes[0] != shapes[1]:
