@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from nextgpt_lite.errors import ConfigError
-from nextgpt_lite.messages import Conversation, Message, Part
+from nextgpt_lite.messages import Conversation, Message, Part, Role
+from nextgpt_lite.model.harmless import REPLY, REPLY_END, SLOT, SLOT_END, Harmless
 from nextgpt_lite.model.losses import IGNORE
 from nextgpt_lite.model.modality import get_modality
 
 Spans = list[tuple[int, int]]  # from and to in a text
-_SLOT = re.compile("\ue000(\\d+)\ue001")  # private-use characters: no tokenizer gives them meaning
+_SLOT = re.compile(f"{SLOT}(\\d+){SLOT_END}")
 
 
 @dataclass
@@ -104,8 +105,7 @@ class ConversationTokenizer:
         self.signal_ids = signal_ids
         self.input_tokens = input_tokens
         self.messenger = messenger
-        special = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
-        self._special = re.compile("|".join(map(re.escape, special)) or "(?!)")
+        self.harmless = Harmless(tokenizer, self._between_turns())
 
     def encode(self, messages: Conversation, *, reply_follows: bool = False) -> Encoded:
         """Ids, labels and slots of a conversation.
@@ -142,7 +142,7 @@ class ConversationTokenizer:
                 text += (" " if text and piece else "") + piece
                 continue
             self._check_known(part["type"], message["role"])
-            slot = f"\ue000{len(slots)}\ue001"
+            slot = f"{SLOT}{len(slots)}{SLOT_END}"
             slots.append((message["role"], part))
             if message["role"] == "user":
                 row = get_modality(part["type"])
@@ -161,11 +161,6 @@ class ConversationTokenizer:
                 f"{modality!r}, only {', '.join(known)}: add it with from_pretrained(..., "
                 f"decoders={{{modality!r}: ...}}) and train it."
             )
-
-    def harmless(self, text: str) -> str:
-        """Special tokens typed by a person are words, not commands."""
-        text = text.replace("\ue000", "").replace("\ue001", "")
-        return self._special.sub(lambda found: " ".join(found.group()), text)
 
     def render(self, messages: Conversation, reply_follows: bool) -> str:
         """Messages whose content is a string, laid out by the chat template."""
@@ -188,10 +183,10 @@ class ConversationTokenizer:
         if not replies:
             return []
         marked: list[Message] = [
-            {**m, "content": f"\ue002{m['content']}\ue003"} if m["role"] == "assistant" else m
+            {**m, "content": f"{REPLY}{m['content']}{REPLY_END}"} if m["role"] == "assistant" else m
             for m in messages
         ]
-        pieces = re.split("\ue002|\ue003", self.render(marked, False))
+        pieces = re.split(f"{REPLY}|{REPLY_END}", self.render(marked, False))
         if "".join(pieces) != text or len(pieces) != 2 * len(replies) + 1:
             raise ConfigError(
                 "The tokenizer's chat template leaves out or rewrites replies, so they cannot be "
@@ -209,13 +204,19 @@ class ConversationTokenizer:
 
     def _prompt_and_end(self) -> tuple[str, str]:
         """What the template writes to ask for a reply, and what it writes behind one."""
-        asked: list[Message] = [{"role": "user", "content": "\ue002"}]
-        said: list[Message] = [*asked, {"role": "assistant", "content": "\ue003"}]
+        asked: list[Message] = [{"role": "user", "content": REPLY}]
+        said: list[Message] = [*asked, {"role": "assistant", "content": REPLY_END}]
         without = self.render(asked, False)
         return (
             self.render(asked, True).removeprefix(without),
-            self.render(said, False).rpartition("\ue003")[2],
+            self.render(said, False).rpartition(REPLY_END)[2],
         )
+
+    def _between_turns(self) -> list[str]:
+        """What the template writes between turns and to ask for a reply."""
+        roles: list[Role] = ["user", "assistant", "user"]
+        talk: list[Message] = [{"role": role, "content": SLOT} for role in roles]
+        return self.render(talk, True).split(SLOT)[1:]
 
     def _encode_words(self, text: str, start: int, replies: Spans, encoded: Encoded) -> None:
         """Text without slots, cut into tokens as a whole, so that no reply is cut out of it."""
