@@ -50,20 +50,28 @@ def media_bundle(media: Media) -> Bundle:
     return Bundle(data)
 
 
-def reply_bundle(parts: Sequence[Part], signal_tokens: int, seconds: float) -> dict[str, Any]:
-    """A reply as MIME types to contents: its words and media in their order."""
+def reply_bundle(
+    parts: Sequence[Part], signal_tokens: int, seconds: float, warnings: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A reply as MIME types to contents: its words and media in their order, then warnings."""
     plain = [p["text"] if p["type"] == "text" else part_text(p) for p in parts]
     return {
-        "text/plain": "\n".join(plain),
-        "text/html": parts_html(parts),
+        "text/plain": "\n".join([*plain, *(f"Warning: {each}" for each in warnings)]),
+        "text/html": parts_html(parts) + _warnings_html(warnings),
         MIME: {
             "kind": "reply",
             "text": " ".join(part["text"] for part in parts if part["type"] == "text"),
             "media": [facts(part["data"]) for part in parts if part["type"] != "text"],
             "signal_tokens": signal_tokens,
+            **({"warnings": [*warnings]} if warnings else {}),
             "seconds": round(seconds, 3),
         },
     }
+
+
+def _warnings_html(warnings: Iterable[str]) -> str:
+    """Warnings of a reply as a piece of HTML."""
+    return "".join(f"<p><small>Warning: {html.escape(each)}</small></p>" for each in warnings)
 
 
 def parts_html(parts: Iterable[Part]) -> str:

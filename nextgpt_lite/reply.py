@@ -38,12 +38,14 @@ class Reply:
         parts: message parts; `{"role": "assistant", "content": parts}` is `message`.
         signal_tokens: names of the signal tokens in the reply, in order.
         made: each medium with its signal block and condition.
+        warnings: sentences that say why the reply may not be what was wanted.
         seconds: wall time from messages to the last medium.
     """
 
     parts: list[Part] = field(default_factory=list)
     signal_tokens: list[str] = field(default_factory=list)
     made: list[Made] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -94,6 +96,7 @@ class Reply:
             "text": self.text,
             "media": listed,
             "signal_tokens": self.signal_tokens,
+            "warnings": self.warnings,
             "seconds": round(self.seconds, 3),
         }
         path.write_text(json.dumps(values, indent=1) + "\n")
@@ -110,7 +113,7 @@ class Reply:
         return [part["data"] for part in self.parts if part["type"] == modality]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return reply_bundle(self.parts, len(self.signal_tokens), self.seconds)
+        return reply_bundle(self.parts, len(self.signal_tokens), self.seconds, self.warnings)
 
 
 @dataclass

@@ -21,6 +21,7 @@ from torch import Tensor
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.media import Media
 from nextgpt_lite.messages import Conversation, Message, Part
+from nextgpt_lite.model.context import newest_turns
 from nextgpt_lite.model.conversation import Encoded, content_parts
 from nextgpt_lite.model.generation import Prompt, Sampling, SignalBlock, generate
 from nextgpt_lite.model.modality import get_modality
@@ -82,7 +83,7 @@ def events(
     """
     started = time.perf_counter()
     draft = _Draft(model)
-    for _, item in _written(model, [_opened(messages)], [seed], options, 1):
+    for _, item in _written(model, [_opened(messages)], [seed], options, 1, [draft.reply]):
         if isinstance(item, SignalBlock):
             draft.add_block(item)
         else:
@@ -170,7 +171,8 @@ def drafts(
     every = _each(seeds, len(conversations))
     opened = [_opened(with_media(conversation)) for conversation in conversations]
     growing = [_Draft(model) for _ in opened]
-    for index, item in _written(model, opened, every, options or Options(), batch_size):
+    begun = [draft.reply for draft in growing]
+    for index, item in _written(model, opened, every, options or Options(), batch_size, begun):
         if isinstance(item, SignalBlock):
             growing[index].add_block(item)
         else:
@@ -285,18 +287,32 @@ def _written(
     seeds: Sequence[int],
     options: Options,
     batch_size: int,
+    begun: Sequence[Reply],
 ) -> Iterator[tuple[int, int | SignalBlock]]:
-    """Words and blocks of the replies to conversations whose media are open, with whose it is."""
+    """Words and blocks of the replies to conversations whose media are open, with whose it is.
+
+    What a user should know of the way there becomes a warning of the reply that has begun.
+    """
     allowed, required = options.modalities(list(model.config.conditions))
     prompts, encoded = [], []
-    for conversation, seed in zip(conversations, seeds, strict=True):
+    for conversation, seed, reply in zip(conversations, seeds, begun, strict=True):
         is_told = conversation[-1]["role"] == "assistant"
         before = conversation[:-1] if is_told else conversation
-        encoded.append(model.conversation.encode(before, reply_follows=True))
-        told = _told(model, conversation, len(encoded[-1])) if is_told else ()
+        kept, ids = newest_turns(model.conversation, before, model.llm, options.sampling)
+        encoded.append(ids)
+        if left_out := len(before) - len(kept):
+            reply.warnings.append(
+                f"The conversation is longer than the language model's {model.llm.context:,} "
+                f"positions: its oldest {left_out} messages were left out."
+            )
+        told = _told(model, [*kept, conversation[-1]], len(ids)) if is_told else ()
         must = () if is_told else required
+        may = allowed
+        if not is_told and options.output_modalities == "auto" and _says_nothing(before[-1]):
+            may = []
+            reply.warnings.append("The message has neither words nor media, so no medium was made.")
         generator = torch.Generator().manual_seed(seed)
-        prompts.append(Prompt(torch.empty(0), allowed, must, told, generator))
+        prompts.append(Prompt(torch.empty(0), may, must, told, generator))
     # Those of like length together, so that little is padding.
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
     for first in range(0, len(order), batch_size):
@@ -306,6 +322,14 @@ def _written(
             prompts[index].embeddings = prompt
         for row, item in generate(model.llm, [prompts[i] for i in chosen], options.sampling):
             yield chosen[row], item
+
+
+def _says_nothing(message: Message) -> bool:
+    """Whether a message is empty but for blanks, marks and emoji."""
+    return all(
+        part["type"] == "text" and not any(map(str.isalnum, part["text"]))
+        for part in content_parts(message)
+    )
 
 
 @torch.inference_mode()

@@ -79,3 +79,7 @@ def test_reply_shows_words_and_media_in_order_and_escapes_words():
     assert "2.0 s, 16000 Hz" in data["text/plain"]
     json.dumps(data)
     assert data == reply_bundle(reply.parts, 1, 0.0)
+    reply.warnings.append("<b> is odd.")
+    data = reply._repr_mimebundle_()
+    assert data["text/html"].endswith("Warning: &lt;b&gt; is odd.</small></p>")
+    assert data["text/plain"].endswith("Warning: <b> is odd.")

@@ -19,7 +19,7 @@ def model():
 def test_a_reply_saves_itself(model, tmp_path: Path) -> None:
     reply = model.chat("Draw", output_modalities=EVERY, max_new_tokens=3, num_inference_steps=1)
     values = json.loads(reply.save(tmp_path / "new").read_text())
-    assert set(values) == {"text", "media", "signal_tokens", "seconds"}
+    assert set(values) == {"text", "media", "signal_tokens", "warnings", "seconds"}
     assert values["text"] == reply.text
     assert {entry["modality"] for entry in values["media"]} == set(EVERY)
     for entry in values["media"]:

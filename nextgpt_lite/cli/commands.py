@@ -7,6 +7,7 @@ reads a function (`cli`), and all work. Every heavy import sits inside the comma
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -71,6 +72,8 @@ def chat(
     )
     saved = reply.save(output)
     print(reply.text)
+    for warning in reply.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
     for entry in json.loads(saved.read_text())["media"]:
         print(saved.parent / entry["path"])
 

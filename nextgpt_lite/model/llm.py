@@ -190,6 +190,13 @@ class LanguageModel(nn.Module):
         return len(self._row_of)
 
     @property
+    def context(self) -> int | None:
+        """Positions that it can read in all; None where there is no end to them."""
+        limit = getattr(self.causal_lm.config.get_text_config(), "max_position_embeddings", None)
+        limits = [each for each in (limit, self.family.positions) if each and each > 0]
+        return min(limits, default=None)
+
+    @property
     def eos_id(self) -> int:
         """The token that ends a reply."""
         return int(self.tokenizer.eos_token_id)

@@ -100,7 +100,7 @@ class ChatWidget:
             self._status.value = str(error) or type(error).__name__
         else:
             self.messages += [message, reply.message]
-            self._status.value = ""
+            self._status.value = " ".join(reply.warnings)
         self._live.value = ""
         self._show(self.messages)
         return self.static(self.messages, note=self._status.value)
