@@ -357,13 +357,23 @@ def _told(model: NextGPTModel, conversation: Conversation, begin: int) -> list[i
     return ids[:-1] if ids[-1:] == [model.llm.eos_id] else ids
 
 
+class _BrokenOff(Exception):
+    """Nobody waits for the medium any more."""
+
+
 def _watched(
     decode: Callable[..., list[Media]], modality: str
 ) -> Generator[Event, None, list[Media]]:
-    """Runs a decoder in a thread, so that its callback can become a stream of events."""
+    """Runs a decoder in a thread, so that its callback can become a stream of events.
+
+    A stream that is broken off ends the decoder after its step, and waits for that.
+    """
+    broken_off = threading.Event()
     happenings: queue.Queue[Event | list[Media] | BaseException] = queue.Queue()
 
     def tell(step: int, total: int) -> None:
+        if broken_off.is_set():
+            raise _BrokenOff
         happenings.put(Event("step", modality=modality, step=step, total=total))
 
     def work() -> None:
@@ -372,9 +382,14 @@ def _watched(
         except BaseException as error:
             happenings.put(error)
 
-    threading.Thread(target=work, daemon=True).start()
-    while isinstance(happening := happenings.get(), Event):
-        yield happening
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    try:
+        while isinstance(happening := happenings.get(), Event):
+            yield happening
+    finally:
+        broken_off.set()
+        worker.join()
     if isinstance(happening, BaseException):
         raise happening
     return happening

@@ -17,8 +17,8 @@ PACKAGE = "nextgpt_lite"
 WORLD = f"{PACKAGE}.world"
 # From the ground floor up: a module imports its own room and those below.
 ROOMS = (
-    ("errors", "messages"), ("plugins",), ("media",), ("model.modality",), ("model.config",),
-    ("checkpoints.catalogue",), ("encoders", "decoders"), ("model",),
+    ("errors", "messages", "locks"), ("plugins",), ("media",), ("model.modality",),
+    ("model.config",), ("checkpoints.catalogue",), ("encoders", "decoders"), ("model",),
     ("display", "reply", "turn", "chat", "trace"), ("data",), ("training",), ("checkpoints",),
     ("evaluation",), ("",), ("world",), ("notebook",), ("cli",), ("__main__",),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nextgpt_lite.decoders.loading import INDEX_FILE, read_json, without_advice
 from nextgpt_lite.errors import ConfigError, MissingError
+from nextgpt_lite.locks import LOADING
 
 if TYPE_CHECKING:
     from nextgpt_lite.decoders.base import Decoder
@@ -58,6 +59,7 @@ def register(decoder: AnyDecoder) -> AnyDecoder:
     return decoder
 
 
+@LOADING
 def load_decoder(
     folder: str | Path,
     settings: dict[str, Any] | None = None,

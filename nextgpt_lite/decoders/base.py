@@ -10,8 +10,8 @@ from (a decoder knows nothing of the LLM).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,7 @@ from nextgpt_lite.decoders.editing import Editing, Generators, StepCallback, cho
 from nextgpt_lite.decoders.loading import load_pipeline, read_json, step_reports
 from nextgpt_lite.decoders.noise import ask
 from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.locks import Lock
 from nextgpt_lite.model.config import SETTINGS_FILE
 
 
@@ -41,6 +42,8 @@ class Decoder(Editing, nn.Module, ABC):
         condition_width: C, the width of one.
         settings: what `nextgpt_lite.json` beside `model_index.json` says (`guidance_scale`,
             `num_inference_steps`, `width`, `height`, ...), and what the loader was told.
+        lock: of one who runs the pipeline, whose scheduler and tokenizers keep a state.
+        fetch: called before it runs, where decoders take turns on the device.
     """
 
     modality: str
@@ -60,6 +63,8 @@ class Decoder(Editing, nn.Module, ABC):
         self.requires_grad_(False)
         self.eval()
         self._empty: Tensor | None = None
+        self.lock = Lock()
+        self.fetch: Callable[[], object] | None = None
 
     # -- what a subclass fills in ------------------------------------------------------------
 
@@ -174,6 +179,14 @@ class Decoder(Editing, nn.Module, ABC):
         """The steps taken when `generate` is not told how many."""
         return int(self.settings.get("num_inference_steps", 20))
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """One thread at a time, on the device; the others wait."""
+        with self.lock:
+            if self.fetch is not None:
+                self.fetch()
+            yield
+
     def train(self, mode: bool = True) -> Self:
         """Stays in evaluation mode: a decoder is frozen, also inside a model that trains."""
         return super().train(False)
@@ -196,7 +209,8 @@ class Decoder(Editing, nn.Module, ABC):
                 f"the {self.modality} decoder's text encoder was dropped: load the model with "
                 "text_encoders=True to compute caption conditions"
             )
-        return self.embed(list(captions)).float()
+        with self.in_use():
+            return self.embed(list(captions)).float()
 
     def drop_text_encoder(self) -> None:
         """Frees the text encoders; media from signal tokens need none, captions do."""
@@ -246,17 +260,18 @@ class Decoder(Editing, nn.Module, ABC):
             if callback is not None:
                 callback(index + 1, len(self.pipeline.scheduler.timesteps))
 
-        arguments = self.arguments(
-            condition.to(self.device, torch.float32), self.negative(len(condition))
-        )
-        with self.arithmetic():
-            output = self.pipeline(
-                **arguments,
-                **step_reports(self.pipeline, on_step),
-                num_inference_steps=chosen(num_inference_steps, self.num_inference_steps),
-                guidance_scale=chosen(guidance_scale, self.guidance_scale),
-                generator=generator,
+        with self.in_use():
+            arguments = self.arguments(
+                condition.to(self.device, torch.float32), self.negative(len(condition))
             )
+            with self.arithmetic():
+                output = self.pipeline(
+                    **arguments,
+                    **step_reports(self.pipeline, on_step),
+                    num_inference_steps=chosen(num_inference_steps, self.num_inference_steps),
+                    guidance_scale=chosen(guidance_scale, self.guidance_scale),
+                    generator=generator,
+                )
         return self.media(output)
 
     def generate_each(

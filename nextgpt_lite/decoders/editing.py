@@ -61,26 +61,29 @@ class Editing:
                 f"{len(media)} media, {len(condition)} conditions and "
                 f"{len(masks or media)} masks: give one of each for a medium."
             )
-        original = self.encode(media).to(self.denoiser.dtype)  # (B, ...)
-        mask = None
-        if masks is not None:
-            each = [self.latent_mask(*pair, original) for pair in zip(media, masks, strict=True)]
-            mask = torch.stack(each).to(original)  # (B, 1, ...)
-        latents = denoise_from(
-            original,
-            self.denoise,
-            self.pipeline.scheduler,
-            condition.to(original),
-            self.negative(len(condition)).to(original),
-            mask=mask,
-            strength=strength,
-            steps=chosen(num_inference_steps, self.num_inference_steps),
-            scale=chosen(guidance_scale, self.guidance_scale),
-            generator=generator,
-            callback=callback,
-        )
-        made = zip(media, self.decode(latents), masks or [None] * len(media), strict=True)
-        return [self.fitted(*each) for each in made]
+        with self.in_use():
+            original = self.encode(media).to(self.denoiser.dtype)  # (B, ...)
+            mask = None
+            if masks is not None:
+                pairs = zip(media, masks, strict=True)
+                each = [self.latent_mask(*pair, original) for pair in pairs]
+                mask = torch.stack(each).to(original)  # (B, 1, ...)
+            latents = denoise_from(
+                original,
+                self.denoise,
+                self.pipeline.scheduler,
+                condition.to(original),
+                self.negative(len(condition)).to(original),
+                mask=mask,
+                strength=strength,
+                steps=chosen(num_inference_steps, self.num_inference_steps),
+                scale=chosen(guidance_scale, self.guidance_scale),
+                generator=generator,
+                callback=callback,
+            )
+            decoded = self.decode(latents)
+        made = zip(media, decoded, masks or [None] * len(media), strict=True)
+        return [self.fitted(*one) for one in made]
 
     def latent_mask(self, medium: Any, mask: Mask, latents: Tensor) -> Tensor:
         """(1, ...) ones where latents (B, c, ...) may change: wherever a medium's mask reaches."""

@@ -20,6 +20,7 @@ from nextgpt_lite.encoders.files import build_imagebind, find_weights, load_toke
 from nextgpt_lite.encoders.imagebind import ImageBind
 from nextgpt_lite.encoders.preprocess import PreprocessConfig
 from nextgpt_lite.errors import CheckpointError, ConfigError
+from nextgpt_lite.locks import LOADING, Lock
 from nextgpt_lite.model.modality import get_modality
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Encoder(nn.Module):
         self.model = model.requires_grad_(False).eval()
         self.preprocess = preprocess
         self.tokenizer = tokenizer
+        self._lock = Lock()
 
     @property
     def width(self) -> int:
@@ -99,7 +101,10 @@ class Encoder(nn.Module):
         config = self.model.config.trunks.get("text")
         if self.tokenizer is None or not isinstance(config, TextConfig):
             raise ConfigError("encoder: no text trunk or tokenizer is loaded, so no text encoding")
-        ids = self.tokenizer(list(texts), truncation=True, max_length=config.context)["input_ids"]
+        with self._lock:  # a tokenizer cannot be set to cut while another thread uses it
+            ids = self.tokenizer(list(texts), truncation=True, max_length=config.context)[
+                "input_ids"
+            ]
         rows = [row + [0] * (config.context - len(row)) for row in ids]
         return torch.tensor(rows, device=next(self.model.parameters()).device)
 
@@ -117,6 +122,7 @@ class Encoder(nn.Module):
             self.tokenizer.save_pretrained(folder / "tokenizer")
 
     @classmethod
+    @LOADING
     def from_pretrained(
         cls,
         source: str | Path,

@@ -9,6 +9,7 @@ what they do (`encoders`, `decoders`), and everything that learns (`nextgpt`).
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from nextgpt_lite.decoders import condition_shape, load_decoder
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.encoders import Encoder, encoder_width
 from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.locks import LOADING, Lock
 from nextgpt_lite.model.config import PROFILES, NextGPTConfig, locate, resolve_precision
 
 
@@ -39,6 +41,7 @@ class FrozenParts(nn.Module):
             self._modules["encoder"] = encoder.requires_grad_(False).eval()
         self.decoders = nn.ModuleDict()
         self._loaded_decoders: set[str] = set()
+        self._turn = Lock()  # of the decoders that share a device
 
     @property
     def device(self) -> torch.device:
@@ -48,14 +51,15 @@ class FrozenParts(nn.Module):
     @property
     def encoder(self) -> Encoder:
         """The frozen encoder, loaded once and kept."""
-        if "encoder" not in self._modules:
-            encoder = Encoder.from_pretrained(
-                locate(self.config.encoder),
-                dtype=resolve_precision(self.config.precision),
-                official=self.config.official_encoder,
-                released=self.config.trunks,
-            )
-            self._modules["encoder"] = encoder.to(self.device)
+        with LOADING:
+            if "encoder" not in self._modules:
+                encoder = Encoder.from_pretrained(
+                    locate(self.config.encoder),
+                    dtype=resolve_precision(self.config.precision),
+                    official=self.config.official_encoder,
+                    released=self.config.trunks,
+                )
+                self._modules["encoder"] = encoder.to(self.device)
         return self._modules["encoder"]  # type: ignore[return-value]
 
     def frozen_folders(self, part: str) -> list[Path]:
@@ -74,29 +78,42 @@ class FrozenParts(nn.Module):
         Raises:
             ConfigError: its condition has another shape than the output projection gives.
         """
-        if modality not in self.decoders:
-            name = self.config.decoders[modality]
-            decoder = load_decoder(
-                locate(name),
-                self.config.settings_of(modality),
-                modality=modality,
-                dtype=resolve_precision(self.config.precision),
-            )
-            shape = [decoder.condition_length, decoder.condition_width]
-            if shape != list(self.config.conditions[modality]):
-                raise ConfigError(
-                    f"The {modality} decoder {name!r} reads a condition of {shape}, but the output "
-                    f"projection gives {list(self.config.conditions[modality])}: set "
-                    f"conditions[{modality!r}] in the configuration and train stage 2 again."
-                )
-            if not self.config.text_encoders:
-                decoder.drop_text_encoder()
-            self.decoders[modality] = decoder if self.config.offload else decoder.to(self.device)
-            self._loaded_decoders.add(modality)
+        with LOADING:
+            if modality not in self.decoders:
+                self.decoders[modality] = self._loaded(modality)
+                self._loaded_decoders.add(modality)
+        decoder: Decoder = self.decoders[modality]  # type: ignore[assignment]
         if self.config.offload:
-            for other, part in self.decoders.items():
+            self._fetch(modality)
+        return decoder
+
+    def _loaded(self, modality: str) -> Decoder:
+        name = self.config.decoders[modality]
+        decoder = load_decoder(
+            locate(name),
+            self.config.settings_of(modality),
+            modality=modality,
+            dtype=resolve_precision(self.config.precision),
+        )
+        shape = [decoder.condition_length, decoder.condition_width]
+        if shape != list(self.config.conditions[modality]):
+            raise ConfigError(
+                f"The {modality} decoder {name!r} reads a condition of {shape}, but the output "
+                f"projection gives {list(self.config.conditions[modality])}: set "
+                f"conditions[{modality!r}] in the configuration and train stage 2 again."
+            )
+        if not self.config.text_encoders:
+            decoder.drop_text_encoder()
+        if not self.config.offload:
+            return decoder.to(self.device)
+        decoder.lock, decoder.fetch = self._turn, partial(self._fetch, modality)
+        return decoder
+
+    def _fetch(self, modality: str) -> None:
+        """Moves one decoder to the model's device and the others off it, once none of them runs."""
+        with self._turn:
+            for other, part in [*self.decoders.items()]:  # another thread may add one
                 part.to(self.device if other == modality else "cpu")
-        return self.decoders[modality]  # type: ignore[return-value]
 
 
 def with_found_conditions(config: NextGPTConfig) -> NextGPTConfig:

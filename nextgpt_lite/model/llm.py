@@ -31,6 +31,7 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 
 from nextgpt_lite.errors import ConfigError, PackageError
+from nextgpt_lite.locks import Lock
 from nextgpt_lite.model.base_model import fingerprint, stored_matrices
 from nextgpt_lite.model.config import LoraSettings
 from nextgpt_lite.model.families import MAMBAS, MAMBAS_LACK, Family, lora_targets, ways_of
@@ -86,6 +87,10 @@ class LanguageModel(nn.Module):
     ) -> None:
         super().__init__()
         self.family, self.tokenizer = Family(causal_lm), tokenizer
+        # No call changes a tokenizer that neither cuts nor pads, so that threads may share it.
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+        self._lock = Lock()
         self.end_mark = END_MARKS.get(str(tokenizer.chat_template))
         self.messenger, self.signal_layer = messenger, -1
         self.base = {"name": name, **_identity(causal_lm)}
@@ -229,7 +234,8 @@ class LanguageModel(nn.Module):
             positions: (B, S) of each token in its conversation; None counts from 0. Where they
                 restart, and no mask is given, conversations do not see each other.
         """
-        return self.family.read(self.causal_lm, embeddings, attention_mask, cache, positions)
+        with self._lock:
+            return self.family.read(self.causal_lm, embeddings, attention_mask, cache, positions)
 
     @contextmanager
     def tapped(self) -> Iterator[list[Tensor]]:
@@ -243,11 +249,12 @@ class LanguageModel(nn.Module):
             yield states
             return
         block = self.family.blocks[self.signal_layer]
-        hook = block.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0]))
-        try:
-            yield states
-        finally:
-            hook.remove()
+        with self._lock:  # no forward of another thread goes through the hook
+            hook = block.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0]))
+            try:
+                yield states
+            finally:
+                hook.remove()
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V), new rows included, and a gradient for no others (see `embed`)."""

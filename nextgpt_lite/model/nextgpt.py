@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from nextgpt_lite.checkpoints.catalogue import warn_of_licences
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.locks import LOADING
 from nextgpt_lite.model import checkpoint
 from nextgpt_lite.model.batch import Batch, SignalTargets
 from nextgpt_lite.model.config import (
@@ -84,6 +85,7 @@ class NextGPTModel(FrozenParts):
         )
 
     @classmethod
+    @LOADING
     def from_config(
         cls, config: NextGPTConfig | str, seed: int = 0, new: bool = True, **changes: Any
     ) -> Self:
@@ -120,6 +122,7 @@ class NextGPTModel(FrozenParts):
             return cls(config, None, llm).eval()
 
     @classmethod
+    @LOADING
     def from_pretrained(
         cls,
         name: str | Path,
