@@ -17,6 +17,7 @@ import torch
 from nextgpt_lite.checkpoints.catalogue import UNLOADED, components, licences
 from nextgpt_lite.checkpoints.parameters import Row, count, sizes
 from nextgpt_lite.model.config import DECODER_SETTINGS, PROFILES, NextGPTConfig, locate
+from nextgpt_lite.model.device import pick_device
 
 REQUIRED = ("torch", "transformers", "peft", "diffusers", "accelerate", "safetensors", "av")
 OPTIONAL = {
@@ -81,13 +82,13 @@ def memory(config: NextGPTConfig, rows: list[Row], size: int) -> Memory:
 
 def device() -> Device:
     """The accelerator if there is one, else this machine's memory."""
-    if torch.cuda.is_available():
+    kind = pick_device().type
+    if kind == "cuda":
         free, total = torch.cuda.mem_get_info()
         return Device(torch.cuda.get_device_name(), "cuda", free, total)
     import psutil
 
     ram = psutil.virtual_memory()
-    kind = "mps" if torch.backends.mps.is_available() else "cpu"
     name = platform.processor() or platform.machine()
     return Device(f"{name}, {torch.get_num_threads()} threads", kind, ram.available, ram.total)
 

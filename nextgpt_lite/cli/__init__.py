@@ -31,8 +31,11 @@ PROGRAM = "nextgpt-lite"
 REFUSALS = (NextGPTError, OSError, ValueError, ModuleNotFoundError)
 HELP = {  # of parameters that mean the same in every command
     "data": "folder of data, or the name of a plugin that makes some; default: lite.",
+    "device": "auto (CUDA, else MPS, else CPU), cpu, cuda, cuda:1 or mps.",
     "num_inference_steps": "diffusion steps; default: each decoder's own.",
     "output": "folder to write into.",
+    "precision": "number format of frozen weights; auto: 16 bits on an accelerator, float32 on a "
+    "CPU; default: the model's own.",
     "profile": "size of the system.",
     "seed": "the same seed gives the same result.",
 }

@@ -24,6 +24,7 @@ Count = Annotated[int, Option(min=1)]
 MaybeCount = Annotated[int | None, Option(min=1)]
 Profile = Literal["lite", "colab", "paper"]
 Layout = Literal["legacy", "current"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 def _modalities(text: str) -> str | list[str]:
@@ -47,6 +48,8 @@ def chat(
     model: str = "lite",
     modalities: Annotated[Any, Option(parser=_modalities)] = "auto",
     num_inference_steps: MaybeCount = None,
+    device: str = "auto",
+    precision: Precision | None = None,
     **media: Any,
 ) -> None:
     """Say something, with or without files; get any media back.
@@ -63,7 +66,7 @@ def chat(
             raise ConfigError(f"{path} does not exist: correct the path or choose another file.")
     from nextgpt_lite import NextGPT
 
-    reply = NextGPT.from_pretrained(model).chat(
+    reply = NextGPT.from_pretrained(model, device=device, dtype=precision).chat(
         text,
         seed=seed,
         output_modalities=modalities,
@@ -108,6 +111,7 @@ def train(
     steps: MaybeCount = None,
     seed: int = 0,
     resume: bool = False,
+    device: str = "auto",
     batch_size: MaybeCount = None,
     accumulate: MaybeCount = None,
     mixed_precision: Annotated[
@@ -131,7 +135,8 @@ def train(
         resume: continue from the last checkpoint.
         batch_size: of one process; default: the stage's own.
         accumulate: passes in which the batch of a step is read, to save memory.
-        mixed_precision: auto takes the fastest that the device has; default: no.
+        mixed_precision: of what is computed: auto takes the fastest that the device has; default:
+            no.
         checkpointing: compute activations again instead of keeping them.
         shard: under torchrun, split the model over the processes (FSDP2) instead of copying it.
         report_to: besides metrics.jsonl.
@@ -160,6 +165,8 @@ def refine(
     steps: Count = 2000,
     seed: int = 0,
     resume: bool = False,
+    device: str = "auto",
+    precision: Precision | None = None,
 ) -> None:
     """Fit the output projections alone, after stage 3.
 
@@ -172,7 +179,7 @@ def refine(
     options = locals()
     from nextgpt_lite.training.refine import refine
 
-    refine(**options)
+    refine(**options, dtype=options.pop("precision"))
 
 
 def cache(*, folder: Path | None = None, prune: float | None = None) -> None:
@@ -212,6 +219,8 @@ def evaluate(
     workers: MaybeCount = None,
     count: MaybeCount = None,
     num_inference_steps: MaybeCount = None,
+    device: str = "auto",
+    precision: Precision | None = None,
 ) -> None:
     """Score a model by the lite suite, or by a table of the paper.
 
@@ -241,7 +250,12 @@ def evaluate(
         if output is None:
             raise ConfigError("The suite writes its table and pictures: give --output DIR.")
         run_suite = find_plugin(suite or "lite").run_suite
-        print(run_suite(name, output, count=count, steps=steps, quick=quick, workers=workers))
+        print(
+            run_suite(
+                name, output, count=count, steps=steps, quick=quick, workers=workers,
+                device=device, dtype=precision,
+            )
+        )  # fmt: skip
         return
     from nextgpt_lite import NextGPT
     from nextgpt_lite.evaluation.tables.sheet import Setting, run_table
@@ -249,7 +263,7 @@ def evaluate(
     setting = Setting(
         count or 50, steps=steps, data=data, media=media, plugin=plugin, metrics=tuple(metric)
     )
-    sheet = run_table(table, NextGPT.from_pretrained(name), setting)
+    sheet = run_table(table, NextGPT.from_pretrained(name, device=device, dtype=precision), setting)
     if output is not None:
         sheet.write(output)
     print(sheet.markdown())
@@ -264,6 +278,8 @@ def compare(
     groups: list[str] | None = None,
     plugin: str = "lite",
     num_inference_steps: MaybeCount = None,
+    device: str = "auto",
+    precision: Precision | None = None,
 ) -> None:
     """Compare pipelines with end-to-end, as in the paper's Table 14.
 
@@ -278,12 +294,13 @@ def compare(
     """
     options = locals()
     models, caption_models = options.pop("model"), options.pop("caption_model")
+    options["dtype"] = options.pop("precision")
     from nextgpt_lite.evaluation.comparison.run import compare_models
 
     print(compare_models(models, caption_models, **options))
 
 
-def ablate(grid: Path, *, output: Path, workers: Count = 1) -> None:
+def ablate(grid: Path, *, output: Path, workers: Count = 1, device: str = "auto") -> None:
     """Train and score each cell of a grid of settings.
 
     Example: nextgpt-lite ablate configs/ablation/messenger.yaml --output out/messenger
@@ -295,7 +312,7 @@ def ablate(grid: Path, *, output: Path, workers: Count = 1) -> None:
     from nextgpt_lite.evaluation.ablation.figures import draw, summary
     from nextgpt_lite.evaluation.ablation.runner import ablate
 
-    table = ablate(grid, output, workers)
+    table = ablate(grid, output, workers, device)
     print(summary(table))
     print(f"{table}\n{draw(table, table.with_suffix('.svg'))}")
 

@@ -340,9 +340,3 @@ class Decoder(Editing, nn.Module, ABC):
                 f"{expected[1]}), not {tuple(condition.shape)}: use encode_text or the "
                 f"{self.modality} output projection"
             )
-
-
-def bf16_is_fast(device: torch.device) -> bool:
-    """Whether a device is a CPU with instructions for bf16."""
-    able = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return any(able.get(each) for each in ("avx512_bf16", "amx_bf16"))

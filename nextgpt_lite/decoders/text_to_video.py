@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from nextgpt_lite.decoders.base import bf16_is_fast
 from nextgpt_lite.decoders.stable_diffusion import clip_shape, clip_states
 from nextgpt_lite.decoders.video import VideoDecoder
 from nextgpt_lite.media import Video
+from nextgpt_lite.model.device import bf16_is_fast
 
 
 class TextToVideo(VideoDecoder):
@@ -48,9 +48,10 @@ class TextToVideo(VideoDecoder):
         bf16 where the processor multiplies it; images and audio are as fast in float32."""
         from diffusers.models.attention_processor import AttnProcessor
 
-        fast = bf16_is_fast(self.device) and self.denoiser.dtype == torch.float32
+        on_cpu = self.device.type == "cpu"
+        fast = on_cpu and bf16_is_fast(self.device) and self.denoiser.dtype == torch.float32
         before = self.denoiser.attn_processors
-        if self.device.type == "cpu":
+        if on_cpu:
             self.denoiser.set_attn_processor(AttnProcessor())
         try:
             with torch.autocast("cpu", torch.bfloat16, enabled=fast):

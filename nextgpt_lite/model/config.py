@@ -13,15 +13,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from nextgpt_lite.errors import ConfigError, MissingError
 from nextgpt_lite.model.modality import BUILT_IN, get_modality
-
-if TYPE_CHECKING:
-    import torch
 
 _PRESETS = yaml.safe_load((Path(__file__).parent / "presets.yaml").read_text(encoding="utf-8"))
 PROFILES: dict[str, dict[str, Any]] = _PRESETS["profiles"]
@@ -93,7 +90,8 @@ class NextGPTConfig:
         chat_format: "vicuna-v1" or "vicuna-v0" instead of the tokenizer's own chat template; a
             tokenizer without one gets "vicuna-v1".
         precision: of the frozen parts: "float32", "bfloat16", "float16", or "auto", which on an
-            accelerator is bfloat16 where it has that and else float16, and float32 on a CPU.
+            accelerator is bfloat16 where it has that and else float16, and float32 on a CPU (see
+            `device.pick_dtype`).
         quantization: "nf4" keeps the LLM's matrices in 4 bits (bitsandbytes).
         official_encoder: run the `imagebind` package instead of the code here.
         offload: keep one decoder at a time beside the LLM, the others in main memory.
@@ -218,24 +216,6 @@ def _check_choice(field_name: str, value: str, choices: tuple[str, ...]) -> None
         raise ConfigError(
             f"Configuration field {field_name!r} is {value!r}: use one of {', '.join(choices)}."
         )
-
-
-def resolve_precision(name: str) -> torch.dtype:
-    """The number format of frozen parts on this machine; "auto" as `NextGPTConfig` says.
-
-    Raises:
-        ConfigError: there is no such format.
-    """
-    import torch
-
-    if name == "auto":
-        if not torch.cuda.is_available():
-            return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
-    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in formats:
-        raise ConfigError(f"precision is {name!r}: use 'auto' or one of {', '.join(formats)}.")
-    return formats[name]
 
 
 def check_layer(layer: int, count: int) -> int:

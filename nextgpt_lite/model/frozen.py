@@ -20,7 +20,7 @@ from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.encoders import Encoder, encoder_width
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.locks import LOADING, Lock
-from nextgpt_lite.model.config import PROFILES, NextGPTConfig, locate, resolve_precision
+from nextgpt_lite.model.config import PROFILES, NextGPTConfig, locate
 
 
 class FrozenParts(nn.Module):
@@ -49,13 +49,18 @@ class FrozenParts(nn.Module):
         raise NotImplementedError
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The number format of what is frozen, also of parts that are still to be loaded."""
+        raise NotImplementedError
+
+    @property
     def encoder(self) -> Encoder:
         """The frozen encoder, loaded once and kept."""
         with LOADING:
             if "encoder" not in self._modules:
                 encoder = Encoder.from_pretrained(
                     locate(self.config.encoder),
-                    dtype=resolve_precision(self.config.precision),
+                    dtype=self.dtype,
                     official=self.config.official_encoder,
                     released=self.config.trunks,
                 )
@@ -93,7 +98,7 @@ class FrozenParts(nn.Module):
             locate(name),
             self.config.settings_of(modality),
             modality=modality,
-            dtype=resolve_precision(self.config.precision),
+            dtype=self.dtype,
         )
         shape = [decoder.condition_length, decoder.condition_width]
         if shape != list(self.config.conditions[modality]):

@@ -176,6 +176,11 @@ class LanguageModel(nn.Module):
         return self._row_of.device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The number format of its frozen weights."""
+        return self._base_matrix("embed_tokens").dtype
+
+    @property
     def width(self) -> int:
         """D."""
         return int(self.causal_lm.config.hidden_size)

@@ -28,9 +28,9 @@ from nextgpt_lite.model.config import (
     NextGPTConfig,
     check_layer,
     locate,
-    resolve_precision,
 )
 from nextgpt_lite.model.conversation import ConversationTokenizer
+from nextgpt_lite.model.device import pick_device, pick_dtype, precision_name
 from nextgpt_lite.model.frozen import FrozenParts, with_found_conditions
 from nextgpt_lite.model.generation import SignalBlock
 from nextgpt_lite.model.llm import LanguageModel
@@ -87,7 +87,14 @@ class NextGPTModel(FrozenParts):
     @classmethod
     @LOADING
     def from_config(
-        cls, config: NextGPTConfig | str, seed: int = 0, new: bool = True, **changes: Any
+        cls,
+        config: NextGPTConfig | str,
+        seed: int = 0,
+        new: bool = True,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype | None = None,
+        **changes: Any,
     ) -> Self:
         """Pretrained frozen parts with projections, LoRA and token rows still untrained.
 
@@ -96,6 +103,7 @@ class NextGPTModel(FrozenParts):
                 decoders that are here.
             seed: of what is untrained.
             new: False keeps `conditions` as they are, for weights that were trained for them.
+            device, dtype: as of `from_pretrained`.
             changes: to fields of the preset: `decoders={"image": "some/folder"}`, ...
 
         Raises:
@@ -105,6 +113,9 @@ class NextGPTModel(FrozenParts):
             config = NextGPTConfig.from_profile(config, **changes)
         elif changes:
             config = replace(config, **changes)
+        device = pick_device(device)
+        if dtype is not None:
+            config = replace(config, precision=precision_name(dtype))
         warn_of_licences(config)
         config = with_found_conditions(config) if new else config
         with torch.random.fork_rng(devices=[]):
@@ -115,11 +126,11 @@ class NextGPTModel(FrozenParts):
                 config.lora,
                 config.llm,
                 config.messenger,
-                dtype=resolve_precision(config.precision),
+                dtype=pick_dtype(config.precision, device),
                 quantization=config.quantization,
                 chat_format=config.chat_format,
             )
-            return cls(config, None, llm).eval()
+            return cls(config, None, llm).eval().to(device)
 
     @classmethod
     @LOADING
@@ -128,6 +139,8 @@ class NextGPTModel(FrozenParts):
         name: str | Path,
         *,
         decoders: Mapping[str, str | Path | None] | None = None,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype | None = None,
         **changes: Any,
     ) -> Self:
         """Loads a trained model, or the frozen parts of a preset that nobody has trained yet.
@@ -137,18 +150,23 @@ class NextGPTModel(FrozenParts):
             decoders: other decoders, by modality: folders or hub ids. The output projection to one
                 that reads another condition starts anew (stage 2), and so does all that a modality
                 needs which the model did not have (see `NextGPTConfig.with_decoders`).
+            device: where it goes, and the encoder and the decoders when they are loaded: "auto"
+                (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:1", "mps".
+            dtype: of what is frozen, while what learns stays float32: "auto" (16 bits on an
+                accelerator, float32 on a CPU), "float32", "bfloat16", "float16", or torch's; None
+                takes the configuration's `precision`.
             changes: to fields of the preset: `llm="qwen3-0.6b"`, `precision="float16"`, ...; of a
                 trained model only `encoder`, one with the same trunks and perhaps more.
 
         Raises:
             MissingError: the folder or a component is missing.
             CheckpointError: the checkpoint was trained on another base model or vocabulary.
-            ConfigError: it is no preset that could be changed.
+            ConfigError: it is no preset that could be changed, or there is no such device here.
         """
         decoders = decoders or {}
         if name in PROFILES and name != "lite":
             preset = NextGPTConfig.from_profile(str(name), decoders=decoders, **changes)
-            return cls.from_config(preset)
+            return cls.from_config(preset, device=device, dtype=dtype)
         encoder = changes.pop("encoder", None)
         if changes:
             raise ConfigError(
@@ -163,7 +181,7 @@ class NextGPTModel(FrozenParts):
         found = with_found_conditions(config).conditions if decoders else {}
         config.conditions.update({m: found[m] for m in decoders if m in found})
         unlike = [m for m in decoders if config.conditions.get(m) != trained.conditions.get(m)]
-        model = cls.from_config(config, new=False)
+        model = cls.from_config(config, new=False, device=device, dtype=dtype)
         model.load_trained(folder, anew=[f"output_projections.{m}." for m in unlike])
         return model
 
@@ -171,6 +189,11 @@ class NextGPTModel(FrozenParts):
     def device(self) -> torch.device:
         """Where the model is."""
         return self.input_projection.linear.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of what is frozen."""
+        return self.llm.dtype
 
     def splice(self, embeddings: Tensor, rows: Tensor, starts: Tensor, features: Tensor) -> Tensor:
         """Puts projected media into their gaps.

@@ -14,6 +14,7 @@ import numpy as np
 from nextgpt_lite.display import register
 from nextgpt_lite.errors import ConfigError, MissingError
 from nextgpt_lite.model.config import PROFILES
+from nextgpt_lite.model.device import pick_device
 
 TEXT = 8  # points, in every figure
 SHOWN_VERSIONS = ("torch", "transformers", "diffusers", "peft")
@@ -53,7 +54,7 @@ def start(profile: str = "lite", seed: int = 0, threads: int | None = None) -> S
     )
     matplotlib.rcParams["font.size"] = TEXT
     register()
-    session = Session(profile, seed, _device(), find_data())
+    session = Session(profile, seed, str(pick_device()), find_data())
     versions = ", ".join(f"{name} {version(name)}" for name in SHOWN_VERSIONS)
     print(f"nextgpt_lite {version('nextgpt-lite')}, Python {platform.python_version()}, {versions}")
     print(
@@ -74,14 +75,6 @@ def find_data() -> Path:
         f"data_samples is neither in {here} nor above it: "
         "make it with `nextgpt-lite data samples --output data_samples`"
     )
-
-
-def _device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _short(path: Path) -> str:

@@ -32,6 +32,7 @@ from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import medium, path_of
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.messages import Part
+from nextgpt_lite.model.device import precision_name
 from nextgpt_lite.training.cache import Rows, hash_files
 
 GROUP = 4
@@ -147,7 +148,9 @@ class Features:
             content, name = hash_files(files, self.cache), str(folders[0])
         code = "encoders" if part == "encoder" else "decoders"
         source = hash_files((_SOURCE / code).glob("*.py"))
-        config = self.model.config.to_dict()
+        config = {
+            **self.model.config.to_dict(), "precision": precision_name(self.model.dtype)
+        }  # fmt: skip
         settings = [config.get(field) for field in _SETTINGS]
         environment = f"{torch.__version__} {self.model.device.type} {settings}"
         return sha256(f"{content} {source} {environment}".encode()).hexdigest(), name

@@ -32,6 +32,7 @@ from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Source
 from nextgpt_lite.errors import ConfigError, NumericsError
 from nextgpt_lite.model.batch import Batch, collate
+from nextgpt_lite.model.device import pick_device
 from nextgpt_lite.model.losses import Divisors, Losses
 from nextgpt_lite.model.sharding import gathered, shard
 from nextgpt_lite.training.checkpoint import RUN_FILE, beside
@@ -81,9 +82,15 @@ class Trainer(Engine):
         report_to: Trackers | None = None,
         watchers: Sequence[Watcher] = (),
     ) -> None:
-        AcceleratorState._reset_state()  # else a second run could not have another precision
+        device = pick_device(schedule.device)
+        if device.index is not None:  # accelerate takes the current one
+            torch.cuda.set_device(device)
+        # Else a second run in this process could have no other precision, nor another device.
+        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        AcceleratorState._reset_state(alone)
         self.accelerator = Accelerator(
-            mixed_precision=mixed_precision(schedule.mixed_precision),
+            cpu=schedule.device == "cpu",
+            mixed_precision=mixed_precision(schedule.mixed_precision, device),
             log_with=trackers(report_to) or None,
             project_dir=output,
             # Nothing here changes a buffer in training, and processes load decoders, which have

@@ -12,21 +12,19 @@ import torch
 from torch import Tensor
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.decoders.base import bf16_is_fast
 from nextgpt_lite.errors import RunError
 from nextgpt_lite.model.batch import Batch
+from nextgpt_lite.model.device import bf16_is_fast
 
 TOLERANCE = 0.1  # of a gradient's norm; kernels round in another order, in bfloat16 not finely
 
 
-def mixed_precision(name: str) -> str:
+def mixed_precision(name: str, device: torch.device) -> str:
     """accelerate's name: "auto" becomes bf16 where there are instructions for it, on older GPUs
     fp16 with a scaler, and else no mixed precision."""
     if name != "auto":
         return name
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return "bf16" if bf16_is_fast(torch.device("cpu")) else "no"
+    return "bf16" if bf16_is_fast(device) else "fp16" if device.type == "cuda" else "no"
 
 
 def compile_checked(

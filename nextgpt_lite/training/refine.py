@@ -26,6 +26,7 @@ from nextgpt_lite.data.sources import Source, open_source
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.batch import collate
 from nextgpt_lite.model.conversation import Encoded
+from nextgpt_lite.model.device import half_of
 from nextgpt_lite.model.losses import condition_distance
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
@@ -47,6 +48,8 @@ def refine(
     steps: int = 2000,
     seed: int = 0,
     resume: bool = False,
+    device: str = "auto",
+    dtype: str | None = None,
 ) -> NextGPT:
     """Refines every output projection of a trained model and saves the result.
 
@@ -57,17 +60,18 @@ def refine(
         records: conversations to gather signal states from.
         steps: of each projection.
         resume: go on from the checkpoints in `output`; the states are gathered anew.
+        device, dtype: as of `NextGPT.from_pretrained`.
 
     Raises:
         ConfigError: the model has no output projections.
         ExistsError: there are checkpoints, and `resume` is False.
     """
-    model = NextGPT.from_pretrained(init)
+    model = NextGPT.from_pretrained(init, device=device, dtype=dtype)
     if not model.output_projections:
         raise ConfigError(f"{init} has captions as messenger: there is no projection to refine.")
     stage = replace(STAGES[3], mixture=KINDS)
     source = open_source(data, stage, seed + 1)  # other conversations than the stages had
-    with torch.autocast(model.device.type, torch.bfloat16):
+    with torch.autocast(model.device.type, half_of(model.device)):
         states = gather(model, source, records)
     for modality, found in states.items():
         folder = Path(output) / "refine" / modality

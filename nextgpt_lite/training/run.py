@@ -41,6 +41,7 @@ def train(
     batch_size: int | None = None,
     learning_rate: float | None = None,
     seed: int = 0,
+    device: str = "auto",
     accumulate: int | None = None,
     mixed_precision: Literal["no", "bf16", "fp16", "auto"] | None = None,
     checkpointing: bool | None = None,
@@ -63,7 +64,7 @@ def train(
         samples_every: steps between sample replies in `samples.html`; 0 makes none.
         steps, batch_size, learning_rate: None takes the stage's own.
         seed: of what is untrained, and of the order of the data.
-        accumulate, mixed_precision, checkpointing, shard, schedule: changes of `Schedule`.
+        device, accumulate, mixed_precision, checkpointing, shard, schedule: changes of `Schedule`.
 
     Returns:
         the trainer, with `.model` trained.
@@ -82,16 +83,16 @@ def train(
         )
     numbers = Schedule.of(
         plan, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed,
-        accumulate=accumulate, mixed_precision=mixed_precision, checkpointing=checkpointing,
-        shard=shard, **schedule,
+        device=device, accumulate=accumulate, mixed_precision=mixed_precision,
+        checkpointing=checkpointing, shard=shard, **schedule,
     )  # fmt: skip
     source = open_source(data, plan, numbers.seed)
     if init is None:
         model = NextGPT.from_config(
-            NextGPTConfig.from_profile(profile, **(config or {})), numbers.seed
+            NextGPTConfig.from_profile(profile, **(config or {})), numbers.seed, device=device
         )
     else:
-        model = NextGPT.from_pretrained(init)
+        model = NextGPT.from_pretrained(init, device=device)
         if (before := Path(init) / RUN_FILE).is_file():
             same_base(base(model), json.loads(before.read_text())["base"], before)
     if samples_every and numbers.shard:

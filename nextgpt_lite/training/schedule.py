@@ -64,10 +64,12 @@ class Schedule(Recipe):
         row: positions of such a row, or of the longest conversation if that has more.
         accumulate: passes in which a step's batch is read; it gives the same gradient.
         checkpointing: compute the LLM's activations again in the backward pass, to save memory.
+        device: see `model.device`; under torchrun "auto" is a card a process.
         compile: torch.compile LLM and output projections, after a check that it keeps gradients.
     """
 
     batch_size: int
+    device: str = "auto"
     mixed_precision: str = "no"
     shard: bool = False
     packed: bool = True

@@ -20,7 +20,7 @@ def pretrain(
     steps: MaybeCount = None,
     seed: int = 0,
     resume: bool = False,
-    device: str = "cpu",
+    device: str = "auto",
     start: str | None = None,
     typed: Annotated[float, Option(min=0, max=1)] = 0.0,
 ) -> None:
@@ -30,12 +30,12 @@ def pretrain(
         part: what to train.
         steps: default: the part's own.
         resume: continue from the last checkpoint.
-        device: cpu, cuda, cuda:1, ...
         start: folder of weights to start from instead of random ones; 'shipped' takes the
             package's own.
         typed: of the llm: share of conversations whose user types as people do.
     """
     from nextgpt_lite.model.config import WEIGHTS
+    from nextgpt_lite.model.device import pick_device
 
     options: dict[str, Any] = {} if steps is None else {"steps": steps}
     if typed:
@@ -51,7 +51,9 @@ def pretrain(
                 f"{options['start']} is no folder: give 'shipped' or what a run has exported."
             )
     module = import_module(f"nextgpt_lite.world.pretraining.{part}")
-    exported = module.train(output, seed=seed, device=device, resume=resume, **options)
+    exported = module.train(
+        output, seed=seed, device=str(pick_device(device)), resume=resume, **options
+    )
     print(f"{exported}: copy it to nextgpt_lite/weights/lite/{part} to ship it")
 
 

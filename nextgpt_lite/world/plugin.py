@@ -36,14 +36,19 @@ def run_suite(
     steps: int | None = None,
     quick: bool = False,
     workers: int | None = None,
+    device: str = "auto",
+    dtype: str | None = None,
 ) -> str:
     """Holds the lite suite and returns its table; None takes the suite's own numbers."""
     from nextgpt_lite.world.suite import run
     from nextgpt_lite.world.suite.rows import markdown
 
     count = count or (run.QUICK if quick else run.COUNT)
-    workers = workers or run.default_workers()
-    return markdown(run.run_suite(model, output, count, steps or 20, workers=workers))
+    workers = workers or run.default_workers(device)
+    rows = run.run_suite(
+        model, output, count, steps or 20, workers=workers, device=device, dtype=dtype
+    )
+    return markdown(rows)
 
 
 # ---- what evaluations ask for (`evaluation.registry`)

@@ -15,7 +15,7 @@ from nextgpt_lite.checkpoints.stand_ins import STAND_INS, write_stand_ins
 from nextgpt_lite.data.sources import FolderSource
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.errors import PackageError
-from nextgpt_lite.model.config import CHECKPOINTS, NextGPTConfig, resolve_precision
+from nextgpt_lite.model.config import CHECKPOINTS, NextGPTConfig
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.stages import STAGES
 
@@ -150,11 +150,3 @@ def test_nf4_says_what_it_needs() -> None:
     config = NextGPTConfig.from_profile("colab", quantization="nf4")
     with pytest.raises(PackageError, match="pip install bitsandbytes"):
         NextGPT.from_config(config)
-
-
-def test_half_precision_is_chosen_by_what_the_card_can_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cuda, bf16, expected in ((False, False, torch.float32), (True, True, torch.bfloat16),
-                                 (True, False, torch.float16)):  # fmt: skip
-        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda _=True, bf16=bf16: bf16)
-        assert resolve_precision("auto") == expected

@@ -143,7 +143,7 @@ class _Model:
     asked: dict[str, Any]
 
     @classmethod
-    def from_pretrained(cls, name: str) -> _Model:
+    def from_pretrained(cls, name: str, **_: Any) -> _Model:
         model = cls()
         _Model.asked = {"model": name}
         return model

@@ -53,7 +53,7 @@ def test_the_page_adds_a_metric_a_judge_and_a_table(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(NextGPT, "from_pretrained", lambda _: lite)
+    monkeypatch.setattr(NextGPT, "from_pretrained", lambda *_, **__: lite)
     known: dict[str, object] = {}
     for code in re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE):
         exec(compile(code, PAGE.name, "exec"), known)

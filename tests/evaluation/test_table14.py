@@ -64,7 +64,7 @@ def test_shipped_answers_are_to_the_instructions_of_today() -> None:
 
 def test_a_whole_comparison_is_gone_on_with_and_not_mixed(tmp_path: Path, monkeypatch) -> None:
     made = {"a": tiny_model(), "b": tiny_model(1), "c": tiny_model(messenger="caption")}
-    monkeypatch.setattr(run_comparison.NextGPT, "from_pretrained", made.__getitem__)
+    monkeypatch.setattr(run_comparison.NextGPT, "from_pretrained", lambda name, **_: made[name])
 
     def compared(models, captions, **options) -> list[tuple[str, int]]:
         options = {"prompts": 2, "groups": ["image"], "num_inference_steps": 1, **options}

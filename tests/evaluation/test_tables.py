@@ -65,7 +65,7 @@ def test_the_command_prints_and_keeps_a_table(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(NextGPT, "from_pretrained", lambda _: lite)
+    monkeypatch.setattr(NextGPT, "from_pretrained", lambda *_, **__: lite)
     ask = ["evaluate", "--count", "2", "--table"]
     assert main([*ask, "7", "--output", str(tmp_path)]) == 0
     assert "Table 7. Video-to-text" in capsys.readouterr().out

@@ -21,14 +21,14 @@ from tests.training.runs import QUICK, record
 
 
 def test_auto_takes_what_the_device_is_fast_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
     for able, expected in (({"avx512_bf16": True}, "bf16"), ({"avx2": True}, "no")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
-        assert mixed_precision("auto") == expected
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    assert mixed_precision("auto") == "fp16"
-    assert mixed_precision("no") == "no"
+        assert mixed_precision("auto", cpu) == expected
+    for able, expected in ((True, "bf16"), (False, "fp16")):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able, **_: able)
+        assert mixed_precision("auto", cuda) == expected
+    assert mixed_precision("no", cuda) == "no"
 
 
 def test_compile_is_refused_where_it_loses_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:

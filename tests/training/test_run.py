@@ -23,7 +23,7 @@ from tests.training.runs import record, trainer
 def test_the_command_reaches_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`train` from the shell: options become numbers of the schedule, replies a page."""
     monkeypatch.setenv("NEXTGPT_LITE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(training_run.NextGPT, "from_config", lambda *_: tiny_model())
+    monkeypatch.setattr(training_run.NextGPT, "from_config", lambda *_, **__: tiny_model())
     monkeypatch.setattr(training_run, "open_source", lambda *_: Made(record))
     asked = []
     original = SamplesPage.__call__

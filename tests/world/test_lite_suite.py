@@ -106,7 +106,7 @@ def test_what_was_measured_is_kept_until_files_or_numbers_change(
         runs.append(examiner)
         return Found([share("part", "measure", Score(1, 1), 50)])
 
-    monkeypatch.setattr(suite.NextGPT, "from_pretrained", lambda _: lite)
+    monkeypatch.setattr(suite.NextGPT, "from_pretrained", lambda *_, **__: lite)
     monkeypatch.setattr(suite, "EXAMINATIONS", {"one": Examination(("llm",), examine)})
     for count in (4, 4, 5):
         rows = suite.run_suite("lite", tmp_path, count=count, names=["one"])
@@ -123,14 +123,17 @@ def test_every_examination_is_shared_out_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("threads", "gpu", "workers"), [(2, False, 2), (16, False, 4), (2, True, 1)]
+    ("threads", "card", "workers"),
+    [(2, None, 2), (16, None, 4), (2, 80, 2), (16, 80, 4), (16, 15, 3), (16, 2, 1)],
 )
-def test_workers_are_as_many_as_threads(
-    monkeypatch: pytest.MonkeyPatch, threads: int, gpu: bool, workers: int
+def test_workers_are_as_many_as_threads_and_as_the_card_holds(
+    monkeypatch: pytest.MonkeyPatch, threads: int, card: int | None, workers: int
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: card is not None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: ((card or 0) * 2**30, 0))
     assert suite.default_workers() == workers
+    assert suite.default_workers("cpu") == min(threads, 4)
 
 
 def test_processes_find_what_one_finds_alone(
@@ -140,7 +143,7 @@ def test_processes_find_what_one_finds_alone(
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     together = suite.run_suite("lite", tmp_path / "two", 3, 2, names, workers=2)
     assert not multiprocessing.active_children()
-    monkeypatch.setattr(suite.NextGPT, "from_pretrained", lambda _: lite)
+    monkeypatch.setattr(suite.NextGPT, "from_pretrained", lambda *_, **__: lite)
     alone = suite.run_suite("lite", tmp_path / "one", 3, 2, names)
     assert len(alone) == 3 + 3 + 1
     assert together == alone
@@ -155,7 +158,7 @@ def test_processes_find_what_one_finds_alone(
 def test_a_mistake_in_a_process_ends_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lite: NextGPT
 ) -> None:
-    monkeypatch.setattr(suite.NextGPT, "from_pretrained", lambda _: lite)
+    monkeypatch.setattr(suite.NextGPT, "from_pretrained", lambda *_, **__: lite)
     names = ("stage 1", "audio decoder")  # stage 1 samples nothing: it would end well in a minute
     with pytest.raises(ValueError, match="2000"):  # a scheduler refuses more steps than it has
         suite.run_suite("lite", tmp_path, 500, 2000, names, workers=2)
@@ -167,7 +170,7 @@ def test_a_slice_of_the_table_stays_above_its_floors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lite: NextGPT
 ) -> None:
     """Wide room below the shipped scores: it is there to notice a part that broke."""
-    monkeypatch.setattr(suite.NextGPT, "from_pretrained", lambda _: lite)
+    monkeypatch.setattr(suite.NextGPT, "from_pretrained", lambda *_, **__: lite)
     rows = suite.run_suite("lite", tmp_path, count=8, steps=8, names=SLICE)
     values = {f"{row.part}: {row.measure}": row.value for row in rows}
     assert len(rows) == 3 + 9 + 2

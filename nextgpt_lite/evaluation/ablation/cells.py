@@ -17,7 +17,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,11 @@ def plan_of(cell: Cell, output: Path) -> Plan:
     return Plan(cell, config, frozen, tuple(runs), key, output)
 
 
-def run_cell(plan: Plan) -> None:
+def run_cell(plan: Plan, device: str = "auto") -> None:
     """Trains the stages that are not trained yet, scores the model, and writes the result at once.
+
+    Args:
+        device: of both (see `model.device`).
 
     Raises:
         Timeout: another worker is at one of its stages.
@@ -133,8 +136,8 @@ def run_cell(plan: Plan) -> None:
     for index, run in enumerate(plan.stages):
         with locked(plan.output, run.folder.name):
             if not run.done:
-                _train(plan, index)
-    model = _load(plan, len(plan.stages))
+                _train(plan, index, device)
+    model = _load(plan, len(plan.stages), device)
     answers = list(score(model, plan.cell))
     last = json.loads((plan.stages[-1].folder / RUN_FILE).read_text())
     result = {
@@ -195,25 +198,25 @@ def fingerprints(config: NextGPTConfig, output: Path) -> dict[str, str]:
     return found
 
 
-def _train(plan: Plan, index: int) -> None:
+def _train(plan: Plan, index: int, device: str) -> None:
     """Takes the model through one stage, from its newest checkpoint if there is one."""
     run = plan.stages[index]
     trainer = Trainer(
-        _load(plan, index),
+        _load(plan, index, device),
         run.stage,
         open_source(plan.cell.data, run.stage, run.schedule.seed),
         run.folder,
-        run.schedule,
+        replace(run.schedule, device=device),
         cache=plan.output / "cache",
     )
     trainer.run(resume=True)
     shutil.rmtree(run.folder / CHECKPOINTS)  # its last one has become the folder's model
 
 
-def _load(plan: Plan, index: int) -> NextGPT:
+def _load(plan: Plan, index: int, device: str) -> NextGPT:
     """The model as stage `index` finds it, always from files, as after an interruption."""
     seed = plan.stages[index].schedule.seed if index < len(plan.stages) else plan.cell.seed
-    model = NextGPT.from_config(plan.config, seed)
+    model = NextGPT.from_config(plan.config, seed, device=device)
     if not index:
         return model
     before = plan.stages[index - 1]

@@ -26,13 +26,14 @@ from nextgpt_lite.evaluation.ablation.table import write_table
 POLL = 1.0  # seconds until cells that were locked are tried again
 
 
-def ablate(path: str | Path, output: str | Path, workers: int = 1) -> Path:
+def ablate(path: str | Path, output: str | Path, workers: int = 1, device: str = "auto") -> Path:
     """Runs the grid of a file and returns the path of its table.
 
     Args:
         path: the grid file.
         output: gets stages, cells and the table; what is done there is not done again.
         workers: processes on this machine.
+        device: of training and scoring; each worker has its own copy of the model there.
 
     Raises:
         ConfigError: the grid file has a mistake; nothing was trained.
@@ -43,11 +44,11 @@ def ablate(path: str | Path, output: str | Path, workers: int = 1) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     plans = [plan_of(cell, output) for cell in grid.cells]
     if workers == 1:
-        _work(plans)
+        _work(plans, device)
     else:
         context = multiprocessing.get_context("spawn")
         processes = [
-            context.Process(target=_worker, args=(grid.path, output, workers), daemon=False)
+            context.Process(target=_worker, args=(grid.path, output, workers, device), daemon=False)
             for _ in range(workers)
         ]
         for process in processes:
@@ -64,15 +65,15 @@ def ablate(path: str | Path, output: str | Path, workers: int = 1) -> Path:
         return write_table(found, output / f"{grid.path.stem}.csv")
 
 
-def _worker(path: Path, output: Path, workers: int) -> None:
+def _worker(path: Path, output: Path, workers: int, device: str) -> None:
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
     grid: Grid = read_grid(path)
-    _work([plan_of(cell, output) for cell in grid.cells])
+    _work([plan_of(cell, output) for cell in grid.cells], device)
 
 
-def _work(plans: list[Plan]) -> None:
+def _work(plans: list[Plan], device: str) -> None:
     """Runs cells until each has a result, its own or another worker's."""
     failed: dict[str, NumericsError] = {}
     with tqdm(total=len(plans), desc="cells") as bar:
@@ -85,7 +86,7 @@ def _work(plans: list[Plan]) -> None:
                 try:
                     with locked(current.output, current.result.stem):
                         if not current.result.is_file():
-                            run_cell(current)
+                            run_cell(current, device)
                 except Timeout:
                     busy.append(current)
                     continue

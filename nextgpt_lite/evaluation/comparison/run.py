@@ -33,6 +33,8 @@ def compare_models(
     seed: int | None = None,
     plugin: str = "lite",
     systems: Sequence[str] = BESIDE,
+    device: str = "auto",
+    dtype: str | None = None,
 ) -> str:
     """Asks every system everything and reports; continues an earlier call with the same `output`.
 
@@ -46,6 +48,7 @@ def compare_models(
         seed: of the instructions; None takes the plugin's own.
         plugin: whose instructions are asked, and whose judge says what answers are worth.
         systems: names in the registry, made of the first model's frozen parts.
+        device, dtype: as of `NextGPT.from_pretrained`.
 
     Returns:
         the report, as Markdown.
@@ -66,7 +69,7 @@ def compare_models(
     answering: list[tuple[int, System]] = []
     for wanted, folders in (("signal", models), ("caption", caption_models)):
         for number, folder in enumerate(folders):
-            model = NextGPT.from_pretrained(folder)
+            model = NextGPT.from_pretrained(folder, device=device, dtype=dtype)
             if model.config.messenger != wanted:
                 raise ConfigError(
                     f"{folder} has the messenger {model.config.messenger!r}, {wanted!r} is wanted "

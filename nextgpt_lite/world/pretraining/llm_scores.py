@@ -20,7 +20,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerBase as Tokenizer
 from nextgpt_lite.messages import Message
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.dialogue.corpus import in_words
-from nextgpt_lite.world.pretraining.llm_data import Reader, Reading, embed, pack
+from nextgpt_lite.world.pretraining.llm_data import Batch, Reader, Reading, embed, pack
 from nextgpt_lite.world.scene import MODALITIES, Split
 
 LONGEST_ANSWER = 80
@@ -139,11 +139,12 @@ def _padded(model: LlamaForCausalLM, readings: list[Reading]) -> tuple[Tensor, T
     rows = []
     for reading in readings:
         batch = pack(iter([reading]), rows=1, length=len(reading.ids))
+        batch = Batch(*(tensor.to(table.device) for tensor in batch))
         rows.append(embed(table, batch, generator)[0])  # (S, D)
     padded = torch.stack([F.pad(row, (0, 0, longest - len(row), 0)) for row in rows])
     lengths = torch.tensor([len(row) for row in rows])[:, None]  # (B, 1)
     mask = torch.arange(longest)[None] >= longest - lengths  # (B, S)
-    return padded, mask.long()
+    return padded, mask.long().to(table.device)
 
 
 def table(found: Scores) -> str:

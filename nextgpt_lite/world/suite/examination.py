@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.decoders.base import Decoder, bf16_is_fast
+from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.media import Media
+from nextgpt_lite.model.device import bf16_is_fast
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.dialogue.parts import modality_of
 from nextgpt_lite.world.scene import Scene
@@ -60,8 +61,7 @@ def make(
     """The media of conditions (L, C), each from its own seed as `chat` makes them, but in bfloat16
     where that is faster."""
     device = decoder.device
-    fast = device.type == "cuda" or bf16_is_fast(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_fast(device)):
         size = MEDIA[decoder.modality]
         return [*decoder.generate_each(conditions, seeds, size, num_inference_steps=steps)]
 

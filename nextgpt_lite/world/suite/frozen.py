@@ -109,6 +109,7 @@ def language_model(examiner: Examiner) -> Found:
     folder = locate(examiner.model.config.llm)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     llm = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    llm.to(examiner.model.device)
     rows = []
     splits: tuple[tuple[Split, str, float | None], ...] = (
         ("train", "", 98), ("held_out", ", held-out wording and pair", None)

@@ -34,6 +34,7 @@ from tqdm.auto import tqdm
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.errors import RunError
 from nextgpt_lite.model.config import locate
+from nextgpt_lite.model.device import pick_device, precision_name
 from nextgpt_lite.training.checkpoint import beside
 from nextgpt_lite.world.scene import MODALITIES
 from nextgpt_lite.world.suite import cost, decoders, dialogues, frozen, stages
@@ -76,6 +77,7 @@ SHARES: tuple[tuple[str, ...], ...] = (
     ("retrieval",),
 )
 ALONE = ("speed", "size")  # by the calling process with all its threads, while no other is at work
+WORKER_MEMORY = 4 * 2**30  # bytes of a card: the lite model, its batches and the driver's share
 MAX_WORKERS = 4  # the longest examination takes a quarter of the time: more processes save none
 # Without the time left, which tqdm would guess from the longest: they come first.
 BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
@@ -88,6 +90,8 @@ def run_suite(
     steps: int = 20,
     names: Sequence[str] = tuple(EXAMINATIONS),
     workers: int = 1,
+    device: str = "auto",
+    dtype: str | None = None,
 ) -> list[Row]:
     """Measures what `folder` does not hold yet, and writes the table anew after each examination.
 
@@ -97,6 +101,7 @@ def run_suite(
         steps: of sampling.
         names: the examinations to be held; rows of others are left as they are.
         workers: processes that share them, and the threads of this one; each loads the model.
+        device, dtype: as of `NextGPT.from_pretrained`.
 
     Returns:
         every row of the table, also those kept.
@@ -104,14 +109,14 @@ def run_suite(
     Raises:
         RunError: a worker ended early; start again and it goes on.
     """
-    model = NextGPT.from_pretrained(name)
+    model = NextGPT.from_pretrained(name, device=device, dtype=dtype)
     examiner = Examiner(model, count, steps)
     path = folder / "scores.json"
     saved = _saved(path)
     of = {
         each: {
             "files": _fingerprint(_files(model, name, EXAMINATIONS[each].parts)),
-            "count": count, "steps": steps, "seed": examiner.seed,
+            "count": count, "steps": steps, "seed": examiner.seed, **_place(model),
         }
         for each in names
     }  # fmt: skip
@@ -119,12 +124,12 @@ def run_suite(
     with tqdm(
         total=len(names),
         initial=len(names) - len(left),
-        desc="lite suite",
+        desc=f"lite suite on {model.device}, processes: {workers}",
         bar_format=BAR_FORMAT,
     ) as bar:
         if workers > 1:
             shared = {each: left.pop(each) for each in names if each in left and each not in ALONE}
-            for each in _share_out(shared, name, folder, count, steps, workers):
+            for each in _share_out(shared, folder, workers, name, count, steps, device, dtype):
                 bar.set_postfix_str(f"{each} done")
                 bar.update()
         for each in left:
@@ -134,17 +139,29 @@ def run_suite(
     return read_rows(path)
 
 
-def default_workers() -> int:
-    """Processes that `run_suite` is best given: one for each thread of torch; with a GPU, one."""
-    return 1 if torch.cuda.is_available() else min(torch.get_num_threads(), MAX_WORKERS)
+def default_workers(device: str = "auto") -> int:
+    """Processes that `run_suite` is best given: one for each thread of torch, for drawing and
+    verifying are a processor's work on every device, as far as the device has memory for them."""
+    workers, chosen = min(torch.get_num_threads(), MAX_WORKERS), pick_device(device)
+    if chosen.type == "cuda":
+        workers = min(workers, torch.cuda.mem_get_info(chosen)[0] // WORKER_MEMORY)
+    return max(1, workers)
 
 
-def _share_out(
-    left: dict[str, Any], name: str | Path, folder: Path, count: int, steps: int, workers: int
-) -> Iterator[str]:
+def _place(model: NextGPT) -> dict[str, str]:
+    """What else tells rows apart: a device or number format that is not the ordinary one."""
+    if model.device.type == "cpu" and model.dtype == torch.float32:
+        return {}
+    return {"device": model.device.type, "precision": precision_name(model.dtype)}
+
+
+def _share_out(left: dict[str, Any], folder: Path, workers: int, *examiner: Any) -> Iterator[str]:
     """Holds examinations in processes with a share of the threads each, and names those done.
 
     What is interrupted leaves no process behind.
+
+    Args:
+        examiner: the arguments of `_examiner`.
     """
     shares = [share for some in SHARES if (share := [each for each in some if each in left])]
     threads = max(1, torch.get_num_threads() // workers)
@@ -154,7 +171,7 @@ def _share_out(
     ) as pool:
         try:
             held = [
-                pool.submit(_work, name, folder, count, steps, {each: left[each] for each in some})
+                pool.submit(_work, {each: left[each] for each in some}, folder, *examiner)
                 for some in shares
             ]
             for future in as_completed(held):
@@ -183,17 +200,16 @@ def _start(threads: int) -> None:
         library.utils.logging.disable_progress_bar()
 
 
-def _work(name: str | Path, folder: Path, count: int, steps: int, of: dict[str, Any]) -> list[str]:
+def _work(of: dict[str, Any], folder: Path, *examiner: Any) -> list[str]:
     """A worker's share; what it has made is kept for the next examination that needs it."""
-    examiner = _examiner(name, count, steps)
     for each in of:
-        _hold(each, examiner, folder, of[each])
+        _hold(each, _examiner(*examiner), folder, of[each])
     return list(of)
 
 
 @cache
-def _examiner(name: str | Path, count: int, steps: int) -> Examiner:
-    return Examiner(NextGPT.from_pretrained(name), count, steps)
+def _examiner(name: str | Path, count: int, steps: int, device: str, dtype: str | None) -> Examiner:
+    return Examiner(NextGPT.from_pretrained(name, device=device, dtype=dtype), count, steps)
 
 
 def _hold(each: str, examiner: Examiner, folder: Path, of: dict[str, Any]) -> None:

@@ -58,7 +58,9 @@ score: {groups: [image], prompts: 1, num_inference_steps: 1}
 """
 
 
-def from_config(config: NextGPTConfig, seed: int = 0, new: bool = True) -> NextGPT:
+def from_config(
+    config: NextGPTConfig, seed: int = 0, new: bool = True, device: str = "auto"
+) -> NextGPT:
     """A tiny model with the settings that the grid varies; its frozen parts are always the same."""
     kind = {"hidden": 16, "layers": 1, "heads": 2, "feed_forward": 32, "dropout": 0.0,
             "kind": config.output_projection.kind}  # fmt: skip

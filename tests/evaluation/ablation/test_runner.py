@@ -23,7 +23,7 @@ def test_what_is_done_is_not_done_again(once: Path, monkeypatch: pytest.MonkeyPa
     before = (once / "grid.csv").read_text()
     other = GRID.replace("  messenger: [signal, caption]", "  messenger: [caption, signal]")
     other = other.replace("product:", "cells: [{name: mine, messenger: signal}]\nproduct:")
-    monkeypatch.setattr(runner, "run_cell", lambda plan: pytest.fail(f"{plan.cell.name} again"))
+    monkeypatch.setattr(runner, "run_cell", lambda plan, _: pytest.fail(f"{plan.cell.name} again"))
     (once / "grid.csv").unlink()
     ablate(once.parent / "grid.yaml", once)
     assert (once / "grid.csv").read_text() == before
@@ -64,12 +64,12 @@ def test_two_workers_do_each_cell_once(once: Path, monkeypatch: pytest.MonkeyPat
     def enough(_: float) -> None:
         raise Enough
 
-    def run(plan: cells.Plan) -> None:
+    def run(plan: cells.Plan, _: str) -> None:
         if not done:
             done.append(plan.key)
             monkeypatch.setattr(runner, "time", SimpleNamespace(sleep=enough))
             with pytest.raises(Enough):  # it would wait for the first cell, and look again
-                runner._work(plans)
+                runner._work(plans, "auto")
         else:
             done.append(plan.key)
         plan.result.write_text(kept[plans.index(plan)])
@@ -77,7 +77,7 @@ def test_two_workers_do_each_cell_once(once: Path, monkeypatch: pytest.MonkeyPat
     for plan in plans:
         plan.result.unlink()
     monkeypatch.setattr(runner, "run_cell", run)
-    runner._work(plans)
+    runner._work(plans, "auto")
     assert done == [plan.key for plan in plans]
 
 
@@ -89,7 +89,7 @@ def test_a_worker_that_dies_leaves_its_cell_to_the_others(
     table = (once / "grid.csv").read_text()
     lives: list[int] = []  # cells that each worker does before it is killed at the next
 
-    def run(plan: cells.Plan) -> None:
+    def run(plan: cells.Plan, _: str) -> None:
         if not lives[0]:
             raise SystemExit
         lives[0] -= 1
@@ -155,12 +155,12 @@ def test_a_loss_that_is_not_finite_stops_its_cell_only(
     plans[0].result.unlink()
     plans[1].result.unlink()
 
-    def run(plan: cells.Plan) -> None:
+    def run(plan: cells.Plan, _: str) -> None:
         if plan is plans[0]:
             raise NumericsError("The loss of step 3 is not finite.")
         plan.result.write_text("{}")
 
     monkeypatch.setattr(runner, "run_cell", run)
     with pytest.raises(FloatingPointError, match="1 cells failed, the first 'messenger signal, s"):
-        runner._work(plans)
+        runner._work(plans, "auto")
     assert plans[1].result.exists()

@@ -1,0 +1,75 @@
+"""What "auto" means on each machine, and that a model goes where it is sent."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nextgpt_lite import NextGPT
+from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.model.device import pick_device, pick_dtype
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """One without accelerators, whatever this one has."""
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    for kind in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(kind, "is_available", lambda: False)
+    return monkeypatch
+
+
+def give_card(machine: pytest.MonkeyPatch, bf16: bool = True, count: int = 1) -> None:
+    machine.setattr(torch.cuda, "is_available", lambda: True)
+    machine.setattr(torch.cuda, "device_count", lambda: count)
+    machine.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
+
+
+def test_auto_is_cuda_then_mps_then_cpu(machine: pytest.MonkeyPatch) -> None:
+    assert str(pick_device()) == "cpu"
+    machine.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert str(pick_device()) == "mps"
+    give_card(machine)
+    assert str(pick_device()) == "cuda"
+    assert str(pick_device("cpu")) == "cpu"
+
+
+def test_under_torchrun_each_process_has_its_own_card(machine: pytest.MonkeyPatch) -> None:
+    machine.setenv("LOCAL_RANK", "1")
+    assert str(pick_device()) == "cpu"
+    give_card(machine, count=2)
+    assert str(pick_device()) == "cuda:1"
+
+
+def test_a_device_that_is_not_there_is_refused_by_name(machine: pytest.MonkeyPatch) -> None:
+    for name, words in (("gpu", "use 'auto', 'cpu'"), ("meta", "use 'auto', 'cpu'"),
+                        ("cuda", "finds none here"), ("mps", "finds none here")):  # fmt: skip
+        with pytest.raises(ConfigError, match=f"device is '{name}'.*{words}"):
+            pick_device(name)
+    give_card(machine)
+    assert str(pick_device("cuda:0")) == "cuda:0"
+    with pytest.raises(ConfigError, match=r"'cuda:1', but torch .* finds none"):
+        pick_device("cuda:1")
+
+
+def test_auto_precision_has_16_bits_on_accelerators_only(machine: pytest.MonkeyPatch) -> None:
+    cpu, cuda, mps = (torch.device(kind) for kind in ("cpu", "cuda", "mps"))
+    give_card(machine)
+    assert pick_dtype("auto", cpu) == torch.float32
+    assert pick_dtype("auto", cuda) == torch.bfloat16
+    give_card(machine, bf16=False)  # a T4
+    assert pick_dtype("auto", cuda) == torch.float16
+    assert pick_dtype("auto", mps) == torch.float16
+    assert pick_dtype("float16", cpu) == pick_dtype(torch.float16, cpu) == torch.float16
+    with pytest.raises(ConfigError, match="precision is 'int8': use 'auto' or one of float32"):
+        pick_dtype("int8", cpu)
+
+
+def test_what_is_loaded_later_has_the_same_number_format() -> None:
+    model = NextGPT.from_pretrained("lite", device="cpu", dtype=torch.bfloat16)
+    assert model.config.precision == "bfloat16"
+    formats = {model.dtype, next(model.encoder.parameters()).dtype}
+    formats |= {parameter.dtype for parameter in model.decoder("image").parameters()}
+    assert formats == {torch.bfloat16}
+    learns = {p.dtype for n, p in model.named_parameters() if "lora_" in n or "projection" in n}
+    assert learns == {torch.float32}
