@@ -30,7 +30,7 @@ from nextgpt_lite.world.dialogue.corpus import RESTATE
 from nextgpt_lite.world.dialogue.parts import sentence
 from nextgpt_lite.world.dialogue.records import llm_corpus, sample_scene
 from nextgpt_lite.world.dialogue.typed.records import typed_corpus
-from nextgpt_lite.world.pretraining.llm_data import Batch, Reader, batches, embed
+from nextgpt_lite.world.pretraining.llm_data import LOOSE, Batch, Reader, batches, embed
 from nextgpt_lite.world.pretraining.llm_scores import scores, table
 from nextgpt_lite.world.pretraining.parts import begin, write_card
 from nextgpt_lite.world.pretraining.tokenizers import extended, llm_tokenizer
@@ -168,7 +168,8 @@ def _trainer(
     recipe = PartRecipe(
         steps=steps, learning_rate=RATE, warmup=80, weight_decay=0.05, seed=seed, device=device
     )
-    data = batches(Reader(tokenizer), partial(corpus, typed=typed), ROWS)
+    reader = Reader(tokenizer, loose=LOOSE if typed else 0.0)
+    data = batches(reader, partial(corpus, typed=typed), ROWS)
     blocks = model.get_decoder().layers
     matrices = [p for p in blocks.parameters() if p.ndim == 2]
     return PartTrainer(model, loss, data, output, recipe, muon=matrices), tokenizer

@@ -34,6 +34,8 @@ SOFT_VECTORS = 8  # K
 MAX_WORDS = 24  # M
 SOFT = 0.45  # share of the alt texts that become soft words
 MOST_NOISE = 0.6  # in units of the embeddings' own deviation
+LOOSE = 0.4  # share of the user's turns with words cut into other pieces than the tokenizer's
+CUT = 0.06  # chance of a cut between two letters of such a turn
 GLUE = frozenset(("a", "an", "the", "in", "on", "and", "of", "times", "pitch"))
 _OPEN = "|".join(get_modality(name).open for name in MODALITIES)
 _CLOSE = "|".join(get_modality(name).close for name in MODALITIES)
@@ -89,11 +91,14 @@ class Reader:
     Args:
         tokenizer: of `tokenizers.llm_tokenizer`.
         soft: share of the alt texts that become soft words, and of the turns followed by a gap.
+        loose: share of the user's turns whose words are cut at random places, so that the model
+            learns how its pieces are spelt and reads mistyped words ("subword regularization").
     """
 
-    def __init__(self, tokenizer: Tokenizer, soft: float = SOFT) -> None:
+    def __init__(self, tokenizer: Tokenizer, soft: float = SOFT, loose: float = 0.0) -> None:
         self.tokenizer = tokenizer
         self.soft = soft
+        self.loose = loose
 
     def read(self, messages: list[Message], rng: Random) -> Reading:
         """The ids of a conversation, laid out as the tokenizer's chat template does.
@@ -114,17 +119,29 @@ class Reader:
         return reading
 
     def _read_user(self, reading: Reading, content: str, rng: Random) -> None:
-        begin = "USER: "
-        pieces = _ALT_TEXT.split(content)  # words, open, alt text, close, words, ...
+        begin = "USER:"
+        pieces = _ALT_TEXT.split(f" {content}")  # words, open, alt text, close, words, ...
+        cut = CUT if self.loose and rng.random() < self.loose else 0.0
         for index in range(0, len(pieces) - 1, 4):
             words, opening, alt_text, closing = pieces[index : index + 4]
-            self._add(reading, begin + words + opening)
+            self._add_cut(reading, begin, words, opening, cut, rng)
             if rng.random() < self.soft:
                 self._add_soft(reading, alt_text, rng)
             else:
                 self._add(reading, f" {alt_text}")
             begin = closing
-        self._add(reading, begin + pieces[-1])
+        self._add_cut(reading, begin, pieces[-1], "", cut, rng)
+
+    def _add_cut(
+        self, reading: Reading, before: str, words: str, behind: str, cut: float, rng: Random
+    ) -> None:
+        """Adds `before + words + behind`, the words cut between letters with chance `cut`."""
+        first = 0
+        for place in range(1, len(words) if cut else 0):
+            if words[place - 1 : place + 1].isalpha() and rng.random() < cut:
+                self._add(reading, before + words[first:place])
+                before, first = "", place
+        self._add(reading, before + words[first:] + behind)
 
     def _add_soft(self, reading: Reading, alt_text: str, rng: Random) -> None:
         words = [word.strip(",") for word in alt_text.split()]

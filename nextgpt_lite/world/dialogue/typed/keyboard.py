@@ -19,7 +19,7 @@ from nextgpt_lite.world.scene import Split
 ROWS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 MANNERS: Final = ("plain", "lower", "capitals", "title", "wild")
 CASES: Final = (36, 45, 12, 3, 1)
-TYPOS: Final = 0.35  # share of messages with at least one error
+TYPOS: Final = 0.42  # share of messages with at least one error
 
 
 def typed(text: str, rng: Random, split: Split, decorated: bool = True, keep: str = "") -> str:

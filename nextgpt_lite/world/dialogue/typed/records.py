@@ -169,4 +169,4 @@ MAKERS: Final[dict[str, Maker]] = {
     "no medium": _no_medium,
     "outside": _outside,
 }
-SHARES: Final = (22, 6, 20, 15, 5, 4, 9, 4, 4, 2, 1, 1, 17)
+SHARES: Final = (20, 6, 23, 14, 5, 4, 9, 4, 4, 2, 2, 1, 17)

@@ -45,7 +45,7 @@ Wish = tuple[str, tuple[Scene, ...]]
 def wish(rng: Random, scenes: Split, wording: Split) -> Wish:
     """One message as typed, and the scenes it wants."""
     maker = rng.choices(
-        (_assorted, _not_this, _corrected, _anything, _plain, _three), (8, 4, 2, 2, 10, 4)
+        (_assorted, _not_this, _corrected, _anything, _plain, _three), (8, 4, 2, 2, 12, 6)
     )[0]
     while True:
         text, wanted = maker(rng, wording)
