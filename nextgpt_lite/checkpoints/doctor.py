@@ -16,7 +16,7 @@ import torch
 
 from nextgpt_lite.checkpoints.catalogue import UNLOADED, components, licences
 from nextgpt_lite.checkpoints.parameters import Row, count, sizes
-from nextgpt_lite.model.config import DECODER_SETTINGS, PROFILES, NextGPTConfig, locate
+from nextgpt_lite.model.config import DECODER_SETTINGS, PACKAGED, PROFILES, NextGPTConfig, locate
 from nextgpt_lite.model.device import pick_device
 
 REQUIRED = ("torch", "transformers", "peft", "diffusers", "accelerate", "safetensors", "av")
@@ -117,7 +117,7 @@ def report(here: Device | None = None, profiles: tuple[str, ...] = tuple(PROFILE
     ]
     for profile in profiles:
         config = NextGPTConfig.from_profile(profile)
-        size = 4 if profile == "lite" or here.kind == "cpu" else 2
+        size = 4 if config.precision == "float32" or here.kind == "cpu" else 2
         lines += _preset(config, memory(config, count(config), size), here)
     return "\n".join(lines)
 
@@ -129,9 +129,11 @@ def _preset(config: NextGPTConfig, need: Memory, here: Device) -> Iterator[str]:
         f"  all parts {need.resident / GIB:.1f} GiB, one decoder at a time "
         f"{need.frugal / GIB:.1f} GiB, training adds {need.learning / GIB:.1f} GiB"
     )
-    if missing := _missing(config):
+    missing = _missing(config)
+    yield from (f"  {said}" for name, said in missing.items() if name in PACKAGED)
+    if public := [name for name in missing if name not in PACKAGED]:
         yield (
-            f"  not on this machine: {', '.join(missing)}; fetch with `nextgpt-lite download "
+            f"  not on this machine: {', '.join(public)}; fetch with `nextgpt-lite download "
             f"--profile {config.profile} --output DIR`"
         )
     yield "  licences:"
@@ -153,13 +155,14 @@ def _verdict(need: Memory, here: Device) -> str:
     )
 
 
-def _missing(config: NextGPTConfig) -> list[str]:
-    missing = []
+def _missing(config: NextGPTConfig) -> dict[str, str]:
+    """Names of what is not on this machine, and what `locate` says of each."""
+    missing = {}
     for name in components(config):
         try:
             locate(name)
-        except FileNotFoundError:
-            missing.append(name)
+        except FileNotFoundError as error:
+            missing[name] = str(error)
     return missing
 
 

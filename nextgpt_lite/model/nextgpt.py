@@ -9,6 +9,7 @@ X signal blocks, N signal tokens, L condition length, C condition width.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from nextgpt_lite.model import checkpoint
 from nextgpt_lite.model.batch import Batch, SignalTargets
 from nextgpt_lite.model.config import (
     PROFILES,
+    WEIGHTS,
     NextGPTConfig,
     check_layer,
     locate,
@@ -146,7 +148,7 @@ class NextGPTModel(FrozenParts):
         """Loads a trained model, or the frozen parts of a preset that nobody has trained yet.
 
         Args:
-            name: "lite" (ships trained), the folder of a training run, "colab" or "paper".
+            name: "lite" (ships trained), the folder of a training run, "smol", "colab" or "paper".
             decoders: other decoders, by modality: folders or hub ids. The output projection to one
                 that reads another condition starts anew (stage 2), and so does all that a modality
                 needs which the model did not have (see `NextGPTConfig.with_decoders`).
@@ -164,7 +166,14 @@ class NextGPTModel(FrozenParts):
             ConfigError: it is no preset that could be changed, or there is no such device here.
         """
         decoders = decoders or {}
-        if name in PROFILES and name != "lite":
+        shipped = WEIGHTS / name / "nextgpt"
+        if name in PROFILES and name != "lite" and not shipped.is_dir():
+            warnings.warn(
+                f"{name} ships untrained, so its replies mean nothing yet: train what learns with "
+                f"`nextgpt-lite train --profile {name} --stage 1 --output DIR`, then stages 2 and "
+                "3 with --init.",
+                stacklevel=2,
+            )
             preset = NextGPTConfig.from_profile(str(name), decoders=decoders, **changes)
             return cls.from_config(preset, device=device, dtype=dtype)
         encoder = changes.pop("encoder", None)
@@ -173,7 +182,9 @@ class NextGPTModel(FrozenParts):
                 f"{name} is trained, so its {min(changes)} cannot be changed: change a preset "
                 "('colab' or 'paper') and train it."
             )
-        folder = locate("lite/nextgpt" if name == "lite" else str(name))
+        if name in PROFILES:
+            name = "lite/nextgpt" if name == "lite" else shipped
+        folder = locate(str(name))
         trained = NextGPTConfig.from_dict(checkpoint.read_config(folder)["config"])
         if encoder is not None:
             trained = replace(trained, encoder=str(encoder))

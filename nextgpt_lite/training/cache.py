@@ -35,14 +35,6 @@ LIMIT = 8 * 10**9  # bytes of a cache, unless the caller says otherwise
 PENDING_BYTES, PENDING_SECONDS = 64 * 10**6, 30.0  # what a killed run may have to compute again
 
 
-def default_folder() -> Path:
-    """`NEXTGPT_LITE_CACHE`, else nextgpt_lite in the user's folder for caches."""
-    if named := os.environ.get("NEXTGPT_LITE_CACHE"):
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "nextgpt_lite"
-
-
 class Rows:
     """Tensors of one shape by key.
 

@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nextgpt_lite.errors import ConfigError
-from nextgpt_lite.model.config import DECODER_SETTINGS, WEIGHTS, NextGPTConfig, folder_name
+from nextgpt_lite.model.config import (
+    DECODER_SETTINGS,
+    PACKAGED,
+    WEIGHTS,
+    NextGPTConfig,
+    folder_name,
+)
 
 HERE = Path(__file__).parent
 
@@ -107,6 +113,8 @@ def licences(config: NextGPTConfig) -> list[str]:
         if row is not None:
             use = "" if row.commercial else ", not for commercial use"
             lines.append(f"{name}: {row.licence}{use}")
+        elif name in PACKAGED:
+            lines.append(f"{name}: {PACKAGED[name]['licence']}, a package of PyPI")
         elif name.startswith("lite/"):
             lines.append(f"{name}: Apache-2.0, trained here")
         else:
