@@ -6,6 +6,9 @@ ValueError` goes on working.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class NextGPTError(Exception):
     """Whatever this package refuses."""
@@ -49,3 +52,18 @@ class NumericsError(NextGPTError, FloatingPointError):
 
 class RunError(NextGPTError, RuntimeError):
     """Work that was begun cannot go on or would come to nothing; says why."""
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around an import, or on a function with some: says which extra of this package brings it.
+
+    Raises:
+        PackageError: the import found nothing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise PackageError(
+            f'this needs {error.name}, which is not installed: pip install "nextgpt-lite[{name}]".'
+        ) from error

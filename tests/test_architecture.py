@@ -17,7 +17,8 @@ PACKAGE = "nextgpt_lite"
 WORLD = f"{PACKAGE}.world"
 # From the ground floor up: a module imports its own room and those below.
 ROOMS = (
-    ("errors", "messages", "locks"), ("plugins",), ("media",), ("model.modality", "model.device"),
+    ("errors", "messages", "locks"), ("plugins", "shipped"), ("media",),
+    ("model.modality", "model.device"),
     ("model.config",), ("checkpoints.catalogue",), ("encoders", "decoders"), ("model",),
     ("display", "reply", "turn", "chat", "trace"), ("data",), ("training",), ("checkpoints",),
     ("evaluation",), ("",), ("world",), ("notebook",), ("cli",), ("__main__",),

@@ -13,7 +13,12 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-DECLARED = PROJECT["dependencies"] + EXTRAS["dev"]
+DECLARED = [
+    requirement
+    for listed in (PROJECT["dependencies"], EXTRAS["notebooks"], EXTRAS["eval"], EXTRAS["dev"])
+    for requirement in listed
+    if not requirement.startswith("nextgpt-lite[")
+]
 # Imported only where a user has installed them, and only after asking whether they are there.
 OPTIONAL = {"sentencepiece", "bitsandbytes", "imagebind", "pycocoevalcap"}
 IMPORT_NAMES = {"pillow": "PIL", "ipython": "IPython", "pyyaml": "yaml"}
@@ -21,6 +26,10 @@ IMPORT_NAMES = {"pillow": "PIL", "ipython": "IPython", "pyyaml": "yaml"}
 
 def name_of(requirement: str) -> str:
     return re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0].lower()
+
+
+def test_developers_have_what_notebooks_and_evaluation_need():
+    assert EXTRAS["dev"][0] == "nextgpt-lite[notebooks,eval]"
 
 
 def imported(source: str) -> set[str]:

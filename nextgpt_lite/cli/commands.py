@@ -17,6 +17,7 @@ from typer import BadParameter, Option
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.plugins import plugin as find_plugin
+from nextgpt_lite.shipped import shipped
 
 TOUR = Path("notebooks/00_tour.ipynb")
 
@@ -307,13 +308,13 @@ def ablate(grid: Path, *, output: Path, workers: Count = 1, device: str = "auto"
     Example: nextgpt-lite ablate configs/ablation/messenger.yaml --output out/messenger
 
     Args:
-        grid: file that names the settings to combine.
+        grid: file that names the settings to combine; those of `configs` ship with the package.
         workers: processes.
     """
     from nextgpt_lite.evaluation.ablation.figures import draw, summary
     from nextgpt_lite.evaluation.ablation.runner import ablate
 
-    table = ablate(grid, output, workers, device)
+    table = ablate(grid if grid.exists() else shipped(grid), output, workers, device)
     print(summary(table))
     print(f"{table}\n{draw(table, table.with_suffix('.svg'))}")
 

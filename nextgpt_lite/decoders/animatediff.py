@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nextgpt_lite.decoders.loading import INDEX_FILE, load_pipeline, read_json
+from nextgpt_lite.decoders.loading import INDEX_FILE, in_dtype, load_pipeline, read_json
 from nextgpt_lite.decoders.stable_diffusion import clip_shape
 from nextgpt_lite.decoders.text_to_video import TextToVideo
 from nextgpt_lite.errors import CheckpointError
@@ -69,7 +69,7 @@ def _animate(modules: Path, base: Path, dtype: torch.dtype) -> Any:
         motion_adapter=adapter,
         feature_extractor=None,
         image_encoder=None,
-        dtype=dtype,
+        **in_dtype(dtype),
         local_files_only=True,
     )
     pipeline.scheduler = EulerDiscreteScheduler.from_config(

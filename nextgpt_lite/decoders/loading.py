@@ -52,9 +52,11 @@ def load_pipeline(
                     "beside it"
                 )
             kind = getattr(diffusers, entry[1])
-            options[part] = kind.from_pretrained(str(place), dtype=dtype, local_files_only=True)
+            options[part] = kind.from_pretrained(
+                str(place), **in_dtype(dtype), local_files_only=True
+            )
     kind = pipeline_class(index["_class_name"])
-    return kind.from_pretrained(str(folder), dtype=dtype, local_files_only=True, **options)
+    return kind.from_pretrained(str(folder), **in_dtype(dtype), local_files_only=True, **options)
 
 
 def pipeline_class(name: str) -> Any:
@@ -63,6 +65,13 @@ def pipeline_class(name: str) -> Any:
     from diffusers.pipelines import deprecated
 
     return getattr(diffusers, name, None) or getattr(deprecated, name)
+
+
+def in_dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The option of diffusers' `from_pretrained` that sets the weights' dtype; 0.40 renamed it."""
+    import diffusers
+
+    return {"torch_dtype" if diffusers.__version__ < "0.40" else "dtype": dtype}
 
 
 def step_reports(pipeline: Any, on_step: Callable[[int], None]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from nextgpt_lite.decoders.base import Decoder
-from nextgpt_lite.decoders.loading import read_json
+from nextgpt_lite.decoders.loading import in_dtype, read_json
 
 
 class SeriesPipeline(DiffusionPipeline):  # type: ignore[misc]
@@ -90,7 +90,7 @@ class SeriesDecoder(Decoder):
 
     @classmethod
     def load(cls, folder: Path, settings: dict[str, Any], dtype: torch.dtype) -> Any:
-        return SeriesPipeline.from_pretrained(folder, dtype=dtype)
+        return SeriesPipeline.from_pretrained(folder, **in_dtype(dtype))
 
     @torch.no_grad()
     def encode_text(self, captions: Sequence[str]) -> Tensor:

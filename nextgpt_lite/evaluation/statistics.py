@@ -27,7 +27,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nextgpt_lite.errors import DataError
+from nextgpt_lite.errors import DataError, extra
 
 ROUNDS = 2000
 EXACT = 12  # up to so many prompts every sign flip is tried
@@ -242,6 +242,7 @@ def _with_ends(value: float, drawn: Array) -> Interval:
     return Interval(value, float(low), float(high))
 
 
+@extra("eval")
 def alpha(ratings: Sequence[Sequence[float]] | Array, level: Level = "interval") -> float:
     """Krippendorff's alpha (2011): 1 for full agreement, 0 for that of chance, below 0 for less.
 

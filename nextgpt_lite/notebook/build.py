@@ -2,10 +2,13 @@
 
     python -m nextgpt_lite.notebook.build [NAME ...]    write and run all, or those named
     python -m nextgpt_lite.notebook.build --check       say where notebooks and sources differ
+    python -m nextgpt_lite.notebook.build --cells       write only; unchanged cells keep outputs
 
 A source is a Python file in percent format, which editors open as a notebook too. Tags with a
 meaning: "parameters" (papermill sets these), "hide-input" (folded in JupyterLab), "solution" (a
-code cell that becomes a folded text cell; tests run it as code, see `with_solutions`).
+code cell that becomes a folded text cell; tests run it as code, see `with_solutions`). Below the
+title go a cell that installs the suite where it is missing (`set_up.py`) and, once pyproject.toml
+says at which address the repository is, the badges of Colab and Kaggle.
 Knows: formats, and what does not belong into a committed notebook. Leaves to others: what a
 notebook must contain (tests/notebook/test_notebooks.py).
 """
@@ -17,6 +20,7 @@ import os
 import re
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +37,14 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 SOLUTION = "<details>\n<summary>Solution</summary>\n\n```python\n{}\n```\n\n</details>"
 SOLUTION_CODE = re.compile(r"```python\n(.*)\n```", re.DOTALL)
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
+FOLDED = {"source_hidden": True}
+SET_UP = Path(__file__).with_name("set_up.py")
+BADGES = """
+[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]\
+(https://colab.research.google.com/github/{repository}/blob/{branch}/notebooks/{name}.ipynb)
+[![Open in Kaggle](https://kaggle.com/static/images/open-in-kaggle.svg)]\
+(https://kaggle.com/kernels/welcome?src={address}/blob/{branch}/notebooks/{name}.ipynb)
+"""
 
 
 def read_source(source: Path) -> NotebookNode:
@@ -49,13 +61,33 @@ def read_source(source: Path) -> NotebookNode:
                 SOLUTION.format(cell.source), id=cell.id, metadata=cell.metadata
             )
         elif "hide-input" in tags:
-            cell.metadata["jupyter"] = {"source_hidden": True}
+            cell.metadata["jupyter"] = dict(FOLDED)
+    _make_portable(notebook, source.stem)
     notebook.metadata = NotebookNode(
         kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"},
         language_info={"name": "python"},
     )
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
+
+
+def _make_portable(notebook: NotebookNode, name: str) -> None:
+    """Adds badges to the title and the set-up cell below it."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["nextgpt_lite"]
+    address, branch = settings["repository"].rstrip("/"), settings["branch"]
+    if address:
+        title, _, rest = notebook.cells[0].source.partition("\n")
+        repository = address.removeprefix("https://github.com/")
+        badges = BADGES.format(repository=repository, address=address, branch=branch, name=name)
+        notebook.cells[0].source = f"{title}\n{badges}{rest}"
+    extras = settings["extras"].get(name)
+    code = SET_UP.read_text(encoding="utf-8").strip()
+    code = code.replace('SOURCE")', f'git+{address}@{branch}")' if address else '")')
+    code = code.replace("EXTRAS", f"[{extras}]" if extras else "")
+    cell = nbformat.v4.new_code_cell(
+        code, id=f"{name}-set-up", metadata={"tags": ["hide-input"], "jupyter": FOLDED}
+    )
+    notebook.cells.insert(1, cell)
 
 
 def with_solutions(notebook: NotebookNode) -> NotebookNode:
@@ -106,6 +138,21 @@ def differences(source: Path, target: Path) -> list[str]:
     return lines
 
 
+def refresh(source: Path, target: Path) -> int:
+    """Writes the cells anew without a run; returns how many code cells have no output any more.
+
+    A code cell that is as it was keeps what it gave, also where it stands at another place.
+    """
+    notebook, before = read_source(source), nbformat.read(target, as_version=4).cells
+    given = {cell.source: cell.outputs for cell in before if cell.cell_type == "code"}
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(cells, 1):
+        cell.outputs = given.get(cell.source, [])
+        cell.execution_count = number
+    nbformat.write(notebook, target)
+    return sum(cell.source not in given for cell in cells)
+
+
 def build(source: Path, target: Path) -> float:
     """Runs the source's notebook in the target's folder and writes it cleaned; returns seconds.
 
@@ -131,6 +178,9 @@ def main(
         list[str] | None, typer.Argument(help="For instance 00_tour; default: all.")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Compare only, run nothing.")] = False,
+    cells: Annotated[
+        bool, typer.Option("--cells", help="Write cells only, keep the outputs of unchanged ones.")
+    ] = False,
 ) -> None:
     """Write and run notebooks from their sources."""
     sources = [NOTEBOOKS / "src" / f"{Path(name).stem}.py" for name in names or ()]
@@ -143,6 +193,10 @@ def main(
             lines = differences(source, target)
             print("\n".join(lines) or f"{target.name}: as its source")
             failed += bool(lines)
+        elif cells:
+            print(
+                f"{target.name}: {refresh(source, target)} code cells new or changed, none was run"
+            )
         else:
             failed += not _report(source, target)
     raise typer.Exit(1 if failed else 0)

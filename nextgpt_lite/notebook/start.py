@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from nextgpt_lite import __version__
 from nextgpt_lite.display import register
-from nextgpt_lite.errors import ConfigError, MissingError
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.config import PROFILES
 from nextgpt_lite.model.device import pick_device
+from nextgpt_lite.shipped import shipped
 
 TEXT = 8  # points, in every figure
 SHOWN_VERSIONS = ("torch", "transformers", "diffusers", "peft")
@@ -39,7 +41,7 @@ def start(profile: str = "lite", seed: int = 0, threads: int | None = None) -> S
 
     Raises:
         ConfigError: the profile is none of the three.
-        MissingError: data_samples is neither above this folder nor beside the package.
+        MissingError: data_samples is neither above this folder nor in the installation.
     """
     if profile not in PROFILES:
         raise ConfigError(f'profile "{profile}" is unknown: use one of {", ".join(PROFILES)}')
@@ -56,7 +58,7 @@ def start(profile: str = "lite", seed: int = 0, threads: int | None = None) -> S
     register()
     session = Session(profile, seed, str(pick_device()), find_data())
     versions = ", ".join(f"{name} {version(name)}" for name in SHOWN_VERSIONS)
-    print(f"nextgpt_lite {version('nextgpt-lite')}, Python {platform.python_version()}, {versions}")
+    print(f"nextgpt_lite {__version__}, Python {platform.python_version()}, {versions}")
     print(
         f"profile {profile}, seed {seed}, device {session.device}, "
         f"{torch.get_num_threads()} threads, data in {_short(session.data)}"
@@ -65,16 +67,12 @@ def start(profile: str = "lite", seed: int = 0, threads: int | None = None) -> S
 
 
 def find_data() -> Path:
-    """The folder data_samples: in this folder, in one above it, or beside the package."""
+    """The folder data_samples: in this folder, in one above it, or what ships with the package."""
     here = Path.cwd()
-    beside_package = Path(__file__).resolve().parents[2]
-    for folder in (here, *here.parents, beside_package):
+    for folder in (here, *here.parents):
         if (folder / "data_samples").is_dir():
             return folder / "data_samples"
-    raise MissingError(
-        f"data_samples is neither in {here} nor above it: "
-        "make it with `nextgpt-lite data samples --output data_samples`"
-    )
+    return shipped("data_samples")
 
 
 def _short(path: Path) -> str:

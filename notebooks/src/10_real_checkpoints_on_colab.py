@@ -24,33 +24,20 @@ seed = 0
 steps = 3  # of each stage; some thousands with real checkpoints
 inference_steps = 2  # diffusion steps; 20 and more with real checkpoints
 checkpoints = "checkpoints"  # where downloads go; on Colab perhaps a Drive
-source = ""  # on Colab: what pip shall install, this repository's address
 
 # %% [markdown]
 # ## Set up
 #
-# On Colab this one cell installs the suite. Colab brings a torch that fits
-# its driver, and a newer one from PyPI would cost gigabytes and may not run
-# at all. So pip is told to keep it: its version goes into a constraint
-# first. (If it is too old for the suite, pip says so and installs nothing.)
-# Elsewhere the cell does nothing.
-
-# %%
-import subprocess
-import sys
-from importlib.metadata import distributions
-from pathlib import Path
-
-if "google.colab" in sys.modules and source:
-    brought = ("torch", "torchvision", "torchaudio", "numpy")
-    kept = [f"{d.name}=={d.version}" for d in distributions() if d.name in brought]
-    Path("kept.txt").write_text("\n".join(kept))
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "-c", "kept.txt", source, "bitsandbytes"], check=True)
+# On Colab and Kaggle the folded cell above installs the suite. They bring a
+# torch that fits their driver, and a newer one from PyPI would cost
+# gigabytes and may not run at all. So pip is told to keep torch, numpy and
+# whatever the session has loaded; if it cannot, the cell says that the
+# session must be restarted. Where the suite is installed, it does nothing.
 
 # %%
 import os
 import tempfile
+from pathlib import Path
 
 from nextgpt_lite.notebook import start
 

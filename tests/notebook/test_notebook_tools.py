@@ -225,9 +225,9 @@ def test_source_becomes_a_valid_notebook_and_differences_are_told(tmp_path):
     nbformat.validate(notebook)
     nbformat.write(notebook, target)
     assert build.differences(source, target) == []
-    assert [c.cell_type for c in notebook.cells] == ["markdown", "code", "markdown"]
+    assert [c.cell_type for c in notebook.cells] == ["markdown", "code", "code", "markdown"]
     solved = build.with_solutions(notebook)
-    assert (solved.cells[2].cell_type, solved.cells[2].source) == ("code", "answer = 1")
+    assert (solved.cells[3].cell_type, solved.cells[3].source) == ("code", "answer = 1")
     source.write_text(SOURCE.replace("seed = 0", "seed = 1"))
     assert build.differences(source, target) == ["01_x.ipynb: cell 01_x-01 differs from its source"]
 
@@ -236,7 +236,7 @@ def test_clean_removes_what_only_the_run_explains(tmp_path):
     source = tmp_path / "01_x.py"
     source.write_text(SOURCE)
     notebook = build.read_source(source)
-    cell = notebook.cells[1]
+    cell = notebook.cells[2]
     cell.metadata["papermill"] = {"duration": 1.0}
     cell.metadata["execution"] = {"iopub.execute_input": "2026"}
     notebook.metadata["widgets"] = {"state": {}}

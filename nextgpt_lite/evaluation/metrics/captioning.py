@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nextgpt_lite.errors import DataError, PackageError
+from nextgpt_lite.errors import DataError, PackageError, extra
 
 References = Sequence[Sequence[str]]
 
@@ -34,6 +34,7 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(_CLITIC.sub(r" \1", text.lower()))
 
 
+@extra("eval")
 def bleu_4(candidates: Sequence[str], references: References) -> float:
     """BLEU with up to four words, of the whole set, in [0, 1] (Papineni et al., 2002).
 
@@ -51,6 +52,7 @@ def bleu_4(candidates: Sequence[str], references: References) -> float:
     return float(scorer.compute_score(option="closest")[0][3])
 
 
+@extra("eval")
 def rouge_l(candidates: Sequence[str], references: References) -> float:
     """ROUGE-L in [0, 1]: mean F of the longest common subsequence (Lin, 2004).
 
@@ -70,6 +72,7 @@ def cider(candidates: Sequence[str], references: References) -> float:
     return float(np.mean(cider_each(candidates, references)))
 
 
+@extra("eval")
 def cider_each(candidates: Sequence[str], references: References) -> list[float]:
     """CIDEr-D of each candidate.
 
@@ -111,6 +114,7 @@ def _meteor(candidate: list[Any], reference: list[Any]) -> float:
     return 10 * precision * recall / (recall + 9 * precision) * (1 - (chunks / matches) ** 3 / 2)
 
 
+@extra("eval")
 def meteor_1_5(candidates: Sequence[str], references: References) -> float:
     """METEOR 1.5 in [0, 1], by the Java program of `pycocoevalcap`.
 
@@ -123,6 +127,7 @@ def meteor_1_5(candidates: Sequence[str], references: References) -> float:
     return float(Meteor().compute_score(*_as_coco(candidates, references))[0])
 
 
+@extra("eval")
 def spice(candidates: Sequence[str], references: References) -> list[float]:
     """SPICE of each candidate in [0, 1], by the Java program of `pycocoevalcap`.
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import yaml
 
+from nextgpt_lite.decoders.loading import in_dtype
 from nextgpt_lite.model.config import SETTINGS_FILE, WEIGHTS
 from nextgpt_lite.training.part import PartTrainer
 
@@ -38,7 +39,8 @@ def begin(name: str, start: str | Path | None = None, **changes: Any) -> Any:
     named = config["_class_name"] if of_diffusers else config["architectures"][0]
     made_by = getattr(library, named)
     if start is not None:
-        made = made_by.from_pretrained(str(Path(start) / module), dtype=torch.float32)
+        option = in_dtype(torch.float32) if of_diffusers else {"dtype": torch.float32}
+        made = made_by.from_pretrained(str(Path(start) / module), **option)
         if of_diffusers:  # which would write the folder's path into what is exported
             made.register_to_config(_name_or_path=name)
         return made
