@@ -7,21 +7,25 @@ of the model, their training and their files (`model.nextgpt`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, Literal, overload
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
-from PIL import Image
 
 from nextgpt_lite import turn
 from nextgpt_lite.decoders.editing import StepCallback
 from nextgpt_lite.errors import ConfigError
-from nextgpt_lite.media import Audio, Media, Video
+from nextgpt_lite.media import Media
 from nextgpt_lite.messages import Conversation
+from nextgpt_lite.model.generation import Processor
 from nextgpt_lite.model.modality import MODALITIES, get_modality
 from nextgpt_lite.model.nextgpt import NextGPTModel
+from nextgpt_lite.options import Options, seed_of, whole
 from nextgpt_lite.reply import Event, Reply
-from nextgpt_lite.turn import Options
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig
+    from transformers.generation.streamers import BaseStreamer
 
 
 class NextGPT(NextGPTModel):
@@ -29,68 +33,80 @@ class NextGPT(NextGPTModel):
 
     @overload
     def chat(
-        self, message: str | Conversation, *, images: Sequence[str | Path | Image.Image] = ...,
-        audios: Sequence[str | Path | Audio] = ..., videos: Sequence[str | Path | Video] = ...,
-        seed: int = ..., output_modalities: str | Sequence[str] = ...,
-        num_inference_steps: int | None = ..., guidance_scale: float | None = ...,
-        max_new_tokens: int = ..., temperature: float = ..., top_p: float = ...,
-        stream: Literal[False] = ..., **media: Sequence[Any],
+        self, message: str | Conversation, *, images: Any = ..., audios: Any = ...,
+        videos: Any = ..., seed: int = ..., stream: Literal[False] = ..., **options: Any,
     ) -> Reply: ...  # fmt: skip
 
     @overload
     def chat(
-        self, message: str | Conversation, *, images: Sequence[str | Path | Image.Image] = ...,
-        audios: Sequence[str | Path | Audio] = ..., videos: Sequence[str | Path | Video] = ...,
-        seed: int = ..., output_modalities: str | Sequence[str] = ...,
-        num_inference_steps: int | None = ..., guidance_scale: float | None = ...,
-        max_new_tokens: int = ..., temperature: float = ..., top_p: float = ...,
-        stream: Literal[True], **media: Sequence[Any],
+        self, message: str | Conversation, *, images: Any = ..., audios: Any = ...,
+        videos: Any = ..., seed: int = ..., stream: Literal[True], **options: Any,
     ) -> Iterator[Event]: ...  # fmt: skip
 
     def chat(
         self,
         message: str | Conversation,
         *,
-        images: Sequence[str | Path | Image.Image] = (),
-        audios: Sequence[str | Path | Audio] = (),
-        videos: Sequence[str | Path | Video] = (),
+        images: Any = (),
+        audios: Any = (),
+        videos: Any = (),
         seed: int = 0,
+        generator: torch.Generator | None = None,
         output_modalities: str | Sequence[str] = "auto",
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
+        negative_prompt: str | None = None,
         max_new_tokens: int = 128,
         temperature: float = 0.0,
         top_p: float = 1.0,
+        top_k: int | None = None,
+        repetition_penalty: float = 1.0,
+        logits_processor: Sequence[Processor] = (),
+        generation_config: GenerationConfig | None = None,
+        streamer: BaseStreamer | None = None,
         stream: bool = False,
-        **media: Sequence[Any],
+        **media: Any,
     ) -> Reply | Iterator[Event]:
         """Holds one turn. The same messages, options and seed give the same reply, bit for bit.
 
         Args:
-            message: the user's words, or the conversation as messages ending with a user turn.
-            images, audios, videos: files or media objects, put before the words of the last turn.
+            message: the user's words, or the conversation as messages ending with a user turn, in
+                our form, transformers' or OpenAI's (`messages.in_our_form`). A system turn may come
+                first; the lite model reads its words before the user's, untrained to follow them.
+            images, audios, videos: one or several, as paths, URLs (file:// and data:), bytes, file
+                objects, PIL images, arrays of numpy or torch, (array, rate), lists of frames,
+                `Audio` or `Video`: all are read as their file would be. They fill the parts of the
+                messages that name no medium, else they are put before the words of the last turn.
             seed: of sampling and of every decoder.
+            generator: draws the seed instead, another one at each call.
             output_modalities: "auto" lets the model decide; a list forces each modality it names
                 and forbids the others, so `[]` means words only.
             num_inference_steps: diffusion steps of each decoder; None takes each one's own.
             guidance_scale: None takes each decoder's own.
+            negative_prompt: what the media should not show, for the decoders' own text encoders.
             max_new_tokens: words of the reply, in tokens.
-            temperature, top_p: sampling of words; temperature 0 takes the most likely ones.
+            temperature, top_p, top_k: sampling of words; temperature 0 takes the most likely ones.
+            repetition_penalty, logits_processor: as in transformers; they see the reply so far.
+            generation_config: says those of transformers' options that are not given here.
+            streamer: of transformers, such as `TextIteratorStreamer`: gets the ids of prompt and
+                words as they come.
             stream: gives, instead of the reply, text, step and media events as they happen, and
                 "done" with the reply at last.
             media: of an added modality, under its plural.
 
         Raises:
-            MediaError: a file cannot be read (before anything is generated).
+            MediaError: a medium cannot be read (before anything is generated).
             ConfigError: naming the field of the messages or option that is wrong.
         """
         given = {"images": images, "audios": audios, "videos": videos, **media}
         options = Options(
             output_modalities, num_inference_steps, guidance_scale, max_new_tokens, temperature,
-            top_p,
-        )  # fmt: skip
+            top_p, top_k, repetition_penalty, logits_processor, negative_prompt,
+        ).under(generation_config)  # fmt: skip
         messages = turn.asked(message, _by_modality(given))
-        happenings = turn.events(self, messages, seed, options, progress=stream)
+        happenings = turn.events(
+            self, messages, seed_of(seed, generator), options, progress=stream, streamer=streamer
+        )
         if stream:
             return happenings
         *_, last = happenings
@@ -102,13 +118,9 @@ class NextGPT(NextGPTModel):
         conversations: Sequence[str | Conversation],
         *,
         seeds: int | Sequence[int] = 0,
-        output_modalities: str | Sequence[str] = "auto",
-        num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
-        max_new_tokens: int = 128,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
         batch_size: int = 16,
+        generation_config: GenerationConfig | None = None,
+        **options: Any,
     ) -> list[Reply]:
         """The reply to each of many conversations, several at a time.
 
@@ -121,24 +133,23 @@ class NextGPT(NextGPTModel):
             conversations: words, or messages ending with a user turn, media in their parts.
             seeds: one for all, or one for each.
             batch_size: conversations, and then media of one modality, that are worked on at once.
-            output_modalities, num_inference_steps, guidance_scale, max_new_tokens, temperature,
-                top_p: as for `chat`.
+            generation_config: as for `chat`.
+            options: those of `chat` that are fields of `Options`.
 
         Raises:
             MediaError: a file cannot be read (before anything is generated).
             ConfigError: naming the field of the messages or option that is wrong.
         """
-        options = Options(
-            output_modalities, num_inference_steps, guidance_scale, max_new_tokens, temperature,
-            top_p,
-        )  # fmt: skip
+        if unknown := sorted(set(options) - {field.name for field in fields(Options)}):
+            raise ConfigError(f"chat_batch has no option {unknown[0]!r}.")
         every = [turn.asked(conversation) for conversation in conversations]
-        return turn.replies(self, every, seeds, options, batch_size)
+        chosen = Options(**options).under(generation_config)
+        return turn.replies(self, every, seeds, chosen, whole("batch_size", batch_size, 1))
 
     def edit(
         self,
         modality: str,
-        medium: str | Path | Media,
+        medium: Any,
         words: str,
         *,
         messenger: Literal["signals", "caption"] = "signals",
@@ -146,25 +157,34 @@ class NextGPT(NextGPTModel):
         strength: float = 0.7,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
+        negative_prompt: str | None = None,
         seed: int = 0,
+        generator: torch.Generator | None = None,
         callback: StepCallback | None = None,
     ) -> Media:
         """A medium changed as words say, from its own latents (the paper's Tables 8 to 10).
 
         Args:
-            medium: a file, PIL image, `Audio` or `Video`.
+            medium: in any form that `chat` takes.
             words: for "signals" an instruction ("Make it blue."), read together with the medium by
                 the LLM, whose signal tokens condition the decoder; for "caption" a description of
                 the result, read by the decoder's own text encoder.
             messenger: "signals" or "caption".
-            mask, strength, num_inference_steps, guidance_scale, callback: as `Decoder.edit` says.
+            mask, strength, num_inference_steps, guidance_scale, negative_prompt, callback: as
+                `Decoder.edit` says.
+            seed, generator: as for `chat`.
 
         Raises:
             MediaError: the file cannot be read.
             ConfigError: there is no such messenger, or an option does not fit.
         """
-        if isinstance(medium, str | Path):
-            medium = get_modality(modality).load(medium)
+        options = Options(
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            negative_prompt=negative_prompt,
+        )
+        chance = torch.Generator().manual_seed(seed_of(seed, generator))
+        medium = get_modality(modality).take(medium)
         if messenger == "signals":
             messages = turn.asked(words, {modality: [medium]})
             condition = turn.signal_conditions(self, [messages], modality)  # (1, L, C)
@@ -177,15 +197,14 @@ class NextGPT(NextGPTModel):
             condition,
             masks=None if mask is None else [mask],
             strength=strength,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            generator=torch.Generator().manual_seed(seed),
+            generator=chance,
             callback=callback,
+            **options.diffusion,
         )[0]
         return edited
 
 
-def _by_modality(media: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+def _by_modality(media: dict[str, Any]) -> dict[str, Any]:
     """Media given under the plurals of the table's rows, by the rows' names."""
     names = {row.plural: name for name, row in MODALITIES.items()}
     if unknown := [plural for plural in media if plural not in names]:

@@ -10,68 +10,35 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from nextgpt_lite.errors import ConfigError
-from nextgpt_lite.media import Media
-from nextgpt_lite.messages import Conversation, Message, Part
+from nextgpt_lite.media import Media, several
+from nextgpt_lite.messages import Conversation, Message, Part, in_our_form
 from nextgpt_lite.model.context import newest_turns
 from nextgpt_lite.model.conversation import Encoded, content_parts
-from nextgpt_lite.model.generation import Prompt, Sampling, SignalBlock, generate
+from nextgpt_lite.model.generation import Prompt, SignalBlock, generate
 from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.model.nextgpt import NextGPTModel
+from nextgpt_lite.options import Options, seed_of
 from nextgpt_lite.reply import Event, Made, Reply
 
-
-@dataclass(frozen=True)
-class Options:
-    """How replies are made; `NextGPT.chat` says what each option does."""
-
-    output_modalities: str | Sequence[str] = "auto"
-    num_inference_steps: int | None = None
-    guidance_scale: float | None = None
-    max_new_tokens: int = 128
-    temperature: float = 0.0
-    top_p: float = 1.0
-
-    @property
-    def sampling(self) -> Sampling:
-        """Of words."""
-        return Sampling(self.max_new_tokens, temperature=self.temperature, top_p=self.top_p)
-
-    @property
-    def diffusion(self) -> dict[str, Any]:
-        """What every decoder is told."""
-        return {"num_inference_steps": self.num_inference_steps,
-                "guidance_scale": self.guidance_scale}  # fmt: skip
-
-    def modalities(self, known: Sequence[str]) -> tuple[list[str], list[str]]:
-        """(allowed, required) output modalities of those that a model knows.
-
-        Raises:
-            ConfigError: it knows one of them not.
-        """
-        if self.output_modalities == "auto":
-            return list(known), []
-        wanted = self.output_modalities
-        names = [wanted] if isinstance(wanted, str) else list(wanted)
-        names = [name for name in names if name not in ("text", "none")]
-        if unknown := [name for name in names if name not in known]:
-            raise ConfigError(
-                f"Option output_modalities names {unknown[0]!r}: use 'auto' or some of "
-                f"{', '.join(known)}."
-            )
-        return names, names
+if TYPE_CHECKING:
+    from transformers.generation.streamers import BaseStreamer
 
 
 def events(
-    model: NextGPTModel, messages: Conversation, seed: int, options: Options, *, progress: bool
+    model: NextGPTModel,
+    messages: Conversation,
+    seed: int,
+    options: Options,
+    *,
+    progress: bool,
+    streamer: BaseStreamer | None = None,
 ) -> Iterator[Event]:
     """One turn as it happens, from the first word to the reply.
 
@@ -80,14 +47,21 @@ def events(
         progress: False leaves out the step events. Decoders then run in the calling thread, where a
             clip takes little more than half as long on two cores: a second thread has a second pool
             of OpenMP workers, and more workers than cores no longer wait for each other awake.
+        streamer: of transformers; gets the prompt's ids, then each word's.
     """
     started = time.perf_counter()
-    draft = _Draft(model)
-    for _, item in _written(model, [_opened(messages)], [seed], options, 1, [draft.reply]):
+    draft, opened = _Draft(model), _opened(messages)
+    if streamer is not None:
+        streamer.put(torch.tensor(model.conversation.encode(opened, reply_follows=True).ids))
+    for _, item in _written(model, [opened], [seed], options, 1, [draft.reply]):
         if isinstance(item, SignalBlock):
             draft.add_block(item)
         else:
+            if streamer is not None:
+                streamer.put(torch.tensor([item]))
             yield Event("text", text=draft.add_word(item))
+    if streamer is not None:
+        streamer.end()
     reply = draft.finished()
     for index, (made, part) in enumerate(zip(reply.made, reply.media, strict=True)):
         decode = partial(
@@ -188,9 +162,7 @@ def signal_conditions(
     return torch.stack([reply.made[0].condition for reply in written])
 
 
-def asked(
-    message: str | Conversation, media: Mapping[str, Sequence[Any]] | None = None
-) -> list[Message]:
+def asked(message: str | Conversation, media: Mapping[str, Any] | None = None) -> list[Message]:
     """A conversation that ends with a user turn, as it must, which begins with the given media.
 
     Raises:
@@ -203,23 +175,49 @@ def asked(
 
 
 def with_media(
-    message: str | Conversation, media: Mapping[str, Sequence[Any]] | None = None
+    message: str | Conversation, media: Mapping[str, Any] | None = None
 ) -> list[Message]:
-    """A list of messages, the last of which begins with the given media."""
-    messages: Conversation = (
+    """A list of messages in our form with the given media in them.
+
+    They fill those parts of user turns that name no medium of theirs, as transformers' processors
+    do, in order; where there are none, they begin the last turn.
+
+    Args:
+        media: by modality, several or one.
+
+    Raises:
+        ConfigError: there are more or fewer of them than parts to fill.
+    """
+    messages: Sequence[Any] = (
         [{"role": "user", "content": message}] if isinstance(message, str) else message
     )
+    if not isinstance(messages, list | tuple) or not all(isinstance(m, dict) for m in messages):
+        raise ConfigError(
+            f"The message is of type {type(message).__name__}: give words, or a list of messages "
+            "{'role': ..., 'content': ...}."
+        )
     if not messages:
         raise ConfigError("The conversation is empty: it must end with a message of the user's.")
-    parts: list[Part] = []
-    for modality, items in (media or {}).items():
-        for item in items:
-            is_file = isinstance(item, str | Path)
-            parts.append(
-                {"type": modality, "path": item} if is_file else {"type": modality, "data": item}
+    turns = [([*content_parts(m)], m["role"]) for m in map(in_our_form, messages)]
+    begin: list[Part] = []
+    for modality, held in (media or {}).items():
+        items = several(held)
+        empty = [
+            part
+            for parts, role in turns
+            for part in parts
+            if role == "user" and part["type"] == modality and not _names_medium(part)
+        ]
+        if items and empty and len(items) != len(empty):
+            raise ConfigError(
+                f"{len(items)} given as {modality} for {len(empty)} parts of that type without a "
+                "medium: give one for each."
             )
-    *before, last = messages
-    return [*before, {"role": last["role"], "content": [*parts, *content_parts(last)]}]
+        for part, item in zip(empty, items, strict=False):
+            part["data"] = item  # ours: the user's own messages stay as they are
+        begin += [] if empty else [{"type": modality, "data": item} for item in items]
+    turns[-1][0][:0] = begin
+    return [{"role": role, "content": parts} for parts, role in turns]
 
 
 class _Draft:
@@ -267,18 +265,30 @@ def _opened(messages: Conversation) -> list[Message]:
 
 
 def _loaded(part: Part, role: str) -> Part:
-    if part["type"] == "text" or role == "assistant" or part.get("data") is not None:
+    if part["type"] == "text" or role != "user":
         return part
-    if "path" not in part:
-        raise ConfigError(f"Message part of type {part['type']!r} lacks 'path' or 'data'.")
-    return {**part, "data": get_modality(part["type"]).load(part["path"])}
+    if not _names_medium(part):
+        raise ConfigError(
+            f"Message part of type {part['type']!r} with the fields {', '.join(part)} names no "
+            f"medium: give it as {part['type']!r}, 'path', 'url', 'base64' or 'data'."
+        )
+    held = next((part[name] for name in ("data", "path") if part.get(name) is not None), None)
+    held = part["source"].open() if held is None else held
+    return {**part, "data": get_modality(part["type"]).take(held)}
+
+
+def _names_medium(part: Part) -> bool:
+    return any(part.get(name) is not None for name in ("data", "path", "source"))
 
 
 def _each(seeds: int | Sequence[int], count: int) -> Sequence[int]:
-    every = [seeds] * count if isinstance(seeds, int) else seeds
+    try:
+        every = [*seeds]  # type: ignore[misc]
+    except TypeError:  # one number
+        every = [seeds] * count
     if len(every) != count:
         raise ConfigError(f"Option seeds has {len(every)} numbers: give one, or {count}, one each.")
-    return every
+    return [seed_of(seed) for seed in every]
 
 
 def _written(

@@ -219,8 +219,10 @@ class Decoder(Editing, nn.Module, ABC):
             setattr(self.pipeline, name, None)
             del self.parts[name]
 
-    def negative(self, count: int) -> Tensor:
-        """(count, L, C) what guidance leads away from; computed once."""
+    def negative(self, count: int, prompt: str | None = None) -> Tensor:
+        """(count, L, C) what guidance leads away from: a prompt, or the empty one, known once."""
+        if prompt is not None:
+            return self.encode_text([prompt]).to(self.device).expand(count, -1, -1)
         if self._empty is None:
             self._empty = self.empty_condition()
         self._empty = self._empty.to(self.device)
@@ -233,6 +235,7 @@ class Decoder(Editing, nn.Module, ABC):
         *,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
+        negative_prompt: str | None = None,
         generator: Generators = None,
         callback: StepCallback | None = None,
     ) -> list[Any]:
@@ -243,6 +246,8 @@ class Decoder(Editing, nn.Module, ABC):
             num_inference_steps: denoising steps; None takes the decoder's own.
             guidance_scale: weight of the condition against the empty one; 1 switches guidance off,
                 None takes the decoder's own.
+            negative_prompt: what guidance leads away from, in words; None means the empty caption.
+                Without guidance it has no effect.
             generator: one generator for the batch, or a list of B, one an item; an item's own
                 generator makes it independent of what else is in the batch.
             callback: called as `callback(step, total)` after each step, counted from 1; some
@@ -252,7 +257,8 @@ class Decoder(Editing, nn.Module, ABC):
             B media: PIL images, `Audio` or `Video`.
 
         Raises:
-            ConfigError: condition has another shape than (B, L, C).
+            ConfigError: condition has another shape than (B, L, C), or the text encoder that is to
+                read the negative prompt was dropped.
         """
         self.check(condition)
 
@@ -262,7 +268,8 @@ class Decoder(Editing, nn.Module, ABC):
 
         with self.in_use():
             arguments = self.arguments(
-                condition.to(self.device, torch.float32), self.negative(len(condition))
+                condition.to(self.device, torch.float32),
+                self.negative(len(condition), negative_prompt),
             )
             with self.arithmetic():
                 output = self.pipeline(

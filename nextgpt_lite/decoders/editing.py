@@ -37,6 +37,7 @@ class Editing:
         masks: Sequence[Mask] | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
+        negative_prompt: str | None = None,
         generator: Generators = None,
         callback: StepCallback | None = None,
     ) -> list[Any]:
@@ -48,7 +49,8 @@ class Editing:
             strength: share of the steps taken, in (0, 1]; small keeps the input, 1 hardly does.
             masks: B masks, where the medium may change: (H, W) of an image, (H, W) or (T, H, W)
                 of a video, (from, to) seconds of audio. Outside, the input is kept as it is.
-            num_inference_steps, guidance_scale, generator, callback: as for `generate`.
+            num_inference_steps, guidance_scale, negative_prompt, generator, callback: as for
+                `generate`.
 
         Raises:
             ConfigError: condition, strength or a mask does not fit.
@@ -73,7 +75,7 @@ class Editing:
                 self.denoise,
                 self.pipeline.scheduler,
                 condition.to(original),
-                self.negative(len(condition)).to(original),
+                self.negative(len(condition), negative_prompt).to(original),
                 mask=mask,
                 strength=strength,
                 steps=chosen(num_inference_steps, self.num_inference_steps),

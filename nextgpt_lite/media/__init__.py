@@ -16,12 +16,18 @@ from nextgpt_lite.media.files import (
     save_image,
     save_video,
 )
+from nextgpt_lite.media.given import as_array, as_audio, as_image, as_video, fetch, several, take
 
 __all__ = [
     "Audio",
     "Media",
     "MediaError",
     "Video",
+    "as_array",
+    "as_audio",
+    "as_image",
+    "as_video",
+    "fetch",
     "load_array",
     "load_audio",
     "load_image",
@@ -32,4 +38,6 @@ __all__ = [
     "save_audio",
     "save_image",
     "save_video",
+    "several",
+    "take",
 ]

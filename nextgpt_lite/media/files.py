@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -75,22 +77,44 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 def load_image(path: str | Path) -> Image.Image:
     """Reads an image as RGB: upright as its EXIF says, first frame, transparency over white."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     path = _checked(path, "image")
+    with image_errors(path), Image.open(path) as file:
+        return as_rgb(file)
+
+
+@contextmanager
+def image_errors(name: str | Path) -> Iterator[None]:
+    """What Pillow says of an image that it cannot read, as one sentence with its name."""
+    from PIL import Image
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                if file.width * file.height > MAX_PIXELS:
-                    raise Image.DecompressionBombError
-                image = ImageOps.exif_transpose(file)
-                return _as_rgb(image)
+            yield
     except Image.DecompressionBombError as error:
         limit = MAX_PIXELS // 1_000_000
-        raise _error(path, f"has more than {limit} megapixels", "scale it down") from error
+        raise _error(name, f"has more than {limit} megapixels", "scale it down") from error
     except Exception as error:  # Pillow's plug-ins raise OSError, SyntaxError, EOFError, ...
-        raise _error(path, "is damaged or cut off", "save or download it again") from error
+        raise _error(name, "is damaged or cut off", "save or download it again") from error
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Upright eight-bit RGB; 16-bit and float greys are scaled, transparency is over white."""
+    from PIL import Image, ImageOps
+
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        grey = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        top = 65535 if image.mode.startswith("I") else max(float(grey.max()), 1e-6)
+        return Image.fromarray(np.clip(grey / top * 255, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
 
 
 def load_audio(path: str | Path) -> Audio:
@@ -145,6 +169,24 @@ def load_video(path: str | Path, max_frames: int = 128) -> Video:
     span = times[-1] - times[0]
     fps = (len(frames) - 1) / span if span > 0 else float(rate or 1)
     return Video(np.stack(frames), fps)
+
+
+def thinned(frames: np.ndarray, max_frames: int = 128) -> tuple[np.ndarray, int]:
+    """Frames (T, H, W, 3) as `load_video` keeps them, and of how many it keeps one."""
+    import av
+
+    every = 1
+    while -(-len(frames) // every) >= 2 * max_frames:
+        every *= 2
+    every *= -(-len(frames) // every // max_frames) or 1
+    if every > 1:
+        frames = frames[::every]
+    height, width = frames.shape[1:3]
+    if (scale := MAX_SIDE / max(height, width)) < 1:
+        size = {"width": max(1, round(width * scale)), "height": max(1, round(height * scale))}
+        pictures = map(av.VideoFrame.from_ndarray, frames)  # rgb24
+        frames = np.stack([each.to_ndarray(format="rgb24", **size) for each in pictures])
+    return frames, every
 
 
 def load_array(path: str | Path) -> np.ndarray:
@@ -222,14 +264,18 @@ def safe_path(folder: str | Path, name: str | Path) -> Path:
     return path
 
 
-def _error(path: Path, wrong: str, remedy: str) -> MediaError:
+def _error(path: str | Path, wrong: str, remedy: str) -> MediaError:
     return MediaError(f"{path} {wrong}: {remedy} or choose another file")
 
 
 def _present(path: str | Path) -> Path:
     """The path of a file that can be read and is neither empty nor too large."""
     path = Path(path)
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except (OSError, ValueError):  # longer than a name can be, or with a zero byte in it
+        is_there, path = False, Path(f"{str(path)[:60]}...")
+    if not is_there:
         raise _error(path, "does not exist", "correct the path")
     if path.is_dir():
         raise _error(path, "is a folder", "name a file inside it")
@@ -258,20 +304,6 @@ def _checked(path: str | Path, *accepted: str) -> Path:
     if is_cut_off(path, form):
         raise _error(path, "is cut off (shorter than its header says)", "save or download it again")
     return path
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    """Eight-bit RGB; 16-bit and float greys are scaled, transparency is laid over white."""
-    from PIL import Image
-
-    if image.mode.startswith(("I", "F")):
-        grey = np.nan_to_num(np.asarray(image, dtype=np.float32))
-        top = 65535 if image.mode.startswith("I") else max(float(grey.max()), 1e-6)
-        return Image.fromarray(np.clip(grey / top * 255, 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
 
 
 def _decode_audio(path: Path) -> tuple[np.ndarray, int, bool]:

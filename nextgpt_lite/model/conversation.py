@@ -6,14 +6,19 @@ trained on. Leaves to others: what media look like, embeddings, generation.
 A media item in a user turn becomes its open marker, a gap of K positions, and its close marker; a
 media part in an assistant turn becomes its modality's signal block, whatever was painted from it.
 Any chat template of transformers works: replies are found by rendering them once more, marked.
+Where a template has no place for a system turn, as that of the lite model, its words begin the
+first user turn.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from nextgpt_lite.errors import ConfigError
@@ -66,8 +71,10 @@ def content_parts(message: Message) -> Sequence[Part]:
     Raises:
         ConfigError: naming the field that is wrong.
     """
-    if message.get("role") not in ("user", "assistant"):
-        raise ConfigError(f"Message role is {message.get('role')!r}: use 'user' or 'assistant'.")
+    if message.get("role") not in ("system", "user", "assistant"):
+        raise ConfigError(
+            f"Message role is {message.get('role')!r}: use 'system', 'user' or 'assistant'."
+        )
     content = message.get("content")
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
@@ -111,7 +118,7 @@ class ConversationTokenizer:
         """Ids, labels and slots of a conversation.
 
         Args:
-            messages: user and assistant turns in order.
+            messages: user and assistant turns in order, perhaps a system turn before them.
             reply_follows: ends with the template's prompt for a reply; nothing is trained on.
         """
         slots: list[tuple[str, Part]] = []
@@ -119,6 +126,7 @@ class ConversationTokenizer:
             {"role": message["role"], "content": self._flatten(message, slots)}
             for message in messages
         ]
+        flat = self._with_system_placed(flat)
         text = self.render(flat, reply_follows)
         replies = [] if reply_follows else self._reply_spans(flat, text)
         encoded, at = Encoded(), 0
@@ -141,6 +149,8 @@ class ConversationTokenizer:
                 piece = self.harmless(part["text"].strip())
                 text += (" " if text and piece else "") + piece
                 continue
+            if message["role"] == "system":
+                raise ConfigError("A system turn holds words only: give media in a user turn.")
             self._check_known(part["type"], message["role"])
             slot = f"{SLOT}{len(slots)}{SLOT_END}"
             slots.append((message["role"], part))
@@ -150,6 +160,36 @@ class ConversationTokenizer:
             else:
                 text += slot  # glued to the words: no space has to be predicted before a block
         return text
+
+    def _with_system_placed(self, flat: list[Message]) -> list[Message]:
+        """Messages whose content is a string, as the chat template can lay them out."""
+        if any(message["role"] == "system" for message in flat[1:]):
+            raise ConfigError("A system turn stands before all others: move it there.")
+        if not flat or flat[0]["role"] != "system" or self._places_system:
+            return flat
+        warnings.warn(
+            "This model's chat template has no place for a system turn: its words are put before "
+            "those of the first user turn, and nothing trained the model to follow them.",
+            stacklevel=2,
+        )
+        words, turns = flat[0]["content"], flat[1:]
+        first = next((n for n, turn in enumerate(turns) if turn["role"] == "user"), None)
+        if first is None:
+            raise ConfigError("After a system turn a user turn must come: add one.")
+        turns[first] = {"role": "user", "content": f"{words} {turns[first]['content']}".strip()}
+        return turns
+
+    @cached_property
+    def _places_system(self) -> bool:
+        """Whether the chat template writes a system turn, and not as if it were a reply."""
+        asked: Message = {"role": "user", "content": "\ue003"}
+        texts = []
+        for role in ("system", "assistant"):
+            try:
+                texts.append(self.render([{"role": role, "content": "\ue002"}, asked], True))
+            except TemplateError:  # some refuse a role, or a reply before all else
+                texts.append("")
+        return "\ue002" in texts[0] and texts[0] != texts[1]
 
     def _check_known(self, modality: str, role: str) -> None:
         """Refuses a modality that the table has and this model was not built with."""

@@ -13,15 +13,24 @@ Letters: B rows, S positions, D width, V vocabulary, N tokens of a block.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TopKLogitsWarper,
+)
 
 from nextgpt_lite.errors import NumericsError
 from nextgpt_lite.model.llm import LanguageModel
+
+Processor: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # (1, S) ids, (1, V) scores -> scores
 
 
 @dataclass
@@ -39,12 +48,28 @@ class SignalBlock:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen; temperature 0 takes the most likely one."""
+    """How tokens are chosen; temperature 0 takes the most likely one.
+
+    Attributes:
+        top_k: how many tokens are drawn from; None draws from all.
+        repetition_penalty: above 1 makes tokens that the reply has already less likely.
+        processors: of transformers, or functions like them; they see the ids of the reply so far.
+    """
 
     max_new_tokens: int = 128
     max_blocks: int = 4
     temperature: float = 0.0
     top_p: float = 1.0
+    top_k: int | None = None
+    repetition_penalty: float = 1.0
+    processors: tuple[Processor, ...] = ()
+
+    @cached_property
+    def changes(self) -> LogitsProcessorList:
+        """What is done to the logits of each token, in transformers' order."""
+        penalty = self.repetition_penalty
+        first = [] if penalty == 1 else [RepetitionPenaltyLogitsProcessor(penalty)]
+        return LogitsProcessorList([*first, *self.processors])
 
 
 @dataclass
@@ -119,6 +144,7 @@ class _Row:
         self.unread = deque(prompt.told)
         self.told = bool(prompt.told)
         self.words = self.blocks = 0
+        self.read: list[int] = []
         self._block: _Open | None = None
         self._ending = _Ending(llm)
         self._news: list[int | SignalBlock] = []
@@ -133,7 +159,7 @@ class _Row:
         llm, limits = self.llm, self.sampling
         if self._block is not None:
             closing = llm.signal_ids[self._block.modality][-1]
-            token = _choose(llm, logits, [closing], limits, self.generator)
+            token = _choose(llm, logits, [closing], limits, self.generator, self.read)
             full = len(self._block.ids) > limits.max_new_tokens
             self.unread.append(closing if full or token == llm.eos_id else token)
             return
@@ -142,7 +168,7 @@ class _Row:
             self._news += self._ending.rest()
             return
         open_ids = list(self.openers) if self.blocks < limits.max_blocks else []
-        token = _choose(llm, logits, open_ids, limits, self.generator)
+        token = _choose(llm, logits, open_ids, limits, self.generator, self.read)
         if token not in self.openers and (
             self.words >= limits.max_new_tokens or self._ending.comes_with(token)
         ):
@@ -157,6 +183,7 @@ class _Row:
 
     def see(self, token: int, state: Tensor, embedding: Tensor) -> None:
         """Takes note of a token that was read: its state and input embedding, (D,) each."""
+        self.read.append(token)
         if self._block is None:
             if token not in self.openers:
                 self.words += 1
@@ -294,15 +321,27 @@ def _choose(
     open_ids: Sequence[int],
     sampling: Sampling,
     generator: torch.Generator | None,
+    read: Sequence[int],
 ) -> int:
     """The next token among words, the end, and the first tokens of blocks that may open.
 
     Args:
         logits: (V,), changed in place.
+        read: ids of the reply so far.
     """
+    if sampling.changes:
+        ids = torch.tensor([read], dtype=torch.long, device=logits.device)  # (1, S)
+        logits = sampling.changes(ids, logits[None])[0]
     logits[closed_ids(llm, open_ids)] = -torch.inf
+    if sampling.changes and not logits.max().isfinite():
+        raise NumericsError(
+            "Option logits_processor leaves no token that could be chosen, or scores that are no "
+            "numbers: let it keep some scores finite."
+        )
     if sampling.temperature <= 0:
         return int(logits.argmax())
+    if sampling.top_k is not None:
+        logits = TopKLogitsWarper(sampling.top_k)(None, logits[None])[0]
     probabilities = torch.softmax(logits / sampling.temperature, -1)  # (V,)
     ordered, order = probabilities.sort(descending=True)
     ordered[ordered.cumsum(0) - ordered >= sampling.top_p] = 0.0

@@ -40,7 +40,8 @@ from nextgpt_lite.model.losses import head_errors
 from nextgpt_lite.model.modality import BUILT_IN, get_modality, markers
 
 _TURNS = (
-    "{{% for m in messages %}}{{% if m['role'] == 'user' %}}{user}{{{{ m['content'] }}}}{after}"
+    "{{% for m in messages %}}{{% if m['role'] == 'system' %}}{{{{ m['content'] }}}}{after}"
+    "{{% elif m['role'] == 'user' %}}{user}{{{{ m['content'] }}}}{after}"
     "{{% else %}}{reply} {{{{ m['content'] }}}}{end}{{% endif %}}{{% endfor %}}"
     "{{% if add_generation_prompt %}}{reply}{{% endif %}}"
 )

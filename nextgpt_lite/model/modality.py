@@ -17,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from nextgpt_lite import media
 from nextgpt_lite.errors import ConfigError
 
 Reference: TypeAlias = str | Callable[..., Any]  # or "package.module:name", imported at first use
@@ -35,6 +36,7 @@ class Modality:
         trunk: the encoder trunk that reads it; empty takes the name.
         preprocessor: `(medium, PreprocessConfig) -> Tensor`, what the trunk reads of one medium.
         loader: `(path) -> medium`; raises `MediaError`.
+        converter: `(object) -> medium`, of what people hold besides files; raises `MediaError`.
         saver: `(medium, path)`.
         suffix: file type in which it is saved.
         extensions: file types that are read.
@@ -50,6 +52,7 @@ class Modality:
     trunk: str = ""
     preprocessor: Reference = "nextgpt_lite.encoders.preprocess:as_tensor"
     loader: Reference = "nextgpt_lite.media:load_array"
+    converter: Reference = "nextgpt_lite.media:as_array"
     saver: Reference = "nextgpt_lite.media:save_array"
     suffix: str = ".npy"
     extensions: tuple[str, ...] = (".npy",)
@@ -84,6 +87,14 @@ class Modality:
         """The medium in a file; raises `MediaError`."""
         return resolve(self.loader)(path)
 
+    def take(self, given: Any) -> Any:
+        """The medium in whatever a user holds: files, bytes, URLs, arrays, the medium itself.
+
+        Raises:
+            MediaError: saying what was given and what is accepted.
+        """
+        return media.take(given, self.load, resolve(self.converter))
+
     def save(self, medium: Any, path: str | Path) -> None:
         """Writes a medium to a file of type `suffix`."""
         resolve(self.saver)(medium, path)
@@ -111,6 +122,7 @@ MODALITIES: dict[str, Modality] = {
             trunk="vision",
             preprocessor="nextgpt_lite.encoders.preprocess:preprocess_image",
             loader="nextgpt_lite.media:load_image",
+            converter="nextgpt_lite.media:as_image",
             saver="nextgpt_lite.media:save_image",
             suffix=".png",
             extensions=(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"),
@@ -122,6 +134,7 @@ MODALITIES: dict[str, Modality] = {
             signals=9,
             preprocessor="nextgpt_lite.encoders.preprocess:preprocess_audio",
             loader="nextgpt_lite.media:load_audio",
+            converter="nextgpt_lite.media:as_audio",
             saver="nextgpt_lite.media:save_audio",
             suffix=".wav",
             extensions=(".wav", ".flac", ".ogg", ".mp3", ".m4a"),
@@ -135,6 +148,7 @@ MODALITIES: dict[str, Modality] = {
             trunk="vision",
             preprocessor="nextgpt_lite.encoders.preprocess:preprocess_video",
             loader="nextgpt_lite.media:load_video",
+            converter="nextgpt_lite.media:as_video",
             saver="nextgpt_lite.media:save_video",
             suffix=".mp4",
             extensions=(".mp4", ".webm", ".mov", ".mkv", ".avi"),

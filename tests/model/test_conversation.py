@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
+
 import pytest
 from PIL import Image
 
 from nextgpt_lite.model.conversation import ConversationTokenizer
+from nextgpt_lite.model.llm import CHAT_TEMPLATES
 from nextgpt_lite.model.losses import IGNORE
 from tests.tiny import tiny_config, tiny_llm, tiny_model
 
@@ -89,7 +93,7 @@ def test_typed_signal_tokens_are_words() -> None:
 @pytest.mark.parametrize(
     ("message", "named"),
     [
-        ({"role": "system", "content": "x"}, "role"),
+        ({"role": "tool", "content": "x"}, "role"),
         ({"role": "user", "content": 3}, "content"),
         ({"role": "user", "content": [{"type": "smell"}]}, "smell"),
         ({"role": "user", "content": [{"type": "text"}]}, "text"),
@@ -125,3 +129,53 @@ def test_a_reply_without_a_caption_cannot_be_told() -> None:
     model = tiny_model(messenger="caption")
     with pytest.raises(ValueError, match="lacks 'caption'"):
         model.conversation.encode(messages(None))
+
+
+TOLD = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Draw"}]
+OWN = (
+    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+STRICT = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + OWN
+)
+SILENT = OWN.replace("<{{ m['role'] }}>{{ m['content'] }}", "{% if m['role'] != 'system' %}"
+                     "<{{ m['role'] }}>{{ m['content'] }}{% endif %}")  # fmt: skip
+
+
+def written(template: str, messages: list[dict]) -> str:
+    tokenizer = copy.deepcopy(LLM.tokenizer)
+    tokenizer.chat_template = template
+    encoded = ConversationTokenizer(tokenizer, LLM.signal_ids, 1).encode(
+        messages, reply_follows=True
+    )
+    return tokenizer.decode(encoded.ids)
+
+
+@pytest.mark.parametrize("template", [OWN, *CHAT_TEMPLATES.values()])
+def test_a_system_turn_stands_where_the_template_has_it(template: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = written(template, TOLD)
+    assert text.index("Be brief.") < text.lower().rindex("<user>" if template == OWN else ":")
+    assert "ASSISTANT: Be" not in text and "Assistant: Be" not in text
+    assert written(template, TOLD[1:]) in text
+
+
+@pytest.mark.parametrize("template", [LLM.tokenizer.chat_template, STRICT, SILENT])
+def test_without_a_place_its_words_begin_the_first_user_turn_and_it_is_said(template: str) -> None:
+    with pytest.warns(UserWarning, match="no place for a system turn"):
+        text = written(template, TOLD)
+    assert text == written(template, [{"role": "user", "content": "Be brief. Draw"}])
+
+
+@pytest.mark.parametrize(
+    ("messages", "said"),
+    [
+        (TOLD[::-1], "stands before all others"),
+        ([{"role": "system", "content": [PICTURE]}, TOLD[1]], "words only"),
+    ],
+)
+def test_a_system_turn_that_cannot_be_is_refused(messages: list[dict], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        conversation().encode(messages)

@@ -29,8 +29,9 @@ from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.model.conversation import content_parts
 from nextgpt_lite.model.generation import Prompt, Sampling, generate
 from nextgpt_lite.model.modality import get_modality
+from nextgpt_lite.options import Options
 from nextgpt_lite.reply import Reply
-from nextgpt_lite.turn import Options, drafts
+from nextgpt_lite.turn import drafts
 
 TOOLS = {"image": "draw", "audio": "play", "video": "film"}  # any other is called "make"
 MAX_CALLS = 4
