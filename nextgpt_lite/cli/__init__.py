@@ -9,6 +9,7 @@ Leaves to others: what there is to ask for (`commands`; those of a world come fr
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,12 +33,35 @@ REFUSALS = (NextGPTError, OSError, ValueError, ModuleNotFoundError)
 HELP = {  # of parameters that mean the same in every command
     "data": "folder of data, or the name of a plugin that makes some; default: lite.",
     "device": "auto (CUDA, else MPS, else CPU), cpu, cuda, cuda:1 or mps.",
+    "guidance_scale": "how closely media follow what was asked; default: each decoder's own.",
+    "max_new_tokens": "words of a reply, in tokens.",
+    "model": "'lite' (shipped) or the folder of a trained model.",
     "num_inference_steps": "diffusion steps; default: each decoder's own.",
     "output": "folder to write into.",
     "precision": "number format of frozen weights; auto: 16 bits on an accelerator, float32 on a "
     "CPU; default: the model's own.",
     "profile": "size of the system.",
+    "resume": "continue from the last checkpoint.",
     "seed": "the same seed gives the same result.",
+    "temperature": "of the choice of words; 0 takes the most likely ones.",
+    "top_p": "share of the likeliest words that is chosen from, if the temperature is not 0.",
+}
+PANELS = {  # parameters that help shows apart from the others
+    "modalities": "Reply",
+    "temperature": "Reply",
+    "top_p": "Reply",
+    "max_new_tokens": "Reply",
+    "num_inference_steps": "Reply",
+    "guidance_scale": "Reply",
+    "stream": "Output",
+    "json": "Output",
+    "quiet": "Output",
+    "device": "Machine",
+    "precision": "Machine",
+    "mixed_precision": "Machine",
+    "checkpointing": "Machine",
+    "shard": "Machine",
+    "workers": "Machine",
 }
 
 
@@ -52,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def application() -> typer.Typer:
     """The package's own commands, and those of every plugin that has some."""
-    app = typer.Typer(cls=_Commands, add_completion=False, rich_markup_mode="rich")
+    app = typer.Typer(cls=_Commands, rich_markup_mode="rich")
     app.callback()(_before)
     panels = dict(COMMANDS)
     for guest in plugins():  # before `chat` is read: it may bring a modality
@@ -61,11 +85,12 @@ def application() -> typer.Typer:
     for panel, commands in panels.items():
         for name, function in commands.items():
             group, _, last = name.rpartition(" ")  # "data samples": a command in a group
-            if group not in groups:
-                groups[group] = typer.Typer()
-                app.add_typer(groups[group], name=group, rich_help_panel=panel)
             text, _, parameters = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
             helps = HELP | dict(re.findall(r"^ {4}(\w+): ((?:.|\n {5,})+)", parameters, re.M))
+            if group not in groups:
+                groups[group] = typer.Typer()
+                about = text.partition("\n")[0]
+                app.add_typer(groups[group], name=group, help=about, rich_help_panel=panel)
             add = groups[group].command(last, cls=_Command, help=text, rich_help_panel=panel)
             add(_read(function, helps))
     return app
@@ -86,7 +111,8 @@ def _read(function: Callable[..., None], helps: dict[str, str]) -> Callable[...,
         if hasattr(kind, "__metadata__"):
             kind, info = get_args(kind)
         info = copy(info)
-        info.help = info.help or helps.get(parameter.name, "")
+        info.help = info.help or " ".join(helps.get(parameter.name, "").split())
+        info.rich_help_panel = info.rich_help_panel or PANELS.get(parameter.name)
         if option and not info.param_decls and kind in (bool, bool | None):
             info.param_decls = ("--" + parameter.name.replace("_", "-"),)  # without its --no-
         found.append(parameter.replace(annotation=Annotated[kind, info]))
@@ -102,7 +128,15 @@ def _with_media(parameters: Iterable[inspect.Parameter]) -> Iterator[inspect.Par
             continue
         for row in MODALITIES.values():
             text = f"{row.name.capitalize()} shown with the text; may be repeated."
-            flag = Option(f"--{row.name}", metavar="FILE", help=text, show_default=False)
+            flag = Option(
+                f"--{row.name}",
+                metavar="FILE",
+                help=text,
+                show_default=False,
+                exists=True,
+                dir_okay=False,
+                rich_help_panel="Media",
+            )
             yield inspect.Parameter(
                 row.plural,
                 parameter.KEYWORD_ONLY,
@@ -116,8 +150,12 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs one command; a bug is none of the refusals and still shows its traceback."""
+        if ctx.invoked_subcommand != "download" or not sys.stderr.isatty():
+            os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # of transformers too
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read the output has seen enough, such as `head`
+            raise
         except REFUSALS as error:
             if ctx.params["traceback"]:
                 raise

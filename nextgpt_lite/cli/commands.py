@@ -6,96 +6,39 @@ reads a function (`cli`), and all work. Every heavy import sits inside the comma
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from typer import BadParameter, Option
+from typer import Argument, BadParameter, Option
 
-from nextgpt_lite.errors import ConfigError
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.cli.conversation import chat, tour
+from nextgpt_lite.cli.options import (
+    Count,
+    Data,
+    Device,
+    Folder,
+    MaybeCount,
+    MaybeFolder,
+    MaybeModel,
+    MaybePath,
+    Models,
+    Precision,
+    Profile,
+    Seed,
+)
+from nextgpt_lite.errors import ConfigError, MissingError
 from nextgpt_lite.plugins import plugin as find_plugin
 from nextgpt_lite.shipped import shipped
 
-TOUR = Path("notebooks/00_tour.ipynb")
-
-Count = Annotated[int, Option(min=1)]
-MaybeCount = Annotated[int | None, Option(min=1)]
-Profile = Literal["lite", "smol", "colab", "paper"]
 Layout = Literal["legacy", "current"]
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-def _modalities(text: str) -> str | list[str]:
-    if text == "auto":
-        return text
-    names = [] if text == "none" else [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in MODALITIES:
-            choices = ", ".join(MODALITIES)
-            raise BadParameter(
-                f"{name!r} is no modality; give some of {choices}, or 'none' or 'auto'"
-            )
-    return names
-
-
-def chat(
-    text: str,
-    *,
-    output: Path = Path("out"),
-    seed: int = 0,
-    model: str = "lite",
-    modalities: Annotated[Any, Option(parser=_modalities)] = "auto",
-    num_inference_steps: MaybeCount = None,
-    device: str = "auto",
-    precision: Precision | None = None,
-    **media: Any,
-) -> None:
-    """Say something, with or without files; get any media back.
-
-    Example: nextgpt-lite chat "Show me a large red car in the garden." --output out --seed 0
-
-    Args:
-        text: what you say to the model.
-        model: 'lite' (shipped) or the folder of a trained model.
-        modalities: forces the reply's media: 'image,audio', 'none', or 'auto' (the model decides).
-    """
-    for path in (path for paths in media.values() for path in paths):
-        if not path.exists():  # said before the model is loaded, which takes seconds
-            raise ConfigError(f"{path} does not exist: correct the path or choose another file.")
-    from nextgpt_lite import NextGPT
-
-    reply = NextGPT.from_pretrained(model, device=device, dtype=precision).chat(
-        text,
-        seed=seed,
-        output_modalities=modalities,
-        num_inference_steps=num_inference_steps,
-        **media,
-    )
-    saved = reply.save(output)
-    print(reply.text)
-    for warning in reply.warnings:
-        print(f"Warning: {warning}", file=sys.stderr)
-    for entry in json.loads(saved.read_text())["media"]:
-        print(saved.parent / entry["path"])
-
-
-def tour(*, output: Path = Path("out")) -> None:
-    """Execute the tour notebook and render it as a page."""
-    if not TOUR.is_file():
-        raise ConfigError(f"{TOUR}: not found from here; run the tour in the repository's folder.")
-    import nbformat
-    import papermill
-    from nbconvert import HTMLExporter
-
-    output.mkdir(parents=True, exist_ok=True)
-    executed, page = output / TOUR.name, (output / TOUR.name).with_suffix(".html")
-    papermill.execute_notebook(str(TOUR), str(executed), cwd=str(TOUR.parent), progress_bar=True)
-    html, _ = HTMLExporter().from_notebook_node(nbformat.read(executed, as_version=4))
-    page.write_text(html, encoding="utf-8")
-    print(f"The executed notebook: {executed}\nThe same as a page:    {page}")
+def _grid(text: str) -> Path:
+    try:
+        return Path(text) if Path(text).is_file() else shipped(text)
+    except MissingError as error:
+        raise BadParameter(str(error)) from None
 
 
 # --- training -----------------------------------------------------------------------------------
@@ -106,13 +49,13 @@ def train(
     stage: Annotated[int, Option(min=1, max=3)],
     output: Path,
     profile: Profile = "lite",
-    data: Path | None = None,
-    init: Path | None = None,
+    data: Data = None,
+    init: MaybeFolder = None,
     messenger: Literal["signal", "caption"] | None = None,
     steps: MaybeCount = None,
-    seed: int = 0,
+    seed: Seed = 0,
     resume: bool = False,
-    device: str = "auto",
+    device: Device = "auto",
     batch_size: MaybeCount = None,
     accumulate: MaybeCount = None,
     mixed_precision: Annotated[
@@ -133,7 +76,6 @@ def train(
         init: folder of the model to start from, usually the stage before.
         messenger: what the LLM hands to the decoders, in a run without --init; default: signal.
         steps: default: the stage's own.
-        resume: continue from the last checkpoint.
         batch_size: of one process; default: the stage's own.
         accumulate: passes in which the batch of a step is read, to save memory.
         mixed_precision: of what is computed: auto takes the fastest that the device has; default:
@@ -159,14 +101,14 @@ def train(
 
 def refine(
     *,
-    init: Path,
+    init: Folder,
     output: Path,
-    data: Path | None = None,
+    data: Data = None,
     records: Count = 40_000,
     steps: Count = 2000,
-    seed: int = 0,
+    seed: Seed = 0,
     resume: bool = False,
-    device: str = "auto",
+    device: Device = "auto",
     precision: Precision | None = None,
 ) -> None:
     """Fit the output projections alone, after stage 3.
@@ -175,7 +117,6 @@ def refine(
         init: folder of a model of stage 3.
         records: conversations to learn from.
         steps: of each projection.
-        resume: continue from the last checkpoint.
     """
     options = locals()
     from nextgpt_lite.training.refine import refine
@@ -210,10 +151,10 @@ def evaluate(
     *,
     suite: str | None = None,
     table: str | None = None,
-    model: str | None = None,
+    model: MaybeModel = None,
     profile: Profile = "lite",
-    data: Path | None = None,
-    media: Path | None = None,
+    data: MaybePath = None,
+    media: MaybeFolder = None,
     plugin: str = "lite",
     metric: list[str] = [],  # noqa: B006
     output: Path | None = None,
@@ -221,7 +162,7 @@ def evaluate(
     workers: MaybeCount = None,
     count: MaybeCount = None,
     num_inference_steps: MaybeCount = None,
-    device: str = "auto",
+    device: Device = "auto",
     precision: Precision | None = None,
 ) -> None:
     """Score a model by the lite suite, or by a table of the paper.
@@ -273,14 +214,14 @@ def evaluate(
 
 def compare(
     *,
-    model: list[str] = ["lite"],  # noqa: B006
-    caption_model: list[str] = [],  # noqa: B006
+    model: Models = ["lite"],  # noqa: B006
+    caption_model: Models = [],  # noqa: B006
     output: Path,
     prompts: Count = 200,
     groups: list[str] | None = None,
     plugin: str = "lite",
     num_inference_steps: MaybeCount = None,
-    device: str = "auto",
+    device: Device = "auto",
     precision: Precision | None = None,
 ) -> None:
     """Compare pipelines with end-to-end, as in the paper's Table 14.
@@ -302,7 +243,13 @@ def compare(
     print(compare_models(models, caption_models, **options))
 
 
-def ablate(grid: Path, *, output: Path, workers: Count = 1, device: str = "auto") -> None:
+def ablate(
+    grid: Annotated[Path, Argument(parser=_grid, metavar="FILE")],
+    *,
+    output: Path,
+    workers: Count = 1,
+    device: Device = "auto",
+) -> None:
     """Train and score each cell of a grid of settings.
 
     Example: nextgpt-lite ablate configs/ablation/messenger.yaml --output out/messenger
@@ -314,7 +261,7 @@ def ablate(grid: Path, *, output: Path, workers: Count = 1, device: str = "auto"
     from nextgpt_lite.evaluation.ablation.figures import draw, summary
     from nextgpt_lite.evaluation.ablation.runner import ablate
 
-    table = ablate(grid if grid.exists() else shipped(grid), output, workers, device)
+    table = ablate(grid, output, workers, device)
     print(summary(table))
     print(f"{table}\n{draw(table, table.with_suffix('.svg'))}")
 
@@ -351,7 +298,7 @@ def download(*, profile: Profile, output: Path) -> None:
 
 
 def convert(
-    path: Path,
+    path: Annotated[Path, Argument(exists=True)],
     *,
     output: Path,
     source: Annotated[Layout | None, Option("--from")] = None,

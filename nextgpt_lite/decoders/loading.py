@@ -41,7 +41,10 @@ def load_pipeline(
         MissingError: the folder has no `model_index.json`, or a part that it borrows is missing.
     """
     import diffusers
+    from transformers.utils import logging as transformers_logging
 
+    if not transformers_logging.is_progress_bar_enabled():  # it asks the hub; diffusers does not
+        diffusers.utils.logging.disable_progress_bar()
     index = read_json(folder / INDEX_FILE)
     for part, entry in index.items():
         if part in settings and isinstance(entry, list):

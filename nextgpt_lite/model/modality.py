@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from nextgpt_lite import media
-from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.errors import ConfigError, MediaError
+from nextgpt_lite.media.formats import sniff
 
 Reference: TypeAlias = str | Callable[..., Any]  # or "package.module:name", imported at first use
 
@@ -171,6 +172,24 @@ def get_modality(name: str) -> Modality:
             "nextgpt_lite.register(Modality(...))."
         )
     return MODALITIES[name]
+
+
+def modality_of(path: str | Path) -> str:
+    """The modality of a media file, by its first bytes or, where they tell none, by its ending.
+
+    Raises:
+        MediaError: it is not there, or no modality of the table reads it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MediaError(f"{path} does not exist: correct the path or choose another file.")
+    form = sniff(path)
+    if form is not None and form.modality in MODALITIES:
+        return form.modality
+    for row in MODALITIES.values():
+        if form is None and path.suffix.lower() in row.extensions:
+            return row.name
+    raise MediaError(f"{path.name} is no {', '.join(MODALITIES)}: attach PNG, WAV or MP4.")
 
 
 def register(row: Modality) -> Modality:

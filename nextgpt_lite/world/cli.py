@@ -29,7 +29,6 @@ def pretrain(
     Args:
         part: what to train.
         steps: default: the part's own.
-        resume: continue from the last checkpoint.
         start: folder of weights to start from instead of random ones; 'shipped' takes the
             package's own.
         typed: of the llm: share of conversations whose user types as people do.

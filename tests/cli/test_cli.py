@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, get_args
 
+import nbformat
+import papermill
 import pytest
+from PIL import Image
 from typer import rich_utils
 from typer.main import get_command
 
@@ -17,8 +21,10 @@ import nextgpt_lite
 from nextgpt_lite import cli
 from nextgpt_lite.cli import commands, main
 from nextgpt_lite.data.released import read_folder
+from nextgpt_lite.messages import Message
 from nextgpt_lite.model.config import PROFILES
 from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.reply import Reply
 
 NAMES = [name for panel in commands.COMMANDS.values() for name in panel]
 
@@ -76,8 +82,8 @@ def test_an_option_takes_several_values(monkeypatch: pytest.MonkeyPatch) -> None
     module = ModuleType("run")
     module.compare_models = lambda *models, **options: asked.update(options, models=models)
     monkeypatch.setitem(sys.modules, "nextgpt_lite.evaluation.comparison.run", module)
-    assert main(["compare", "--model", "a", "b", "--output", "o", "--groups", "image"]) == 0
-    assert asked["models"] == (["a", "b"], [])
+    assert main(["compare", "--model", "lite", "colab", "--output", "o", "--groups", "image"]) == 0
+    assert asked["models"] == (["lite", "colab"], [])
     assert asked["groups"] == ["image"]
     assert asked["output"] == Path("o")
 
@@ -114,14 +120,13 @@ def test_a_new_modality_has_its_option(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["chat", "Look.", "--image", "{}/none.png", "--output", "{}"], "none.png does not exist"),
-        (["chat", "Hello.", "--model", "{}/none", "--output", "{}"], "none"),
-        (["train", "--stage", "1", "--data", "{}/none", "--output", "{}/run"], "none"),
+        (["chat", "Look.", "--image", "{}/words.png", "--output", "{}"], "words.png"),
     ],
 )
-def test_a_missing_file_is_one_sentence(
+def test_a_wrong_file_is_one_sentence(
     arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "words.png").write_text("no image")
     assert main([a.format(tmp_path) for a in arguments]) == 2
     error = capsys.readouterr().err
     assert said in error
@@ -129,12 +134,23 @@ def test_a_missing_file_is_one_sentence(
     assert "Traceback" not in error
 
 
-def test_tour_says_where_it_must_run(
+def test_tour_runs_the_shipped_notebook_from_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    ran: dict[str, Any] = {}
+
+    def execute(source: str, target: str, **options: Any) -> None:
+        ran.update(options, cells=len(nbformat.read(source, as_version=4).cells))
+        nbformat.write(nbformat.v4.new_notebook(), target)
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
     monkeypatch.chdir(tmp_path)
-    assert main(["tour", "--output", str(tmp_path)]) == 2
-    assert "00_tour.ipynb" in capsys.readouterr().err
+    assert main(["tour"]) == 0
+    assert ran["cells"] > 10
+    assert ran["cwd"] == "out"
+    assert not ran["progress_bar"]  # nobody watches
+    assert "<html" in (tmp_path / "out/00_tour.html").read_text()
+    assert "out/00_tour.html" in capsys.readouterr().out
 
 
 class _Model:
@@ -143,20 +159,14 @@ class _Model:
     asked: dict[str, Any]
 
     @classmethod
-    def from_pretrained(cls, name: str, **_: Any) -> _Model:
+    def from_pretrained(cls, name: str, **options: Any) -> _Model:
         model = cls()
-        _Model.asked = {"model": name}
+        _Model.asked = {"model": name, **options}
         return model
 
-    def chat(self, message: str, **options: Any) -> Any:
-        _Model.asked |= {"message": message, **options}
-        return SimpleNamespace(text="Here it is.", save=self._save)
-
-    @staticmethod
-    def _save(folder: Path) -> Path:
-        path = folder / "reply.json"
-        path.write_text(json.dumps({"media": [{"modality": "image", "path": "image_0.png"}]}))
-        return path
+    def chat(self, messages: list[Message], **options: Any) -> Reply:
+        _Model.asked |= {"messages": messages, **options}
+        return Reply([{"type": "text", "text": "Here."}, *messages[-1]["content"][:-1]])
 
 
 def test_chat_passes_its_flags_on(
@@ -164,23 +174,84 @@ def test_chat_passes_its_flags_on(
 ) -> None:
     monkeypatch.setattr(nextgpt_lite, "NextGPT", _Model, raising=False)
     picture = tmp_path / "a.png"
-    picture.touch()
+    Image.new("RGB", (8, 8)).save(picture)
     flags = ["--image", str(picture), "--seed", "3", "--modalities", "image, audio"]
+    flags += ["--temperature", "0.5", "--top-p", "0.9", "--max-new-tokens", "7"]
+    flags += ["--guidance-scale", "2.5", "--num-inference-steps", "4"]
+    flags += ["--device", "cpu", "--precision", "float32"]
     assert main(["chat", "Look.", *flags, "--output", str(tmp_path)]) == 0
+    image, words = _Model.asked.pop("messages")[0]["content"]
+    assert words == {"type": "text", "text": "Look."}
+    assert image["data"].size == (8, 8)
     assert _Model.asked == {
         "model": "lite",
-        "message": "Look.",
-        "images": [picture],
-        "audios": [],
-        "videos": [],
+        "device": "cpu",
+        "dtype": "float32",
         "seed": 3,
         "output_modalities": ["image", "audio"],
-        "num_inference_steps": None,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "max_new_tokens": 7,
+        "num_inference_steps": 4,
+        "guidance_scale": 2.5,
     }
-    printed = capsys.readouterr().out.splitlines()
-    assert printed == ["Here it is.", str(tmp_path / "image_0.png")]
-    main(["chat", "Look.", "--modalities", "none", "--output", str(tmp_path)])
+    assert capsys.readouterr().out.splitlines() == ["Here.", str(tmp_path / "image_0.png")]
+    main(["chat", "Look.", "--modalities", "none", "--output", str(tmp_path), "--json"])
     assert _Model.asked["output_modalities"] == []
+    assert json.loads(capsys.readouterr().out)["text"] == "Here."
+
+
+def test_lines_piped_in_are_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(nextgpt_lite, "NextGPT", _Model, raising=False)
+    monkeypatch.setattr("sys.stdin", StringIO("One.\nTwo."))
+    assert main(["chat", "--output", str(tmp_path)]) == 0
+    assert capsys.readouterr() == ("Here.\nHere.\n", "")
+    assert [message["role"] for message in _Model.asked["messages"]].count("user") == 2
+
+
+MISTAKES = [
+    ("chta", "Did you mean 'chat'"),
+    ("data sample", "Did you mean 'samples'"),
+    ("chat hi --temprature 1", "--temperature"),
+    ("chat hi --model litte", "Did you mean 'lite'"),
+    ("chat hi --modalities imag", "did you mean 'image'"),
+    ("chat hi --temperature nan", "'nan' is not a number"),
+    ("chat hi --top-p 0", "'0' is not a number above 0"),
+    ("chat hi --guidance-scale x", "'x' is not a number"),
+    ("chat hi --device cude", "'cude' is no device"),
+    ("train --stage 1 --output x --data lit", "did you mean 'lite'"),
+    ("chat hi --seed -1", "greater than or equal to 0"),
+    ("chat hi --image none.png", "'none.png' does not exist"),
+    ("chat hi --json --quiet", "give one of"),
+    ("train --stage 1 --output x --init none", "'none' does not exist"),
+    ("refine --output x --init none", "'none' does not exist"),
+    ("evaluate --table 9 --model lit", "Did you mean 'lite'"),
+    ("evaluate --table 9 --media none", "'none' does not exist"),
+    ("compare --output x --model lite colap", "Did you mean 'colab'"),
+    ("ablate none.yaml --output x", "none.yaml is not there"),
+    ("convert none.pt --from legacy --output x", "'none.pt' does not exist"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), MISTAKES)
+def test_mistakes_are_named(
+    arguments: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rich_utils, "MAX_WIDTH", 300)  # no sentence is broken
+    assert main(arguments.split()) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_mistakes_are_told_before_anything_heavy_is_loaded() -> None:
+    code = (
+        "import sys\nfrom nextgpt_lite.cli import main\nfor line in sys.argv[1:]:\n"
+        "    assert main(line.split()) == 2\n"
+        "assert not {'torch', 'transformers', 'av'} & set(sys.modules)"
+    )
+    lines = [line for line, _ in MISTAKES]
+    subprocess.run([sys.executable, "-c", code, *lines], check=True, capture_output=True)
 
 
 def test_data_samples_makes_a_readable_folder(
@@ -208,5 +279,6 @@ def test_a_bug_still_traces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_traceback_on_request(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="does not exist"):
+    (tmp_path / "none.png").write_text("no image")
+    with pytest.raises(ValueError, match=r"none\.png"):
         main(["--traceback", "chat", "Look.", "--image", str(tmp_path / "none.png")])
