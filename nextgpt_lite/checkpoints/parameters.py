@@ -209,7 +209,9 @@ def _language_model(config: NextGPTConfig) -> Any:
     numbers = json.loads((blueprint(config.llm) / "config.json").read_text())
     vocabulary = {f"{index}": index for index in range(numbers["vocab_size"])}
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(WordLevel(vocabulary, unk_token="0")), pad_token="0"
+        tokenizer_object=Tokenizer(WordLevel(vocabulary, unk_token="0")),
+        pad_token="0",
+        chat_template="{{ messages | map(attribute='content') | join }}",
     )
     causal_lm = AutoModelForCausalLM.from_config(AutoConfig.for_model(**numbers))
     return LanguageModel(

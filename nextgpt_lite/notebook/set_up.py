@@ -3,7 +3,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from importlib.metadata import distributions, packages_distributions
+from importlib.metadata import distributions, packages_distributions, version
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -23,14 +23,14 @@ if importlib.util.find_spec("nextgpt_lite") is None:
     in_use = {owner for module, names in owners if module in in_use for owner in names}
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "nextgpt-liteEXTRAS @ " + source]
     for names in (kept | in_use, kept):
-        pins = {f"{d.name}=={d.version}" for d in distributions() if d.name in names}
+        pins = {f"{d.name}=={version(d.name)}" for d in distributions() if d.name in names}
         constraints = Path(gettempdir(), "nextgpt_lite_keeps.txt")
         constraints.write_text("\n".join(sorted(pins)))
-        failed = subprocess.run([*pip, "--constraint", str(constraints)]).returncode
-        if not failed:
+        done = subprocess.run([*pip, "--constraint", str(constraints)], capture_output=True)
+        if not done.returncode:
             break
-    if failed:
-        sys.exit("pip could not install nextgpt_lite: its reason stands above.")
+    if done.returncode:
+        sys.exit("pip could not install nextgpt_lite: " + done.stderr.decode())
     if names is kept:
         sys.exit(
             "Packages that this session uses were replaced. Restart it (Runtime > "
