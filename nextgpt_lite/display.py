@@ -205,7 +205,7 @@ def _as_grey(array: np.ndarray) -> Image.Image:
     """Numbers (H, W) from black, the least, to white, the most."""
     least, most = np.nanmin(array), np.nanmax(array)
     grey = (array - least) / (most - least) if most > least else np.zeros_like(array, np.float32)
-    return Image.fromarray(np.uint8(255 * np.nan_to_num(grey)))
+    return Image.fromarray((255 * np.nan_to_num(grey)).astype(np.uint8))
 
 
 def _sound_file(audio: Audio) -> tuple[str, bytes]:
