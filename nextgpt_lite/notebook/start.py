@@ -40,7 +40,7 @@ def start(profile: str = "lite", seed: int = 0, threads: int | None = None) -> S
         threads: torch threads; by default OMP_NUM_THREADS, else every core.
 
     Raises:
-        ConfigError: the profile is none of the three.
+        ConfigError: there is no such profile.
         MissingError: data_samples is neither above this folder nor in the installation.
     """
     if profile not in PROFILES:

@@ -113,7 +113,8 @@ def test_a_decoder_of_another_width_is_refused_in_a_sentence(tmp_path: Path) -> 
 
 
 def test_a_preset_is_had_by_its_name_and_a_trained_model_is_not_changed() -> None:
-    model = NextGPT.from_pretrained("colab", llm="qwen3-0.6b", precision="bfloat16")
+    with pytest.warns(UserWarning, match="colab ships untrained.*train --profile colab --stage 1"):
+        model = NextGPT.from_pretrained("colab", llm="qwen3-0.6b", precision="bfloat16")
     assert model.config.profile == "colab"
     assert model.llm.base["name"] == "Qwen/Qwen3-0.6B"
     with pytest.raises(ValueError, match="lite is trained, so its llm cannot be changed"):
