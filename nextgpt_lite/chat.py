@@ -17,6 +17,7 @@ from nextgpt_lite.decoders.editing import StepCallback
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.media import Media
 from nextgpt_lite.messages import Conversation
+from nextgpt_lite.model import hub
 from nextgpt_lite.model.generation import Processor
 from nextgpt_lite.model.modality import MODALITIES, get_modality
 from nextgpt_lite.model.nextgpt import NextGPTModel
@@ -212,3 +213,6 @@ def _by_modality(media: dict[str, Any]) -> dict[str, Any]:
             f"chat has no option {unknown[0]!r}; media are given as {', '.join(names)}."
         )
     return {names[plural]: items for plural, items in media.items()}
+
+
+hub.register(NextGPT)

@@ -28,6 +28,7 @@ from nextgpt_lite.model.checkpoint import (
     BASE_ROWS_FILE,
     CONFIG_FILE,
     PROJECTIONS_FILE,
+    adapter_file,
     read_config,
 )
 from nextgpt_lite.model.config import LoraSettings, NextGPTConfig, OutputProjectionConfig, locate
@@ -116,7 +117,7 @@ def to_released(layout: str, folder: str | Path, output: str | Path) -> list[str
     values = read_config(folder)
     config = NextGPTConfig.from_dict(values["config"])
     _check_exportable(layout, folder, config)
-    state = {**_load(folder / PROJECTIONS_FILE), **_load(folder / ADAPTER_FILE)}
+    state = {**_load(folder / PROJECTIONS_FILE), **_load(adapter_file(folder))}
     rows = {matrix: state.pop(name) for matrix, name in ROWS.items() if name in state}
     checkpoint = Checkpoint(state, kept=_load(folder / KEPT_FILE))
     base_rows = _load(folder / BASE_ROWS_FILE) or _base_matrices(locate(config.llm))

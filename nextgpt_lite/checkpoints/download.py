@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from nextgpt_lite.checkpoints.catalogue import Checkpoint, checkpoint, components, licences
 from nextgpt_lite.errors import CheckpointError, DownloadError
 from nextgpt_lite.model.config import NextGPTConfig, folder_name
+from nextgpt_lite.model.hub import hub_errors
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -63,15 +64,9 @@ def download(
 
 def fetch(row: Checkpoint, output: Path, api: HfApi, say: Callable[[str], None]) -> Path:
     """Fetches one checkpoint into its folder inside `output`; see `download`."""
-    from huggingface_hub.errors import (  # type: ignore[attr-defined]
-        HfHubHTTPError,
-        HTTPError,
-        LocalEntryNotFoundError,
-    )
-
     folder = output / folder_name(row.name)
     revision = row.revision or _noted(folder)
-    try:
+    with hub_errors(row.name, revision, api):
         info = api.model_info(row.name, revision=revision, files_metadata=True, timeout=TIMEOUT)
         files = choose(info.siblings or [], row.files)
         _check_room(row.name, output, sum(file.size or 0 for file in files))
@@ -80,16 +75,6 @@ def fetch(row: Checkpoint, output: Path, api: HfApi, say: Callable[[str], None])
             api.hf_hub_download(
                 row.name, file.rfilename, revision=info.sha, local_dir=folder, etag_timeout=TIMEOUT
             )
-    except HfHubHTTPError as error:
-        raise CheckpointError(
-            f"{row.name} at {revision or 'main'}: the hub answers {_first_line(error)}; "
-            "accept its licence on the hub's page and log in with `hf auth login`, or try later."
-        ) from error
-    except (HTTPError, LocalEntryNotFoundError, ConnectionError) as error:
-        raise DownloadError(
-            f"{row.name}: the hub at {api.endpoint} is out of reach ({_first_line(error)}); "
-            "connect to the network and run the same command again, it goes on where it stopped."
-        ) from error
     hashes = {file.rfilename: _checked(folder, file) for file in files}
     note = {"name": row.name, "revision": info.sha, "sha256": hashes}
     (folder / LOCK).write_text(json.dumps(note, indent=1) + "\n")
@@ -163,7 +148,3 @@ def _checked(folder: Path, file: RepoSibling) -> str:
             "same command again."
         )
     return sha256.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -2,7 +2,8 @@
 
     config.json                 configuration, base LLM, rows of the modality table, ids of tokens
     projections.safetensors     input and output projections
-    adapter.safetensors         LoRA and token rows
+    adapter_model.safetensors   LoRA and token rows
+    adapter_config.json         what peft needs to load them without this package
     base_rows.safetensors       only of converted checkpoints, which trained the base vocabulary
 
 Knows: these files, and what must agree before they are loaded. Leaves to others: building the
@@ -23,13 +24,16 @@ from torch import Tensor
 
 from nextgpt_lite.errors import CheckpointError, MissingError
 from nextgpt_lite.model.config import NextGPTConfig
+from nextgpt_lite.model.hub import MODEL_TYPE
 from nextgpt_lite.model.llm import LanguageModel
 from nextgpt_lite.model.modality import MODALITIES, get_modality
 from nextgpt_lite.model.sharding import cut_like, gathered
 
 CONFIG_FILE = "config.json"
 PROJECTIONS_FILE = "projections.safetensors"
-ADAPTER_FILE = "adapter.safetensors"
+ADAPTER_FILE = "adapter_model.safetensors"
+OLD_ADAPTER_FILE = "adapter.safetensors"  # its name before peft could read it
+PEFT_FILE = "adapter_config.json"
 BASE_ROWS_FILE = "base_rows.safetensors"
 ROW_FIELDS = ("signal", "trunk")  # of a modality, that a model is trained with
 
@@ -86,6 +90,7 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     rows = map(get_modality, model.config.signal_tokens)
     values = {
+        "model_type": MODEL_TYPE,
         "config": model.config.to_dict(),
         "base": model.llm.base,
         "modalities": {
@@ -97,6 +102,7 @@ def save(
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
     save_file(projections, folder / PROJECTIONS_FILE)
     save_file(adapter, folder / ADAPTER_FILE)
+    (folder / PEFT_FILE).write_text(json.dumps(_for_peft(model), indent=1, sort_keys=True) + "\n")
     if base_rows := _plain(model.llm.base_rows(), dtype):
         save_file(base_rows, folder / BASE_ROWS_FILE)
 
@@ -116,12 +122,31 @@ def load_into(model: Trained, folder: Path, anew: tuple[str, ...] = ()) -> None:
     )
     given = {
         **_read(folder / PROJECTIONS_FILE, projections, anew),
-        **_read(folder / ADAPTER_FILE, adapter, anew),
+        **_read(adapter_file(folder), adapter, anew),
     }
     model.load_state_dict(_cut(given, projections), strict=False)
     set_peft_model_state_dict(model.llm.peft, _cut(given, adapter))
     if (folder / BASE_ROWS_FILE).is_file():
         model.llm.lay_over(load_file(folder / BASE_ROWS_FILE))
+
+
+def adapter_file(folder: Path) -> Path:
+    """The file of LoRA and token rows, under its name of today or of before.
+
+    Raises:
+        CheckpointError: there are both, and nothing says which one belongs to the other files.
+    """
+    new, old = folder / ADAPTER_FILE, folder / OLD_ADAPTER_FILE
+    if new.is_file() and old.is_file():
+        raise CheckpointError(f"{folder} holds {new.name} and {old.name}: delete the older one.")
+    return old if old.is_file() else new
+
+
+def _for_peft(model: Trained) -> dict[str, Any]:
+    """Fields of `adapter_config.json`, its sets sorted: a model is saved alike each time."""
+    config = model.llm.peft.peft_config["default"].to_dict()
+    config |= {"base_model_name_or_path": model.config.llm, "inference_mode": True}
+    return {name: sorted(v) if isinstance(v, set) else v for name, v in config.items()}
 
 
 def trained_state(model: Trained) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

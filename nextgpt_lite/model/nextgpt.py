@@ -35,6 +35,7 @@ from nextgpt_lite.model.conversation import ConversationTokenizer
 from nextgpt_lite.model.device import pick_device, pick_dtype, precision_name
 from nextgpt_lite.model.frozen import FrozenParts, with_found_conditions
 from nextgpt_lite.model.generation import SignalBlock
+from nextgpt_lite.model.hub import model_folder, push
 from nextgpt_lite.model.llm import LanguageModel
 from nextgpt_lite.model.losses import (
     IGNORE,
@@ -143,12 +144,15 @@ class NextGPTModel(FrozenParts):
         decoders: Mapping[str, str | Path | None] | None = None,
         device: str | torch.device = "auto",
         dtype: str | torch.dtype | None = None,
+        revision: str | None = None,
+        download: bool = False,
         **changes: Any,
     ) -> Self:
         """Loads a trained model, or the frozen parts of a preset that nobody has trained yet.
 
         Args:
-            name: "lite" (ships trained), the folder of a training run, "smol", "colab" or "paper".
+            name: "lite" (ships trained), the folder of a training run, a hub id ("owner/name"),
+                "smol", "colab" or "paper".
             decoders: other decoders, by modality: folders or hub ids. The output projection to one
                 that reads another condition starts anew (stage 2), and so does all that a modality
                 needs which the model did not have (see `NextGPTConfig.with_decoders`).
@@ -157,11 +161,14 @@ class NextGPTModel(FrozenParts):
             dtype: of what is frozen, while what learns stays float32: "auto" (16 bits on an
                 accelerator, float32 on a CPU), "float32", "bfloat16", "float16", or torch's; None
                 takes the configuration's `precision`.
+            revision: of a hub id: branch, tag or commit.
+            download: fetches a hub id that is not on this machine yet.
             changes: to fields of the preset: `llm="qwen3-0.6b"`, `precision="float16"`, ...; of a
                 trained model only `encoder`, one with the same trunks and perhaps more.
 
         Raises:
             MissingError: the folder or a component is missing.
+            DownloadError: the hub is out of reach.
             CheckpointError: the checkpoint was trained on another base model or vocabulary.
             ConfigError: it is no preset that could be changed, or there is no such device here.
         """
@@ -184,7 +191,7 @@ class NextGPTModel(FrozenParts):
             )
         if name in PROFILES:
             name = "lite/nextgpt" if name == "lite" else shipped
-        folder = locate(str(name))
+        folder = model_folder(str(name), revision, download)
         trained = NextGPTConfig.from_dict(checkpoint.read_config(folder)["config"])
         if encoder is not None:
             trained = replace(trained, encoder=str(encoder))
@@ -327,6 +334,23 @@ class NextGPTModel(FrozenParts):
         every one must call, for a sharded model is gathered, and only the main one writes.
         """
         checkpoint.save(self, Path(folder), dtype, is_main_process)
+
+    def push_to_hub(self, name: str, **options: Any) -> str:
+        """Puts what was trained on the hub, with its tokenizer and a model card.
+
+        Args:
+            name: the hub id, "owner/name"; made where there is none.
+            options: `private`, `token`, `revision` as of huggingface_hub; `run`, a training's
+                folder, and `scores`, a file of `nextgpt-lite evaluate --suite`, for the card.
+
+        Returns:
+            the address of the commit.
+
+        Raises:
+            DownloadError: the hub is out of reach.
+            CheckpointError: it refuses.
+        """
+        return push(self, name, **options)
 
     def load_trained(self, folder: str | Path, anew: Sequence[str] = ()) -> None:
         """Loads what `save_pretrained` wrote into this model.

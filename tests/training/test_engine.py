@@ -49,13 +49,13 @@ def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_a_run_goes_on_from_the_checkpoint_before_the_damaged_one(tmp_path: Path) -> None:
     whole = finished(tmp_path).output
-    expected = (whole / "adapter.safetensors").read_bytes()
+    expected = (whole / "adapter_model.safetensors").read_bytes()
     newest = next(iter(Checkpoints(whole / CHECKPOINTS)))
     (newest / "optimizer.safetensors").write_bytes(b"")
     again = trainer(tiny_model(), 3, whole, checkpoint_every=1)
     lines = again.run(resume=True)
     assert [line["step"] for line in lines] == [3]
-    assert (whole / "adapter.safetensors").read_bytes() == expected
+    assert (whole / "adapter_model.safetensors").read_bytes() == expected
     logged = [json.loads(line)["step"] for line in (whole / METRICS).open()]
     assert logged == [1, 2, 3], "what was logged after the checkpoint is not there twice"
 

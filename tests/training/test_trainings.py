@@ -66,7 +66,7 @@ def test_a_model_cut_over_processes_learns_the_same_and_becomes_whole_again(
     for name, taken in (("sharded", 0), ("sharded then one", half), ("one then sharded", half)):
         for ours, theirs in zip(expected[taken:], losses(folder / name), strict=True):
             assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5), name
-        for file in ("projections.safetensors", "adapter.safetensors"):
+        for file in ("projections.safetensors", "adapter_model.safetensors"):
             ours, theirs = (load_file(folder / run / file) for run in ("one", name))
             assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
             apart, size = (

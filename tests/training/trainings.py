@@ -146,7 +146,7 @@ def killed(pids: list[int], after: float) -> bool:
 def left(output: Path) -> dict[str, Any]:
     """What a finished run leaves, bit for bit; times are no part of it."""
     last = output / CHECKPOINTS / f"step-{STEPS:08}"
-    kept = [output / "projections.safetensors", output / "adapter.safetensors",
+    kept = [output / "projections.safetensors", output / "adapter_model.safetensors",
             last / OPTIMIZER_FILE]  # fmt: skip
     lines = [json.loads(line) for line in (output / METRICS).open()]
     run = json.loads((output / RUN_FILE).read_text())
