@@ -24,6 +24,7 @@ from nextgpt_lite.model.modality import get_modality
 __all__ = ["MIME", "Bundle", "media_bundle", "media_html", "parts_html", "reply_bundle"]
 
 MIME = "application/vnd.nextgpt-lite+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 SHOWN_SIDE = 192  # pixels on the page of an image's or video's longer side
 
 

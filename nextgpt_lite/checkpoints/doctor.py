@@ -6,6 +6,7 @@ to ask the machine what it has. Leaves to others: counting (`parameters`), licen
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from nextgpt_lite.checkpoints.catalogue import UNLOADED, components, licences
+from nextgpt_lite.checkpoints.catalogue import UNLOADED, blueprint, components, licences
 from nextgpt_lite.checkpoints.parameters import Row, count, sizes
 from nextgpt_lite.model.config import DECODER_SETTINGS, PACKAGED, PROFILES, NextGPTConfig, locate
 from nextgpt_lite.model.device import pick_device
@@ -30,17 +31,19 @@ ADAM = 16  # bytes a learning parameter: itself, its gradient and two moments, a
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a preset's parameters take; activations and caches come on top.
+    """Bytes that a preset's parameters take; activations come on top.
 
     Attributes:
         resident: every part that is loaded, all three decoders at once.
         frugal: the same with one decoder at a time on the device.
         learning: what training adds for gradients and optimiser.
+        cache: keys and values of one conversation that fills the LLM's context.
     """
 
     resident: int
     frugal: int
     learning: int
+    cache: int
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,23 @@ def memory(config: NextGPTConfig, rows: list[Row], size: int) -> Memory:
     resident = sum(loaded.values())
     learns = sum(row.parameters for row in rows if row.stages)
     frugal = resident - sum(decoders) + max(decoders, default=0)
-    return Memory(resident * size, frugal * size, learns * ADAM)
+    return Memory(resident * size, frugal * size, learns * ADAM, _cache(config) * size)
+
+
+def _cache(config: NextGPTConfig) -> int:
+    """Numbers that the LLM keeps of a full context."""
+    llm = json.loads((blueprint(config.llm) / "config.json").read_text(encoding="utf-8"))
+    heads = llm["num_attention_heads"]
+    width = llm.get("head_dim") or llm["hidden_size"] // heads
+    kept = llm.get("num_key_value_heads") or heads
+    return 2 * llm["num_hidden_layers"] * kept * width * llm["max_position_embeddings"]
+
+
+def budget(profile: str, here: Device | None = None) -> str:
+    """What a preset needs of this device, from its configurations: nothing is loaded for it."""
+    here = device() if here is None else here
+    config = NextGPTConfig.from_profile(profile)
+    return "\n".join(_needs(config, memory(config, count(config), _bytes(config, here)), here))
 
 
 def device() -> Device:
@@ -117,18 +136,27 @@ def report(here: Device | None = None, profiles: tuple[str, ...] = tuple(PROFILE
     ]
     for profile in profiles:
         config = NextGPTConfig.from_profile(profile)
-        size = 4 if config.precision == "float32" or here.kind == "cpu" else 2
-        lines += _preset(config, memory(config, count(config), size), here)
+        lines += _preset(config, memory(config, count(config), _bytes(config, here)), here)
     return "\n".join(lines)
+
+
+def _bytes(config: NextGPTConfig, here: Device) -> int:
+    """Of a frozen parameter."""
+    return 4 if config.precision == "float32" or here.kind == "cpu" else 2
+
+
+def _needs(config: NextGPTConfig, need: Memory, here: Device) -> Iterator[str]:
+    yield f"{config.profile}: {_verdict(need, here)}"
+    yield (
+        f"  all parts {need.resident / GIB:.1f} GiB, one decoder at a time "
+        f"{need.frugal / GIB:.1f} GiB, training adds {need.learning / GIB:.1f} GiB, a full context "
+        f"{need.cache / GIB:.2f} GiB"
+    )
 
 
 def _preset(config: NextGPTConfig, need: Memory, here: Device) -> Iterator[str]:
     yield ""
-    yield f"{config.profile}: {_verdict(need, here)}"
-    yield (
-        f"  all parts {need.resident / GIB:.1f} GiB, one decoder at a time "
-        f"{need.frugal / GIB:.1f} GiB, training adds {need.learning / GIB:.1f} GiB"
-    )
+    yield from _needs(config, need, here)
     missing = _missing(config)
     yield from (f"  {said}" for name, said in missing.items() if name in PACKAGED)
     if public := [name for name in missing if name not in PACKAGED]:

@@ -25,6 +25,8 @@ from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.locks import Lock
 from nextgpt_lite.model.config import SETTINGS_FILE
 
+TEXT_ENCODER = "text_encoder"  # how diffusers' names of text encoders begin
+
 
 class Decoder(Editing, nn.Module, ABC):
     """A frozen diffusion pipeline that turns a condition (B, L, C) into B media.
@@ -43,7 +45,8 @@ class Decoder(Editing, nn.Module, ABC):
         settings: what `nextgpt_lite.json` beside `model_index.json` says (`guidance_scale`,
             `num_inference_steps`, `width`, `height`, ...), and what the loader was told.
         lock: of one who runs the pipeline, whose scheduler and tokenizers keep a state.
-        fetch: called before it runs, where decoders take turns on the device.
+        fetch: called before it runs, where decoders take turns on the device; True where only
+            its text encoders will.
     """
 
     modality: str
@@ -64,7 +67,7 @@ class Decoder(Editing, nn.Module, ABC):
         self.eval()
         self._empty: Tensor | None = None
         self.lock = Lock()
-        self.fetch: Callable[[], object] | None = None
+        self.fetch: Callable[[bool], object] | None = None
 
     # -- what a subclass fills in ------------------------------------------------------------
 
@@ -180,11 +183,11 @@ class Decoder(Editing, nn.Module, ABC):
         return int(self.settings.get("num_inference_steps", 20))
 
     @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """One thread at a time, on the device; the others wait."""
+    def in_use(self, reads: bool = False) -> Iterator[None]:
+        """One thread at a time, on the device (`reads`: the text encoders alone); others wait."""
         with self.lock:
             if self.fetch is not None:
-                self.fetch()
+                self.fetch(reads)
             yield
 
     def train(self, mode: bool = True) -> Self:
@@ -209,13 +212,13 @@ class Decoder(Editing, nn.Module, ABC):
                 f"the {self.modality} decoder's text encoder was dropped: load the model with "
                 "text_encoders=True to compute caption conditions"
             )
-        with self.in_use():
+        with self.in_use(reads=True):
             return self.embed(list(captions)).float()
 
     def drop_text_encoder(self) -> None:
         """Frees the text encoders; media from signal tokens need none, captions do."""
         self.negative(1)
-        for name in [name for name in self.parts if name.startswith("text_encoder")]:
+        for name in [name for name in self.parts if name.startswith(TEXT_ENCODER)]:
             setattr(self.pipeline, name, None)
             del self.parts[name]
 
@@ -306,7 +309,8 @@ class Decoder(Editing, nn.Module, ABC):
     @torch.no_grad()
     def reconstruct(self, media: Sequence[Any]) -> list[Any]:
         """What is left of media after the autoencoder (and vocoder): the best a denoiser can do."""
-        return self.decode(self.encode(media))
+        with self.in_use():
+            return self.decode(self.encode(media))
 
     def denoising_loss(
         self, condition: Tensor, media: Sequence[Any], generator: torch.Generator | None = None
@@ -326,16 +330,18 @@ class Decoder(Editing, nn.Module, ABC):
     @torch.no_grad()
     def latents(self, media: Sequence[Any]) -> Tensor:
         """B media -> what the denoiser works on, (B, ...), float32, without gradient."""
-        return self.encode(media).float()
+        with self.in_use():
+            return self.encode(media).float()
 
     def denoising_errors(
         self, condition: Tensor, latents: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
         """(B,) `denoising_loss` of each item, from `latents` that were computed before."""
         self.check(condition)
-        noisy, times, target = ask(self.pipeline.scheduler, latents, generator)
         dtype = self.denoiser.dtype
-        answer = self.denoise(noisy.to(dtype), times, condition.to(dtype)).float()
+        with self.in_use():
+            noisy, times, target = ask(self.pipeline.scheduler, latents, generator)
+            answer = self.denoise(noisy.to(dtype), times, condition.to(dtype)).float()
         return (answer - target).pow(2).flatten(1).mean(1)
 
     def check(self, condition: Tensor) -> None:

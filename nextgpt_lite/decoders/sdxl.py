@@ -43,7 +43,7 @@ class StableDiffusionXL(ImageDecoder):
             (pipeline.tokenizer, pipeline.text_encoder),
             (pipeline.tokenizer_2, pipeline.text_encoder_2),
         ):
-            tokens = read_tokens(tokenizer, captions, tokenizer.model_max_length, self.device)
+            tokens = read_tokens(tokenizer, captions, tokenizer.model_max_length, encoder.device)
             output = encoder(tokens.input_ids, output_hidden_states=True)
             states.append(output.hidden_states[-2])  # (B, 77, c)
         return self._rows(torch.cat(states, dim=-1), output.text_embeds)

@@ -98,7 +98,8 @@ class NextGPTConfig:
             `device.pick_dtype`).
         quantization: "nf4" keeps the LLM's matrices in 4 bits (bitsandbytes).
         official_encoder: run the `imagebind` package instead of the code here.
-        offload: keep one decoder at a time beside the LLM, the others in main memory.
+        offload: keep one decoder at a time beside the LLM, the others in main memory. They move
+            when media are made; for reading captions, only text encoders do.
         text_encoders: False drops the decoders' text encoders, which only training needs.
         distance: between projected signal tokens and conditions, see `losses.condition_distance`.
         denoising: weight of the frozen denoiser's error under the projected condition, beside the

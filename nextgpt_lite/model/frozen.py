@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from nextgpt_lite.decoders import condition_shape, load_decoder
-from nextgpt_lite.decoders.base import Decoder
+from nextgpt_lite.decoders.base import TEXT_ENCODER, Decoder
 from nextgpt_lite.encoders import Encoder, encoder_width
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.locks import LOADING, Lock
@@ -87,10 +87,7 @@ class FrozenParts(nn.Module):
             if modality not in self.decoders:
                 self.decoders[modality] = self._loaded(modality)
                 self._loaded_decoders.add(modality)
-        decoder: Decoder = self.decoders[modality]  # type: ignore[assignment]
-        if self.config.offload:
-            self._fetch(modality)
-        return decoder
+        return self.decoders[modality]  # type: ignore[return-value]
 
     def _loaded(self, modality: str) -> Decoder:
         name = self.config.decoders[modality]
@@ -114,11 +111,16 @@ class FrozenParts(nn.Module):
         decoder.lock, decoder.fetch = self._turn, partial(self._fetch, modality)
         return decoder
 
-    def _fetch(self, modality: str) -> None:
-        """Moves one decoder to the model's device and the others off it, once none of them runs."""
+    def _fetch(self, modality: str, reads: bool) -> None:
+        """Moves one decoder to the model's device and the others off it, once none of them runs.
+
+        Text encoders take turns of their own: while captions are read, what paints stays in place.
+        """
         with self._turn:
-            for other, part in [*self.decoders.items()]:  # another thread may add one
-                part.to(self.device if other == modality else "cpu")
+            for other, decoder in [*self.decoders.items()]:  # another thread may add one
+                for name, part in decoder.parts.items():  # type: ignore[operator, union-attr]
+                    if not reads or name.startswith(TEXT_ENCODER):
+                        part.to(self.device if other == modality else "cpu")
 
 
 def with_found_conditions(config: NextGPTConfig) -> NextGPTConfig:

@@ -28,12 +28,12 @@ import nbformat
 import typer
 from nbformat import NotebookNode
 
+from nextgpt_lite.display import WIDGET_VIEW
 from nextgpt_lite.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 OUT = ROOT / "out" / "build"
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 SOLUTION = "<details>\n<summary>Solution</summary>\n\n```python\n{}\n```\n\n</details>"
 SOLUTION_CODE = re.compile(r"```python\n(.*)\n```", re.DOTALL)
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from nextgpt_lite.display import MIME, Bundle, part_text, parts_html
+from nextgpt_lite.display import MIME, WIDGET_VIEW, Bundle, part_text, parts_html
 from nextgpt_lite.errors import ConfigError, RunError
 from nextgpt_lite.media import MediaError
 from nextgpt_lite.media.formats import sniff
@@ -128,8 +128,7 @@ class ChatWidget:
 
     def _repr_mimebundle_(self, **formats: Any) -> dict[str, Any]:
         """The live widget for a front end that has widgets, the transcript for all others."""
-        live = self.widget._repr_mimebundle_(**formats) or {}
-        return {**live, **self.static(self.messages).data}
+        return {WIDGET_VIEW: self.widget.get_view_spec(), **self.static(self.messages).data}
 
     def _stream(self, messages: Conversation) -> Reply:
         """Shows the reply as it grows and returns it whole."""

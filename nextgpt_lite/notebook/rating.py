@@ -17,7 +17,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from nextgpt_lite.display import MIME, Bundle, parts_html
+from nextgpt_lite.display import MIME, WIDGET_VIEW, Bundle, parts_html
 from nextgpt_lite.evaluation.ratings.items import LETTERS, Item
 from nextgpt_lite.evaluation.ratings.session import MOST, QUESTIONS, Mode, Session
 
@@ -188,8 +188,7 @@ class RatingWidget:
 
     def _repr_mimebundle_(self, **formats: Any) -> dict[str, Any]:
         """The live widget for a front end that has widgets, the page for all others."""
-        live = self.widget._repr_mimebundle_(**formats) or {}
-        return {**live, **self.static().data}
+        return {WIDGET_VIEW: self.widget.get_view_spec(), **self.static().data}
 
 
 def rating_html(

@@ -63,6 +63,10 @@ def start(profile: str = "lite", seed: int = 0, threads: int | None = None) -> S
         f"profile {profile}, seed {seed}, device {session.device}, "
         f"{torch.get_num_threads()} threads, data in {_short(session.data)}"
     )
+    if profile != "lite":
+        from nextgpt_lite.checkpoints.doctor import budget
+
+        print(budget(profile))
     return session
 
 

@@ -119,6 +119,13 @@ def test_motion_modules_come_with_a_stable_diffusion() -> None:
     assert memory(config, rows, 2).frugal == 2 * (3 + below)
 
 
+def test_the_cache_of_a_full_context_is_counted_by_its_heads() -> None:
+    tiny, vicuna = (NextGPTConfig.from_profile(profile) for profile in ("colab", "paper"))
+    rows = [Row(f"decoders.{modality}", "", 0) for modality in tiny.decoders]
+    assert memory(tiny, rows, 2).cache == 2 * 2 * 22 * 2048 * 4 * 64  # 4 of 32 heads have keys
+    assert memory(vicuna, rows, 2).cache == 2 * 2 * 32 * 4096 * 32 * 128
+
+
 @pytest.mark.parametrize(
     ("free", "said"),
     [(1, "fits, for training too"), (0.2, "fits, for training"), (0.05, "does not fit: 0.1 GiB")],

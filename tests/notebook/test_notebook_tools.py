@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nextgpt_lite.display import MIME
+from nextgpt_lite.checkpoints import doctor
+from nextgpt_lite.display import MIME, WIDGET_VIEW
 from nextgpt_lite.media import Audio, Video, save_image
 from nextgpt_lite.notebook import build, exercises, plots, results
 from nextgpt_lite.reply import Event, Reply
@@ -203,7 +204,7 @@ def test_chat_shows_a_transcript_where_no_widgets_run(chat, tmp_path):
     assert "&lt;audio: missing.wav&gt;" in data["text/html"]
     live = chat._repr_mimebundle_()
     assert "text/html" in live
-    assert build.WIDGET_VIEW in live
+    assert live[WIDGET_VIEW]["model_id"] == chat.widget.model_id
 
 
 SOURCE = """# %% [markdown]
@@ -249,8 +250,8 @@ def test_clean_removes_what_only_the_run_explains(tmp_path):
         out("stream", name="stdout", text="1%\r2"),
         out("stream", name="stderr", text="100%"),
         out("stream", name="stdout", text=text),
-        out("display_data", {build.WIDGET_VIEW: view, "text/plain": "bar"}),
-        out("display_data", {build.WIDGET_VIEW: view, "text/html": "<p>kept</p>"}),
+        out("display_data", {WIDGET_VIEW: view, "text/plain": "bar"}),
+        out("display_data", {WIDGET_VIEW: view, "text/html": "<p>kept</p>"}),
     ]
     build.clean(notebook)
     assert cell.metadata == {"tags": ["parameters"]}
@@ -282,3 +283,13 @@ def test_start_seeds_everything_and_says_where_it_runs(capsys, tmp_path, monkeyp
     assert str(tmp_path) not in printed
     with pytest.raises(ValueError, match='profile "huge" is unknown'):
         start("huge")
+
+
+def test_start_says_what_a_large_profile_needs_before_anything_is_loaded(capsys, monkeypatch):
+    from nextgpt_lite.notebook.start import start
+
+    monkeypatch.setattr(doctor, "budget", lambda profile: f"memory of {profile}")
+    start("lite")
+    assert "memory of" not in capsys.readouterr().out
+    start("colab")
+    assert "memory of colab" in capsys.readouterr().out

@@ -21,6 +21,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from nextgpt_lite.display import WIDGET_VIEW
 from nextgpt_lite.notebook import build
 from nextgpt_lite.notebook.results import objects, recorded
 from tests.test_environment import declared_imports, imported
@@ -300,7 +301,7 @@ def test_outputs_are_whole_light_and_without_errors(name):
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     assert all(cell.execution_count for cell in code_cells(notebook) if cell.source.strip())
     assert not [output.ename for output in outputs if output.output_type == "error"]
-    assert not [output for output in outputs if build.WIDGET_VIEW in output.get("data", {})]
+    assert not [output for output in outputs if WIDGET_VIEW in output.get("data", {})]
     assert len(json.dumps(outputs)) <= OUTPUT_LIMIT
 
 
