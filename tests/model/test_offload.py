@@ -6,19 +6,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import ModelMixin
 from torch import nn
+from transformers import PreTrainedModel
 
 from nextgpt_lite import NextGPT, train
+from nextgpt_lite.decoders.base import Decoder
 
 
 @pytest.fixture
 def moves(monkeypatch: pytest.MonkeyPatch) -> list[tuple[nn.Module, str]]:
-    """What is told to go to which device, but for the model as a whole."""
+    """Which decoder, or part of one, is told to go to which device."""
     told: list[tuple[nn.Module, str]] = []
     move = nn.Module.to
 
     def spy(module: nn.Module, *args: object, **options: object) -> nn.Module:
-        if args and not isinstance(args[0], torch.dtype | NextGPT):
+        of_decoders = isinstance(module, Decoder | ModelMixin | PreTrainedModel)
+        if of_decoders and args and not isinstance(args[0], torch.dtype):
             told.append((module, str(args[0])))
         return move(module, *args, **options)  # type: ignore[call-overload]
 
