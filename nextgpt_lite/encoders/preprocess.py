@@ -26,6 +26,9 @@ PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
 WINDOW_SECONDS, SHIFT_SECONDS = 0.025, 0.010  # Kaldi's defaults, as are the next two
 PREEMPHASIS = 0.97
 LOWEST_HERTZ = 20.0
+SILENT = 1e-3  # of the loudest channel
+FAINTEST = 1e-4  # peak of a recording that is amplified in full
+EMPTY = 0.02  # share of a filter bank
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,9 @@ class PreprocessConfig:
         rate: Hz that audio is brought to.
         mel_bins, mel_frames: shape of a recording's filter bank.
         mel_mean, mel_std: by which it is normalised.
+        least_peak: 0 to 1; a recording that is quieter is amplified to it.
+        noise: of the peak, deviation of the white noise that a recording gets whose upper half of
+            the filter bank is empty anywhere, as of one with 8 bits or below 16 kHz.
         map_size: of the square that depth and thermal maps become.
         imu_length: samples of a motion record.
     """
@@ -56,13 +62,18 @@ class PreprocessConfig:
     mel_frames: int = 204
     mel_mean: float = -4.268
     mel_std: float = 9.138
+    least_peak: float = 0.0
+    noise: float = 0.0
     map_size: int = 224
     imu_length: int = 2000
 
     @classmethod
     def lite(cls) -> PreprocessConfig:
-        """64 x 64 pixels, one clip of the first two seconds, its first and its last frame."""
-        return cls(image_size=64, clips=1, crops=1, audio_clips=1)
+        """64 x 64 pixels, one clip of the first two seconds, its first and its last frame.
+
+        The world's recordings have a peak of 0.7 and are never without faint noise.
+        """
+        return cls(image_size=64, clips=1, crops=1, audio_clips=1, least_peak=0.25, noise=0.0006)
 
 
 def preprocess_image(image: Image.Image, config: PreprocessConfig) -> Tensor:
@@ -95,18 +106,35 @@ def preprocess_video(video: Video, config: PreprocessConfig) -> Tensor:
 def preprocess_audio(audio: Audio, config: PreprocessConfig) -> Tensor:
     """Normalised log mel filter banks of the clips of the audio: (P, 1, M, F).
 
-    As released: the mean over all channels is taken off, then the first channel is used.
+    As released: the mean over all channels is taken off, then the first channel is used; but where
+    that one is silent, the loudest.
     """
     samples = resample_sinc(torch.from_numpy(audio.samples), audio.rate, config.rate)
     length = round(config.clip_seconds * config.rate)
+    loudness = samples.abs().amax(1)
+    channel = 0 if loudness[0] > SILENT * loudness.max() else int(loudness.argmax())
     clips = []
     for start in clip_starts(
         samples.shape[1] / config.rate, config.audio_clips, length / config.rate
     ):
         clip = samples[:, int(start * config.rate) : int(start * config.rate) + length]
-        clips.append(F.pad((clip - clip.mean())[0], (0, length - clip.shape[1])))
+        clips.append(F.pad((clip - clip.mean())[channel], (0, length - clip.shape[1])))
     shortest = min(length, samples.shape[1])
-    return normalised_filter_bank(torch.stack(clips)[:, :shortest], config)
+    waves = torch.stack(clips)[:, :shortest]
+    peak = float(waves.abs().max())
+    if 0 < peak < config.least_peak:
+        waves = waves * (config.least_peak / max(peak, FAINTEST))
+    bank = normalised_filter_bank(waves, config)  # (P, 1, M, F)
+    if config.noise and peak > 0 and _is_empty(bank[:, 0, config.mel_bins // 2 :], config):
+        hiss = torch.randn(waves.shape, generator=torch.Generator().manual_seed(0))
+        bank = normalised_filter_bank(waves + config.noise * waves.abs().max() * hiss, config)
+    return bank
+
+
+def _is_empty(bank: Tensor, config: PreprocessConfig) -> bool:
+    """Whether at least EMPTY of a normalised filter bank holds no energy that floats can tell."""
+    nothing = (math.log(torch.finfo(torch.float32).eps) - config.mel_mean) / config.mel_std
+    return float((bank < nothing + 0.005).float().mean()) > EMPTY
 
 
 def preprocess_map(values: np.ndarray, config: PreprocessConfig) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,52 @@ def test_any_sound_becomes_filter_banks(config, seconds, rate, channels):
     out = preprocess_audio(Audio(samples, rate), config)
     assert out.shape == (config.audio_clips, 1, 128, 204)
     assert torch.isfinite(out).all()
+
+
+def chord(seconds: float = 2.0, rate: int = 16000) -> np.ndarray:
+    """(1, L) three tones in faint noise, peak 0.7, as the world's recordings are."""
+    time = np.arange(int(seconds * rate)) / rate
+    wave = sum(np.sin(2 * np.pi * tone * time) for tone in (300, 1100, 3100)) * (time % 0.5 < 0.25)
+    wave += np.random.default_rng(0).normal(size=len(time)) * 0.0015
+    return (wave * 0.7 / np.abs(wave).max()).astype(np.float32)[None]
+
+
+def apart(one: np.ndarray, rate: int = 16000, config=LITE) -> float:
+    """Mean distance of what is heard of it from what is heard of `chord`."""
+    plain = preprocess_audio(Audio(chord(), 16000), config)
+    return float((preprocess_audio(Audio(one, rate), config) - plain).abs().mean())
+
+
+def test_a_quiet_recording_is_heard_as_a_louder_one_and_a_loud_one_as_ever():
+    louder = chord() * np.float32(0.25 / 0.7)
+    plain = dataclasses.replace(LITE, least_peak=0.0, noise=0.0)
+    for gain in (0.3, 0.1, 0.02, 0.002):
+        quiet = preprocess_audio(Audio(chord() * np.float32(gain), 16000), LITE)
+        assert torch.allclose(quiet, preprocess_audio(Audio(louder, 16000), LITE), atol=2e-3)
+    for config in (plain, HUGE):
+        assert apart(chord() * np.float32(0.02), config=config) > 0.5
+    ordinary = Audio(chord(), 16000)
+    assert torch.equal(preprocess_audio(ordinary, LITE), preprocess_audio(ordinary, plain))
+
+
+def test_a_recording_without_noise_gets_some():
+    """Of 8 bits, or of a telephone's rate: nothing at all is what lite was never trained on."""
+    bits = (np.round(chord() * 127) / 127).astype(np.float32)
+    telephone = resample_sinc(torch.from_numpy(chord()), 16000, 8000).numpy()
+    plain = dataclasses.replace(LITE, noise=0.0)
+    for samples, rate in ((bits, 16000), (telephone, 8000)):
+        assert apart(samples, rate) < 0.6 * apart(samples, rate, plain)
+    silence = preprocess_audio(Audio(np.zeros((1, 32000), np.float32), 16000), LITE)
+    assert len(silence.unique()) < 3  # silence stays silent
+
+
+@pytest.mark.parametrize("config", [HUGE, LITE], ids=["huge", "lite"])
+def test_where_the_first_channel_is_silent_the_loudest_is_heard(config):
+    nothing, faint = chord() * 0, chord() * np.float32(1e-5)
+    for channels in ([nothing, chord()], [nothing, faint, chord()], [faint, chord()]):
+        assert apart(np.concatenate(channels), config=config) < 0.02
+    both = np.concatenate([chord(), chord()[:, ::-1]])
+    assert apart(both, config=config) < 0.02  # as released: the first
 
 
 def test_a_tone_lands_in_its_mel_bin():
