@@ -53,15 +53,17 @@ def events(
     draft, opened = _Draft(model), _opened(messages)
     if streamer is not None:
         streamer.put(torch.tensor(model.conversation.encode(opened, reply_follows=True).ids))
-    for _, item in _written(model, [opened], [seed], options, 1, [draft.reply]):
-        if isinstance(item, SignalBlock):
-            draft.add_block(item)
-        else:
+    try:
+        for _, item in _written(model, [opened], [seed], options, 1, [draft.reply]):
+            if isinstance(item, SignalBlock):
+                draft.add_block(item)
+                continue
             if streamer is not None:
                 streamer.put(torch.tensor([item]))
             yield Event("text", text=draft.add_word(item))
-    if streamer is not None:
-        streamer.end()
+    finally:  # whoever reads from it must not wait for words that do not come
+        if streamer is not None:
+            streamer.end()
     reply = draft.finished()
     for index, (made, part) in enumerate(zip(reply.made, reply.media, strict=True)):
         decode = partial(

@@ -163,6 +163,13 @@ def test_a_streamer_of_transformers_gets_the_words(model) -> None:
     assert said.split() == replies[0].text.split()
 
 
+def test_a_streamer_ends_where_the_reply_breaks_off(model) -> None:
+    streamer = TextIteratorStreamer(model.llm.tokenizer, skip_prompt=True, timeout=1)
+    with pytest.raises(NextGPTError):
+        model.chat("Draw", streamer=streamer, logits_processor=[lambda _, s: s - torch.inf])
+    assert "".join(streamer) == ""
+
+
 def test_what_a_negative_prompt_says_is_led_away_from(lite) -> None:
     options = {"seed": 3, "num_inference_steps": 2}
     plain = lite.chat("Show me a red car.", **options).images[0]

@@ -178,6 +178,16 @@ def test_every_form_gives_what_the_path_gives(
     assert torch.equal(condition(model, modality, make(path)), expected)
 
 
+def test_editing_takes_the_same_forms(lite, folder: Path) -> None:
+    def edited(given: Any) -> np.ndarray:
+        options = {"num_inference_steps": 1, "messenger": "caption"}
+        return np.asarray(lite.edit("image", given, "a red car", **options))
+
+    expected = edited(folder / "turned.jpg")
+    assert np.array_equal(edited(data_url(folder / "turned.jpg")), expected)
+    assert np.array_equal(edited(Image.open(folder / "turned.jpg")), expected)
+
+
 def test_the_reply_depends_on_the_medium(model, folder: Path) -> None:
     """Without this the table would say nothing."""
     made = [condition(model, "image", folder / name) for name in ("plain.png", "turned.jpg")]
@@ -295,3 +305,9 @@ def test_an_address_is_fetched_only_for_who_asks(model, folder: Path) -> None:
     assert torch.equal(fetched, condition(model, "image", folder / "plain.png"))
     with pytest.raises(MediaError, match="no http address"):
         fetch((folder / "plain.png").as_uri())
+
+
+def test_where_two_axes_could_be_channels_torch_has_them_first_and_numpy_last() -> None:
+    array = np.zeros((3, 5, 4), np.uint8)
+    assert as_image(array).size == (5, 3)
+    assert as_image(torch.from_numpy(array)).size == (4, 5)
