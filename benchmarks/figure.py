@@ -21,7 +21,7 @@ AXES = {
 
 def draw(source: Path, target: Path) -> None:
     """Reads the JSON file, writes the picture."""
-    result = json.loads(source.read_text())
+    result = json.loads(source.read_text(encoding="utf-8"))
     figure = Figure(figsize=(9, 6.4), dpi=100, layout="constrained")
     above, below = figure.subfigures(2, 1)
     speed, memory, use = above.subplots(1, 3)

@@ -30,6 +30,13 @@ class CheckpointError(NextGPTError, ValueError):
     """Trained weights do not fit this model, this run, or each other; names the folder."""
 
 
+class DamagedError(CheckpointError, ConfigError, DataError):
+    """A file is cut off, changed, or not what its place asks for; names file, field and remedy.
+
+    It is all three, for a reader of weights, of a configuration and of data alike.
+    """
+
+
 class MissingError(NextGPTError, FileNotFoundError):
     """A file, a folder or a component is not on this machine; says how to get it."""
 
@@ -48,6 +55,18 @@ class DownloadError(NextGPTError, ConnectionError):
 
 class NumericsError(NextGPTError, FloatingPointError):
     """A loss or a logit is not a finite number; names the precision."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Work that was asked to stop is saved; says how to go on.
+
+    Attributes:
+        code: of the process that ends by it: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+
+    def __init__(self, sentence: str, code: int = 130) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 class RunError(NextGPTError, RuntimeError):

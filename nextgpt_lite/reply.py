@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from PIL.Image import Image
+from pydantic import with_config
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from nextgpt_lite.display import reply_bundle
-from nextgpt_lite.media import Audio, Video
+from nextgpt_lite.media import Audio, Video, safe_path
 from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.model.generation import SignalBlock
-from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.model.modality import MODALITIES, get_modality
+from nextgpt_lite.reading import read_json, reading
 
 
 @dataclass
@@ -99,7 +102,7 @@ class Reply:
             "warnings": self.warnings,
             "seconds": round(self.seconds, 3),
         }
-        path.write_text(json.dumps(values, indent=1) + "\n")
+        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
         return path
 
     def __getattr__(self, name: str) -> list[Any]:
@@ -114,6 +117,35 @@ class Reply:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return reply_bundle(self.parts, len(self.signal_tokens), self.seconds, self.warnings)
+
+
+class SavedMedium(TypedDict):
+    """An entry of a `reply.json`."""
+
+    modality: str
+    path: str
+
+
+@with_config(extra="allow")
+class SavedReply(TypedDict):
+    """What a `reply.json` says."""
+
+    text: str
+    media: list[SavedMedium]
+
+
+def read_reply(path: Path) -> SavedReply:
+    """What `Reply.save` wrote, media by the names of their files.
+
+    Raises:
+        MissingError, DamagedError: it is not there or not whole.
+    """
+    saved: SavedReply = read_json(path, SavedReply, "ask the model again")
+    with reading(path):
+        for each in saved["media"]:
+            get_modality(each["modality"])
+            safe_path(path.parent, each["path"])
+    return saved
 
 
 @dataclass

@@ -17,7 +17,7 @@ PACKAGE = "nextgpt_lite"
 WORLD = f"{PACKAGE}.world"
 # From the ground floor up: a module imports its own room and those below.
 ROOMS = (
-    ("errors", "messages", "locks"), ("plugins", "shipped"), ("media",),
+    ("errors", "messages", "locks"), ("reading", "writing"), ("plugins", "shipped"), ("media",),
     ("model.modality", "model.device"),
     ("model.config",), ("checkpoints.catalogue",), ("encoders", "decoders"), ("model",),
     ("options",), ("display", "reply", "turn", "chat", "trace"), ("data",), ("training",),

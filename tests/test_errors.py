@@ -32,7 +32,11 @@ def test_each_is_public_and_documented(error: type[Exception]) -> None:
 
 def raised(path: Path) -> set[str]:
     """Names of the errors that a module raises by calling their classes."""
-    calls = (n.exc for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Raise))
+    calls = (
+        n.exc
+        for n in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(n, ast.Raise)
+    )
     names = (ast.unparse(c.func).split(".")[-1] for c in calls if isinstance(c, ast.Call))
     return {name for name in names if name[:1].isupper()}
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,10 +30,12 @@ from nextgpt_lite.model.checkpoint import (
     PROJECTIONS_FILE,
     adapter_file,
     read_config,
+    seal,
 )
 from nextgpt_lite.model.config import LoraSettings, NextGPTConfig, OutputProjectionConfig, locate
 from nextgpt_lite.model.modality import BUILT_IN, get_modality, markers
 from nextgpt_lite.model.projections import OutputProjection
+from nextgpt_lite.reading import checked, read_json, read_sizes, read_tensors
 
 NOTE_FILE = "converted_from.json"  # layout, files, names and order of what was converted
 KEPT_FILE = "kept.safetensors"
@@ -77,9 +79,9 @@ def from_released(
     values = _configuration(source, checkpoint, identity)
     values["config"]["chat_format"] = CHAT_FORMATS[layout]
     output.mkdir(parents=True, exist_ok=True)
-    (output / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
+    (output / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     note = {"layout": layout, "files": checkpoint.files}
-    (output / NOTE_FILE).write_text(json.dumps(note, indent=1) + "\n")
+    (output / NOTE_FILE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
     _save(output / PROJECTIONS_FILE, {k: v for k, v in checkpoint.trained.items() if not _lora(k)})
     adapter = {k: v for k, v in checkpoint.trained.items() if _lora(k)}
     base_rows = {}
@@ -89,6 +91,7 @@ def from_released(
     _save(output / ADAPTER_FILE, adapter)
     _save(output / BASE_ROWS_FILE, base_rows)
     _save(output / KEPT_FILE, checkpoint.kept)
+    seal(output)
     lines = [f"{source}: {sum(map(len, checkpoint.files.values()))} tensors in {layout} layout"]
     if values["absent"]:
         lines.append(f"not in it, so they start anew: {', '.join(values['absent'])}")
@@ -127,9 +130,11 @@ def to_released(layout: str, folder: str | Path, output: str | Path) -> list[str
         checkpoint.matrices[matrix] = torch.cat(whole)
     checkpoint.files = legacy.default_files(layout, checkpoint)
     if (folder / NOTE_FILE).is_file():
-        noted = json.loads((folder / NOTE_FILE).read_text())
-        if noted["layout"] == layout:
-            checkpoint.files = noted["files"]
+        noted = read_json(folder / NOTE_FILE)
+        if noted.get("layout") == layout:
+            checkpoint.files = checked(
+                noted.get("files"), dict[str, list[str]], f"{folder / NOTE_FILE}: files"
+            )
         else:
             checkpoint.kept = {}
     lines = [str(path) for path in legacy.write(layout, checkpoint, output)]
@@ -230,7 +235,7 @@ def _check_token_order(layout: str, source: Path, vocabulary: int | None) -> Non
     path = (source.parent if source.is_file() else source) / "added_tokens.json"
     if vocabulary is None or not path.is_file():
         return
-    given = json.loads(path.read_text())
+    given = read_json(path, dict[str, int])
     for index, token in enumerate(new_tokens(layout), start=vocabulary):
         names = [name for name, number in given.items() if number == index]
         if layout == "legacy" and names != [token]:
@@ -244,7 +249,7 @@ def _check_base(
     folder: Path, source: Path, checkpoint: Checkpoint, vocabulary: int | None
 ) -> str | None:
     """Refuses another base model; returns its fingerprint."""
-    numbers = json.loads((folder / "config.json").read_text())
+    numbers = read_sizes(folder / "config.json")
     layers, _ = legacy.lora_layers(checkpoint)
     linear = checkpoint.trained.get("input_projection.linear.weight")
     compared = {
@@ -253,9 +258,9 @@ def _check_base(
         "num_hidden_layers": (layers or None, "layers with LoRA"),
     }
     for name, (found, what) in compared.items():
-        if found is not None and numbers[name] != found:
+        if found is not None and numbers.get(name) != found:
             raise CheckpointError(
-                f"{folder}/config.json: {name} is {numbers[name]}, but {source} has {found} "
+                f"{folder}/config.json: {name} is {numbers.get(name)}, but {source} has {found} "
                 f"{what}; give the base model that it was trained on."
             )
     base = _base_matrices(folder)["embed_tokens"]
@@ -333,8 +338,11 @@ def _lora_settings(source: Path, checkpoint: Checkpoint) -> LoraSettings:
         settings.targets = tuple(sorted(targets))
     path = (source.parent if source.is_file() else source) / "adapter_config.json"
     if path.is_file():
-        values = json.loads(path.read_text())
-        settings.alpha, settings.dropout = values["lora_alpha"], values["lora_dropout"]
+        values = read_json(path)
+        found = (values.get(f"lora_{name}") for name in ("alpha", "dropout"))
+        settings.alpha, settings.dropout = checked(
+            tuple(found), tuple[int, float], f"{path}: lora_"
+        )
     return settings
 
 
@@ -372,7 +380,7 @@ def _save(path: Path, state: dict[str, Tensor]) -> None:
 
 
 def _load(path: Path) -> dict[str, Tensor]:
-    return load_file(path) if path.is_file() else {}
+    return read_tensors(path) if path.is_file() else {}
 
 
 def _base_matrices(folder: Path) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from nextgpt_lite.checkpoints.catalogue import Checkpoint, checkpoint, component
 from nextgpt_lite.errors import CheckpointError, DownloadError
 from nextgpt_lite.model.config import NextGPTConfig, folder_name
 from nextgpt_lite.model.hub import hub_errors
+from nextgpt_lite.reading import read_json
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -77,7 +78,7 @@ def fetch(row: Checkpoint, output: Path, api: HfApi, say: Callable[[str], None])
             )
     hashes = {file.rfilename: _checked(folder, file) for file in files}
     note = {"name": row.name, "revision": info.sha, "sha256": hashes}
-    (folder / LOCK).write_text(json.dumps(note, indent=1) + "\n")
+    (folder / LOCK).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
     return folder
 
 
@@ -116,7 +117,11 @@ def _is_variant(path: PurePosixPath) -> bool:
 def _noted(folder: Path) -> str | None:
     """The commit that an earlier call fetched, so that a catalogue row without one stays put."""
     note = folder / LOCK
-    return json.loads(note.read_text())["revision"] if note.is_file() else None
+    return (
+        read_json(note, dict[str, str | dict[str, str] | None]).get("revision")
+        if note.is_file()
+        else None
+    )
 
 
 def _check_room(name: str, output: Path, needed: int) -> None:

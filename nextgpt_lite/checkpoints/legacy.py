@@ -10,18 +10,18 @@ Leaves to others: configurations, base models and folders of ours (`convert`).
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from nextgpt_lite.errors import CheckpointError, MissingError
 from nextgpt_lite.model.modality import get_modality, markers
+from nextgpt_lite.reading import read_tensors
 
 SIGNAL_TOKENS = {"image": 4, "audio": 8, "video": 24}  # of both released code bases
 MATRICES = ("embed_tokens", "lm_head")
@@ -186,18 +186,7 @@ def _sources(layout: str, source: Path) -> list[Path]:
 
 
 def _load_tensors(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise CheckpointError(
-            f"{path}: is damaged or holds more than tensors, which is not loaded; download it "
-            "again from a source you trust."
-        ) from error
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise CheckpointError(f"{path}: holds other things than named tensors; give a state dict.")
-    return tensors
+    return read_tensors(path, remedy="download it again from a source you trust")
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

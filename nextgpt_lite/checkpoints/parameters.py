@@ -7,7 +7,6 @@ prints, and how both become a table. Leaves to others: what learns in which stag
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.checkpoints.catalogue import UNLOADED, blueprint
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
 from nextgpt_lite.model.config import NextGPTConfig
+from nextgpt_lite.reading import read_json, read_sizes
 
 # Table 1 as printed; the counts behind the starred ones are in section 3, "131M(=4+33+31+31+32)".
 PAPER = {
@@ -193,7 +193,7 @@ def _parts(config: NextGPTConfig, model: NextGPT) -> Iterator[tuple[str, str]]:
 def _encoder_config(name: str) -> ImageBindConfig:
     """Beside lite weights lies their configuration; the public one is huge, with six trunks."""
     if name.startswith("lite/") or Path(name).is_dir():
-        values = json.loads((blueprint(name) / "config.json").read_text())
+        values = read_sizes(blueprint(name) / "config.json")
         return ImageBindConfig.from_dict(values["imagebind"])
     return ImageBindConfig.huge()
 
@@ -206,7 +206,7 @@ def _language_model(config: NextGPTConfig) -> Any:
 
     from nextgpt_lite.model.llm import LanguageModel
 
-    numbers = json.loads((blueprint(config.llm) / "config.json").read_text())
+    numbers = read_sizes(blueprint(config.llm) / "config.json")
     vocabulary = {f"{index}": index for index in range(numbers["vocab_size"])}
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel(vocabulary, unk_token="0")),
@@ -223,7 +223,7 @@ def modules(folder: Path) -> Iterator[tuple[str, nn.Module]]:
     """The modules of a pipeline in diffusers' layout, from their configurations alone."""
     from diffusers import ConfigMixin
 
-    for part, entry in json.loads((folder / "model_index.json").read_text()).items():
+    for part, entry in read_json(folder / "model_index.json").items():
         path = folder / part / "config.json"
         if not isinstance(entry, list) or not path.is_file():
             continue  # a setting, a tokenizer or a scheduler, or borrowed from another decoder
@@ -231,7 +231,7 @@ def modules(folder: Path) -> Iterator[tuple[str, nn.Module]]:
         if library not in ("diffusers", "transformers"):  # a module of a pipeline's own folder
             library = f"diffusers.pipelines.{library}"
         kind = getattr(import_module(library), name)
-        values = json.loads(path.read_text())
+        values = read_sizes(path)
         if issubclass(kind, ConfigMixin):
             yield part, kind.from_config(values)
         else:

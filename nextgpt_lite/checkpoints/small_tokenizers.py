@@ -16,6 +16,8 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from nextgpt_lite.reading import read_json
+
 SENTENCES = [
     "Draw a large red car in the garden, please! Here is the picture that you asked for.",
     "What do you hear? A dog barks three times in a high pitch, and a bell rings.",
@@ -32,7 +34,7 @@ def write_tokenizer(folder: Path) -> tuple[int, dict[int, int]]:
         (ids in use, the new id of each added token by its old one).
     """
     path = folder / "tokenizer_config.json"
-    settings = json.loads(path.read_text())
+    settings = read_json(path)
     added = {int(i): token for i, token in settings.get("added_tokens_decoder", {}).items()}
     named = [settings.get(f"{name}_token") for name in ("bos", "pad", "eos", "unk")]
     match settings["tokenizer_class"]:
@@ -56,7 +58,7 @@ def write_tokenizer(folder: Path) -> tuple[int, dict[int, int]]:
     ids = {old: start + index for index, old in enumerate(added)}
     if ids:
         settings["added_tokens_decoder"] = {str(ids[old]): token for old, token in added.items()}
-        path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+        path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return max(size, *[new + 1 for new in ids.values()], 0), ids
 
 
@@ -69,9 +71,9 @@ def _write_bpe(
 ) -> int:
     pieces = dict.fromkeys([*first, *letters, *map("".join, merges), *last])
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
     lines = ["#version: 0.2", *(" ".join(merge) for merge in merges)]
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n")
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return len(vocabulary)
 
 

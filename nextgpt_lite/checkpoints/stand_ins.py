@@ -28,6 +28,7 @@ from nextgpt_lite.checkpoints.small_tokenizers import write_tokenizer
 from nextgpt_lite.encoders import ImageBind, ImageBindConfig
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.config import SETTINGS_FILE, folder_name
+from nextgpt_lite.reading import read_json
 
 PICKLE = "imagebind_huge"  # as the authors released it; the catalogue has the port of the hub
 STAND_INS = (PICKLE, *CATALOGUE)
@@ -138,9 +139,9 @@ def _write(name: str, folder: Path) -> None:
     if not (folder / "model_index.json").is_file():
         _causal_lm(folder)
         return
-    pipeline = json.loads((folder / "model_index.json").read_text())["_class_name"]
+    pipeline = read_json(folder / "model_index.json")["_class_name"]
     if pipeline in SMALL:
-        (folder / SETTINGS_FILE).write_text(json.dumps(SMALL[pipeline]) + "\n")
+        (folder / SETTINGS_FILE).write_text(json.dumps(SMALL[pipeline]) + "\n", encoding="utf-8")
     for part, module in modules(folder):
         _save_part(name, folder / part, module)
     if pipeline == "AnimateDiffPipeline":  # released as one file, without any configuration
@@ -152,7 +153,7 @@ def _write(name: str, folder: Path) -> None:
 
 
 def _change(path: Path, change: Any) -> None:
-    path.write_text(json.dumps(change(json.loads(path.read_text())), indent=2) + "\n")
+    path.write_text(json.dumps(change(read_json(path)), indent=2) + "\n", encoding="utf-8")
 
 
 def _renumbered(values: dict[str, Any], size: int, ids: dict[int, int]) -> dict[str, Any]:
@@ -196,7 +197,7 @@ def _causal_lm(folder: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(folder)
-    values = json.loads((folder / "config.json").read_text())
+    values = read_json(folder / "config.json")
     kind, tied = getattr(torch, values["torch_dtype"]), values["tie_word_embeddings"]
     state = {
         name: value.to(kind)
@@ -205,7 +206,7 @@ def _causal_lm(folder: Path) -> None:
     }
     ids = {name: values[name] for name in ("bos_token_id", "eos_token_id")}
     settings = json.dumps({"_from_model_config": True, **ids})
-    (folder / "generation_config.json").write_text(settings)
+    (folder / "generation_config.json").write_text(settings, encoding="utf-8")
     if kind != torch.float16:
         save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
         return
@@ -216,7 +217,7 @@ def _causal_lm(folder: Path) -> None:
         save_file(part, folder / file, metadata={"format": "pt"})
     total = sum(value.nbytes for value in state.values())
     index = {"metadata": {"total_size": total}, "weight_map": places}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
 
 
 def _imagebind(folder: Path, pickled: bool) -> None:
@@ -238,7 +239,7 @@ def _imagebind(folder: Path, pickled: bool) -> None:
         values[f"{name}_embed_dim"] = trunk.width
         values[f"{name}_num_blocks"] = trunk.blocks
         values[f"{name}_num_heads"] = trunk.heads
-    (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def _plain(module: nn.Module) -> dict[str, Tensor]:

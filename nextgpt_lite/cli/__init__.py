@@ -161,9 +161,9 @@ class _Commands(TyperGroup):
                 raise
             print(f"{PROGRAM} {ctx.invoked_subcommand}: {_sentence(error)}", file=sys.stderr)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            print(f"{PROGRAM}: stopped by the keyboard.", file=sys.stderr)
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as stopped:
+            print(f"{PROGRAM}: {stopped or 'stopped by the keyboard.'}", file=sys.stderr)
+            raise typer.Exit(getattr(stopped, "code", 130)) from None
 
 
 class _Command(TyperCommand):

@@ -189,6 +189,10 @@ def evaluate(
     if suite and table:
         raise BadParameter("give --suite or --table, not both")
     name, steps = model or profile, num_inference_steps
+    if output is not None:
+        from nextgpt_lite.writing import usable
+
+        usable(output)  # before anything is measured
     if table is None:
         if output is None:
             raise ConfigError("The suite writes its table and pictures: give --output DIR.")
@@ -207,9 +211,9 @@ def evaluate(
         count or 50, steps=steps, data=data, media=media, plugin=plugin, metrics=tuple(metric)
     )
     sheet = run_table(table, NextGPT.from_pretrained(name, device=device, dtype=precision), setting)
+    print(sheet.markdown())
     if output is not None:
         sheet.write(output)
-    print(sheet.markdown())
 
 
 def compare(
@@ -297,6 +301,22 @@ def download(*, profile: Profile, output: Path) -> None:
     print(f"Set {CHECKPOINTS}={output} so that the presets find them.")
 
 
+def sums(folder: Annotated[list[Path] | None, Argument(exists=True)] = None) -> None:
+    """Write the SHA-256 sums of finished folders anew, after a change of your own.
+
+    Example: nextgpt-lite sums out/stage3
+
+    Args:
+        folder: of a model, an encoder, a language model or a decoder; default: the shipped parts.
+    """
+    from nextgpt_lite.model.checkpoint import PROJECTIONS_FILE, seal
+    from nextgpt_lite.model.config import WEIGHTS
+    from nextgpt_lite.reading import write_sums
+
+    for each in folder or sorted(p for p in WEIGHTS.glob("*/*/") if p.is_dir()):
+        print(seal(each) if (each / PROJECTIONS_FILE).is_file() else write_sums(each))
+
+
 def convert(
     path: Annotated[Path, Argument(exists=True)],
     *,
@@ -332,6 +352,6 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         ("Conversation", (chat, tour)),
         ("Training", (train, refine, cache)),
         ("Evaluation", (evaluate, compare, ablate)),
-        ("Checkpoints", (params, doctor, download, convert)),
+        ("Checkpoints", (params, doctor, download, sums, convert)),
     )
 }

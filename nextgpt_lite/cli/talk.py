@@ -163,7 +163,9 @@ class Talk:
     def _print(self, reply: Reply, saved: Path) -> None:
         for warning in reply.warnings:
             _say(f"Warning: {warning}")
-        values = json.loads(saved.read_text())
+        from nextgpt_lite.reply import read_reply
+
+        values = read_reply(saved)
         for entry in values["media"]:
             entry["path"] = str(saved.parent / entry["path"])
         if self.how == "json":

@@ -127,7 +127,9 @@ def read_items(path: Path, root: Path, report: Report | None) -> Iterator[tuple[
     try:
         for span, raw in items(path):
             try:
-                record = read_item(parse(raw), path, root, span.number)
+                record = read_item(
+                    parse(raw, f"{path}, item {span.number}"), path, root, span.number
+                )
             except ValueError as error:
                 if report is None:
                     raise

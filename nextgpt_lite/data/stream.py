@@ -37,12 +37,15 @@ class Span:
         """
         with path.open("rb") as file:
             file.seek(self.start)
-            return parse(file.read(self.length))
+            return parse(file.read(self.length), f"{path}, item {self.number}")
 
 
-def parse(raw: bytes) -> Any:
-    """One item; raises ValueError when it is not JSON in UTF-8."""
-    return json.loads(raw.decode("utf-8"), strict=False)
+def parse(raw: bytes, where: str) -> Any:
+    """One item, which is named `where`; raises DataError when it is not JSON in UTF-8."""
+    try:
+        return json.loads(raw.decode("utf-8"), strict=False)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: is no JSON in UTF-8 ({error}); write it again.") from error
 
 
 def items(path: Path) -> Iterator[tuple[Span, bytes]]:
@@ -68,7 +71,7 @@ def items(path: Path) -> Iterator[tuple[Span, bytes]]:
                 _, end = _SCAN.raw_decode(text, at)
                 if end == len(text):
                     raise ValueError  # perhaps only the beginning of a number or word
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 block = file.read(max(BLOCK, len(text) - at))  # doubling keeps long items linear
                 if not block:
                     raise DataError(

@@ -12,9 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nextgpt_lite.decoders.loading import INDEX_FILE, read_json, without_advice
+from nextgpt_lite.decoders.loading import INDEX_FILE, Index, without_advice
 from nextgpt_lite.errors import ConfigError, MissingError
 from nextgpt_lite.locks import LOADING
+from nextgpt_lite.reading import read_json
 
 if TYPE_CHECKING:
     from nextgpt_lite.decoders.base import Decoder
@@ -118,7 +119,7 @@ def decoder_class(folder: str | Path, modality: str | None = None) -> type[Decod
 
 def _pipeline_name(folder: Path) -> str:
     if (folder / INDEX_FILE).is_file():
-        return str(read_json(folder / INDEX_FILE).get("_class_name"))
+        return str(read_json(folder / INDEX_FILE, Index)["_class_name"])
     for pattern, name in UNNAMED.items():
         if any(folder.glob(pattern)):
             return name

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nextgpt_lite.decoders.loading import INDEX_FILE, in_dtype, load_pipeline, read_json
+from nextgpt_lite.decoders.loading import INDEX_FILE, in_dtype, load_pipeline
 from nextgpt_lite.decoders.stable_diffusion import clip_shape
 from nextgpt_lite.decoders.text_to_video import TextToVideo
 from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.config import STABLE_DIFFUSION, locate
+from nextgpt_lite.reading import read_json, read_tensors, reading
 
 LIGHTNING = "animatediff_lightning_{}step_diffusers.safetensors"
 
@@ -52,11 +53,11 @@ def _base(settings: dict[str, Any]) -> Path:
 def _animate(modules: Path, base: Path, dtype: torch.dtype) -> Any:
     """A pipeline of a Stable Diffusion's parts with motion modules between them."""
     from diffusers import AnimateDiffPipeline, EulerDiscreteScheduler, MotionAdapter
-    from safetensors.torch import load_file
 
-    state = load_file(modules)
-    numbers = _adapter_numbers(modules, state)
-    widths = read_json(base / "unet" / "config.json")["block_out_channels"]
+    state = read_tensors(modules)
+    with reading(modules):
+        numbers = _adapter_numbers(modules, state)
+    widths = read_json(base / "unet" / "config.json").get("block_out_channels")
     if numbers["block_out_channels"] != widths:
         raise CheckpointError(
             f"{modules} is for a UNet of widths {numbers['block_out_channels']}, {base} has "

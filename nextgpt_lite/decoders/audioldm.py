@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextgpt_lite.decoders.audio import AudioDecoder
-from nextgpt_lite.decoders.loading import read_json
+from nextgpt_lite.decoders.loading import read_number
 from nextgpt_lite.decoders.mel import LogMel
 from nextgpt_lite.decoders.text import read_tokens
 from nextgpt_lite.media import Audio
@@ -42,8 +42,8 @@ class AudioLDM(AudioDecoder):
 
     @classmethod
     def condition_shape(cls, folder: Path, settings: dict[str, Any]) -> list[int]:
-        unet = read_json(folder / "unet" / "config.json")
-        return [1, unet["projection_class_embeddings_input_dim"]]
+        unet = folder / "unet" / "config.json"
+        return [1, read_number(unet, "projection_class_embeddings_input_dim")]
 
     def drop_text_encoder(self) -> None:
         super().drop_text_encoder()

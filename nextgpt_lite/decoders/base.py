@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt_lite.decoders.editing import Editing, Generators, StepCallback, chosen
-from nextgpt_lite.decoders.loading import load_pipeline, read_json, step_reports
+from nextgpt_lite.decoders.loading import Settings, load_pipeline, step_reports
 from nextgpt_lite.decoders.noise import ask
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.locks import Lock
 from nextgpt_lite.model.config import SETTINGS_FILE
+from nextgpt_lite.reading import check_sums, check_weights, read_json, reading
 
 TEXT_ENCODER = "text_encoder"  # how diffusers' names of text encoders begin
 
@@ -139,15 +140,20 @@ class Decoder(Editing, nn.Module, ABC):
             MissingError: a file or a part is not there.
         """
         folder = Path(folder)
+        check_sums(folder)
         settings = cls.read_settings(folder, settings)
         shape = cls.condition_shape(folder, settings)
-        return cls(cls.load(folder, settings, dtype), settings, shape)
+        with reading(folder, "*.json"):
+            decoder = cls(cls.load(folder, settings, dtype), settings, shape)
+        check_weights(decoder.state_dict(), folder)
+        return decoder
 
     @classmethod
     def read_settings(cls, folder: Path, settings: dict[str, Any] | None = None) -> dict[str, Any]:
         """The class's defaults, changed by the folder's `nextgpt_lite.json`, then by `settings`."""
         path = folder / SETTINGS_FILE
-        return {**cls.defaults, **(read_json(path) if path.is_file() else {}), **(settings or {})}
+        own = read_json(path, Settings) if path.is_file() else {}
+        return {**cls.defaults, **own, **(settings or {})}
 
     @property
     def denoiser(self) -> Any:

@@ -7,18 +7,49 @@ advice of libraries that misleads. Leaves to others: which `Decoder` runs the pi
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
 
-from nextgpt_lite.errors import ConfigError, MissingError
+from nextgpt_lite.errors import MissingError
+from nextgpt_lite.reading import check_sums, checked, read_json, read_sizes, reading
 
 INDEX_FILE = "model_index.json"
+DATA = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model")  # of a part
+Count = Annotated[int, Field(ge=1, le=2**16)]
+Number = Annotated[float, Field(ge=0, le=2**16)]
+
+
+@with_config(extra="allow")
+class Settings(TypedDict, total=False):
+    """What `nextgpt_lite.json` may say."""
+
+    modality: str
+    base: str
+    guidance_scale: Number
+    num_inference_steps: Count
+    width: Count
+    height: Count
+    frames: Count
+    fps: Annotated[float, Field(gt=0, le=1000)]
+    audio_length_in_s: Annotated[float, Field(gt=0, le=3600)]
+    caption_tokens: Count
+    mel: dict[str, int | float | bool]
+
+
+@with_config(extra="allow")
+class Index(TypedDict):
+    """What `model_index.json` says."""
+
+    _class_name: str
+
 
 # Advice that misleads here: no decoder wants torchvision, and AudioLDM's pipeline is what its
 # checkpoints are for.
@@ -45,21 +76,50 @@ def load_pipeline(
 
     if not transformers_logging.is_progress_bar_enabled():  # it asks the hub; diffusers does not
         diffusers.utils.logging.disable_progress_bar()
-    index = read_json(folder / INDEX_FILE)
+    index = read_json(folder / INDEX_FILE, Index)
     for part, entry in index.items():
         if part in settings and isinstance(entry, list):
-            place = (folder / settings[part]).resolve()
+            place = (folder / str(settings[part])).resolve()
             if not place.is_dir():
                 raise MissingError(
                     f"{folder} takes its {part} from {place}, which is missing: keep that folder "
                     "beside it"
                 )
-            kind = getattr(diffusers, entry[1])
-            options[part] = kind.from_pretrained(
-                str(place), **in_dtype(dtype), local_files_only=True
-            )
-    kind = pipeline_class(index["_class_name"])
-    return kind.from_pretrained(str(folder), **in_dtype(dtype), local_files_only=True, **options)
+            check_sums(place.parent)
+            with reading(place, *DATA):
+                kind = getattr(diffusers, entry[1])
+                options[part] = kind.from_pretrained(
+                    str(place), **in_dtype(dtype), local_files_only=True
+                )
+    with reading(folder / INDEX_FILE):
+        kind = pipeline_class(index["_class_name"])
+    _check_parts(folder)
+    try:
+        return kind.from_pretrained(
+            str(folder), **in_dtype(dtype), local_files_only=True, **options
+        )
+    except Exception:  # of any library; its part is found by loading each alone
+        for part, entry in index.items():
+            if part not in options and (folder / part).is_dir():
+                with reading(folder, INDEX_FILE, *(f"{part}/{pattern}" for pattern in DATA)):
+                    _load_part(folder, part, *entry)
+        raise
+
+
+def _check_parts(folder: Path) -> None:
+    """Refuses files that are damaged, before other libraries read them."""
+    for path in sorted(folder.rglob("*.json")):
+        if path.name == "config.json":
+            read_sizes(path)
+        elif path.name != "tokenizer.json":  # large, and its reader says enough
+            read_json(path, Any)
+
+
+def _load_part(folder: Path, part: str, library: str, name: str) -> None:
+    """Loads one part of a pipeline, to see whether that can be done."""
+    if library not in ("diffusers", "transformers"):  # a module of a pipeline's own folder
+        library = f"diffusers.pipelines.{library}"
+    getattr(import_module(library), name).from_pretrained(str(folder / part), local_files_only=True)
 
 
 def pipeline_class(name: str) -> Any:
@@ -106,17 +166,11 @@ def without_advice() -> Iterator[None]:
             logger.removeFilter(helpful)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The values of a configuration file.
+def read_number(path: Path, field: str) -> int:
+    """A size that a configuration says.
 
     Raises:
-        MissingError: it is not there.
-        ConfigError: it is no JSON object.
+        MissingError, DamagedError: the file or the field is not there, or is no such number.
     """
-    if not path.is_file():
-        raise MissingError(f"{path} is missing: the decoder's folder is incomplete")
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise ConfigError(f"{path} is no JSON ({error}): fetch the file again") from error
-    return dict(values)
+    number: int = checked(read_json(path).get(field), Count, f"{path}: {field}")
+    return number

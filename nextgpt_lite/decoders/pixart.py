@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from nextgpt_lite.decoders.image import ImageDecoder
-from nextgpt_lite.decoders.loading import read_json
+from nextgpt_lite.decoders.loading import read_number
 from nextgpt_lite.decoders.text import counts, hidden_states
 
 
@@ -24,8 +24,8 @@ class PixArtSigma(ImageDecoder):
 
     @classmethod
     def condition_shape(cls, folder: Path, settings: dict[str, Any]) -> list[int]:
-        transformer = read_json(folder / "transformer" / "config.json")
-        return [settings["caption_tokens"], transformer["caption_channels"]]
+        transformer = folder / "transformer" / "config.json"
+        return [settings["caption_tokens"], read_number(transformer, "caption_channels")]
 
     def embed(self, captions: list[str]) -> Tensor:
         return hidden_states(self.pipeline, captions, self.condition_length)

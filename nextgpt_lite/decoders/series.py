@@ -18,7 +18,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from nextgpt_lite.decoders.base import Decoder
-from nextgpt_lite.decoders.loading import in_dtype, read_json
+from nextgpt_lite.decoders.loading import in_dtype, read_number
 
 
 class SeriesPipeline(DiffusionPipeline):  # type: ignore[misc]
@@ -85,8 +85,8 @@ class SeriesDecoder(Decoder):
 
     @classmethod
     def condition_shape(cls, folder: Path, settings: dict[str, Any]) -> list[int]:
-        unet = read_json(folder / "unet" / "config.json")
-        return [1, unet["projection_class_embeddings_input_dim"]]
+        unet = folder / "unet" / "config.json"
+        return [1, read_number(unet, "projection_class_embeddings_input_dim")]
 
     @classmethod
     def load(cls, folder: Path, settings: dict[str, Any], dtype: torch.dtype) -> Any:

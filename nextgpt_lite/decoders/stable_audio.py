@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nextgpt_lite.decoders.audio import AudioDecoder
-from nextgpt_lite.decoders.loading import read_json
+from nextgpt_lite.decoders.loading import read_number
 from nextgpt_lite.decoders.text import counts, hidden_states
 from nextgpt_lite.media import Audio
 
@@ -34,9 +34,9 @@ class StableAudio(AudioDecoder):
 
     @classmethod
     def condition_shape(cls, folder: Path, settings: dict[str, Any]) -> list[int]:
-        length = read_json(folder / "tokenizer" / "tokenizer_config.json")["model_max_length"]
-        projection = read_json(folder / "projection_model" / "config.json")
-        return [length, projection["text_encoder_dim"]]
+        length = read_number(folder / "tokenizer" / "tokenizer_config.json", "model_max_length")
+        projection = folder / "projection_model" / "config.json"
+        return [length, read_number(projection, "text_encoder_dim")]
 
     def embed(self, captions: list[str]) -> Tensor:
         return hidden_states(self.pipeline, captions, self.condition_length)

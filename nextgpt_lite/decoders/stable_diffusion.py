@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from nextgpt_lite.decoders.image import ImageDecoder
-from nextgpt_lite.decoders.loading import read_json
+from nextgpt_lite.decoders.loading import read_number
 from nextgpt_lite.decoders.text import read_tokens
 
 
@@ -45,8 +45,8 @@ class StableDiffusion(ImageDecoder):
 
 def clip_shape(folder: Path) -> list[int]:
     """[L, C] of a UNet that attends to the hidden states of one CLIP text encoder."""
-    length = read_json(folder / "tokenizer" / "tokenizer_config.json")["model_max_length"]
-    return [length, read_json(folder / "unet" / "config.json")["cross_attention_dim"]]
+    length = read_number(folder / "tokenizer" / "tokenizer_config.json", "model_max_length")
+    return [length, read_number(folder / "unet" / "config.json", "cross_attention_dim")]
 
 
 def clip_states(pipeline: Any, captions: list[str]) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nextgpt_lite.decoders.loading import read_json
+from nextgpt_lite.decoders.loading import read_number
 from nextgpt_lite.decoders.text import hidden_states
 from nextgpt_lite.decoders.video import VideoDecoder
 from nextgpt_lite.errors import ConfigError
@@ -53,8 +53,8 @@ class Wan(VideoDecoder):
 
     @classmethod
     def condition_shape(cls, folder: Path, settings: dict[str, Any]) -> list[int]:
-        transformer = read_json(folder / "transformer" / "config.json")
-        return [settings["caption_tokens"], transformer["text_dim"]]
+        transformer = folder / "transformer" / "config.json"
+        return [settings["caption_tokens"], read_number(transformer, "text_dim")]
 
     def embed(self, captions: list[str]) -> Tensor:
         return hidden_states(self.pipeline, captions, self.condition_length)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar
 
 from nextgpt_lite.errors import CheckpointError, ConfigError
+from nextgpt_lite.reading import checked
 
 # Where the last layer of a head stands in its `nn.Sequential`, if not third.
 RELEASED_TRUNKS = ("vision", "audio")  # what NExT-GPT reads with, of the released six
@@ -190,6 +191,5 @@ class ImageBindConfig:
             kind = next((k for k in KINDS if set(trunk) <= {f.name for f in fields(k)}), None)
             if kind is None:
                 raise ConfigError(f"encoder config: {name} has fields of no trunk: {sorted(trunk)}")
-            lists = {field: tuple(v) for field, v in trunk.items() if isinstance(v, list)}
-            built[name] = kind(**{**trunk, **lists})
-        return cls(out=values["out"], **built)
+            built[name] = checked(trunk, kind, f"encoder config: {name}")
+        return cls(out=checked(values["out"], int, "encoder config: out"), **built)

@@ -19,9 +19,10 @@ from nextgpt_lite.encoders.config import RELEASED_TRUNKS, ImageBindConfig, TextC
 from nextgpt_lite.encoders.files import build_imagebind, find_weights, load_tokenizer, read_tensors
 from nextgpt_lite.encoders.imagebind import ImageBind
 from nextgpt_lite.encoders.preprocess import PreprocessConfig
-from nextgpt_lite.errors import CheckpointError, ConfigError
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.locks import LOADING, Lock
 from nextgpt_lite.model.modality import get_modality
+from nextgpt_lite.reading import check_sums, checked, read_sizes, reading, write_sums
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -115,11 +116,12 @@ class Encoder(nn.Module):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         config = {"imagebind": self.model.config.to_dict(), "preprocess": asdict(self.preprocess)}
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         state = {name: t.half().contiguous() for name, t in self.model.state_dict().items()}
         save_file(state, folder / "model.safetensors")
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(folder / "tokenizer")
+        write_sums(folder)
 
     @classmethod
     @LOADING
@@ -147,20 +149,20 @@ class Encoder(nn.Module):
         """
         path = find_weights(Path(source))
         config_path = path.parent / "config.json"
-        values = json.loads(config_path.read_text()) if config_path.is_file() else {}
+        check_sums(path.parent)
+        values = read_sizes(config_path) if config_path.is_file() else {}
         if "imagebind" in values:
-            config = ImageBindConfig.from_dict(values["imagebind"])
+            with reading(config_path):
+                config = ImageBindConfig.from_dict(values["imagebind"])
+                preprocess = checked(values["preprocess"], PreprocessConfig, f"{config_path}")
             config = config.only(trunks) if trunks is not None else config
-            preprocess = PreprocessConfig(**values["preprocess"])
             state = read_tensors(path, config.trunks)
         else:
             wanted = ImageBindConfig.TRUNKS if official else trunks or released
             state = read_tensors(path, wanted)
             shapes = {name: tensor.shape for name, tensor in state.items()}
-            try:
+            with reading(path):
                 config = ImageBindConfig.from_shapes(shapes, wanted, values)
-            except ValueError as error:
-                raise CheckpointError(f"{path} {error}") from error
             preprocess = PreprocessConfig()
         model: Any
         if official:
@@ -168,6 +170,7 @@ class Encoder(nn.Module):
 
             model = OfficialImageBind(config, state)
         else:
-            model = build_imagebind(path, config, state)
+            with reading(path.parent, "config.json", path.name):
+                model = build_imagebind(path, config, state)
         tokenizer = load_tokenizer(path.parent) if "text" in config.trunks else None
         return cls(model.to(dtype or torch.float32), preprocess, tokenizer)

@@ -7,8 +7,6 @@ others: what the numbers mean (`config`, `imagebind`).
 from __future__ import annotations
 
 import gzip
-import pickle
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from nextgpt_lite import reading
 from nextgpt_lite.encoders.config import ImageBindConfig
 from nextgpt_lite.encoders.imagebind import ImageBind
 from nextgpt_lite.errors import CheckpointError, MissingError
@@ -62,41 +61,14 @@ def read_tensors(path: Path, trunks: Iterable[str]) -> dict[str, Tensor]:
         CheckpointError: the file cannot be read, or holds more than tensors.
     """
     wanted = set(trunks)
-
-    def belongs(name: str) -> bool:
-        return _trunk(name) in wanted
-
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, "pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys() if belongs(name)}  # noqa: SIM118
-        except SafetensorError as error:
-            raise CheckpointError(
-                f"{path} is cut off or no safetensors ({error}): fetch it again"
-            ) from error
-    try:
-        state = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} is cut off or holds more than tensors, so it is not loaded: fetch the "
-            "released checkpoint again."
-        ) from error
-    return {name: tensor for name, tensor in state.items() if belongs(name)}
+    return reading.read_tensors(path, lambda name: _trunk(name) in wanted)
 
 
 def read_shapes(path: Path, trunks: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """The shapes of what `read_tensors` would read, without reading it; raises likewise."""
     if path.suffix != ".safetensors":
         return {name: tuple(tensor.shape) for name, tensor in read_tensors(path, trunks).items()}
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        names = [name for name in file.keys() if _trunk(name) in trunks]  # noqa: SIM118
-        return {name: tuple(file.get_slice(name).get_shape()) for name in names}
+    return {n: shape for n, shape in reading.read_shapes(path).items() if _trunk(n) in trunks}
 
 
 def _trunk(name: str) -> str:
@@ -111,7 +83,8 @@ def build_imagebind(path: Path, config: ImageBindConfig, state: dict[str, Tensor
     for name, tensor in wanted.items():
         if name not in state:
             raise CheckpointError(
-                f"{path} lacks {name}: it is no ImageBind checkpoint of these trunks"
+                f"{path} lacks {name}: it is no ImageBind checkpoint, or one of other trunks than "
+                "the config.json beside it says; fetch both again"
             )
         if state[name].shape != tensor.shape:
             raise CheckpointError(
@@ -131,11 +104,13 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
     from transformers import AutoTokenizer, CLIPTokenizer
 
     if (folder / "tokenizer").is_dir():
-        return AutoTokenizer.from_pretrained(folder / "tokenizer")
+        with reading.reading(folder / "tokenizer", "*.json", "*.txt"):
+            return AutoTokenizer.from_pretrained(folder / "tokenizer")
     path = folder / VOCABULARY
     if not path.is_file():
         return None
-    lines = gzip.decompress(path.read_bytes()).decode().split("\n")[1 : MERGES + 1]
+    with reading.reading(path):
+        lines = gzip.decompress(path.read_bytes()).decode().split("\n")[1 : MERGES + 1]
     merges = [tuple(line.split()) for line in lines if line]
     letters = _letters()
     pieces = [*letters, *(letter + "</w>" for letter in letters), *map("".join, merges)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from nextgpt_lite.encoders.config import RELEASED_TRUNKS, ImageBindConfig
 from nextgpt_lite.encoders.files import find_weights, read_shapes
 from nextgpt_lite.encoders.imagebind import ImageBind
+from nextgpt_lite.reading import read_sizes, reading
 
 
 def encoder_width(folder: Path) -> int:
@@ -28,8 +28,10 @@ def encoder_parameters(folder: Path, released: Sequence[str] = RELEASED_TRUNKS) 
 def _config(folder: Path, trunks: Sequence[str]) -> ImageBindConfig:
     weights = find_weights(folder)
     path = weights.parent / "config.json"
-    values = json.loads(path.read_text()) if path.is_file() else {}
+    values = read_sizes(path) if path.is_file() else {}
     if "imagebind" in values:
-        return ImageBindConfig.from_dict(values["imagebind"])
+        with reading(path):
+            return ImageBindConfig.from_dict(values["imagebind"])
     shapes = read_shapes(weights, trunks)
-    return ImageBindConfig.from_shapes(shapes, trunks, values)
+    with reading(weights):
+        return ImageBindConfig.from_shapes(shapes, trunks, values)

@@ -224,6 +224,8 @@ def _weighted(values: Array, by_seed: Array, by_prompt: Array) -> Array:
 def _bootstrapped(
     statistic: Callable[[Array, Array], Array], shape: tuple[int, ...], rounds: int, seed: int
 ) -> Interval:
+    if 0 in shape:
+        return Interval(math.nan, math.nan, math.nan)
     random = np.random.default_rng(seed)
     seeds, prompts = shape
     by_seed = random.multinomial(seeds, np.full(seeds, 1 / seeds), rounds).astype(float)

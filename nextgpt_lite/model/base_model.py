@@ -10,12 +10,11 @@ Letters: V vocabulary, D width.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 
-import torch
-from safetensors import safe_open
 from torch import Tensor
+
+from nextgpt_lite.reading import read_tensors
 
 # What families call the two, at the end of their tensors' names.
 _NAMES = {
@@ -38,16 +37,13 @@ def stored_matrices(folder: Path) -> dict[str, Tensor]:
     Empty where the files call them otherwise.
     """
     found: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            found |= {m: file.get_tensor(name) for name, m in _matrices(file.keys()).items()}
-    for path in sorted(folder.glob("pytorch_model*.bin")) if not found else ():
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        found |= {matrix: state[name] for name, matrix in _matrices(state).items()}
+    for pattern in ("*.safetensors", "pytorch_model*.bin"):
+        for path in sorted(folder.glob(pattern)) if not found else ():
+            stored = read_tensors(path, lambda name: _matrix(name) is not None)
+            found |= {f"{_matrix(name)}": value for name, value in stored.items()}
     return found
 
 
-def _matrices(names: Iterable[str]) -> dict[str, str]:
-    """Which of some tensors are one of the two matrices, and which."""
-    ends = {name: name.removesuffix(".weight").rpartition(".")[2] for name in names}
-    return {name: _NAMES[end] for name, end in ends.items() if end in _NAMES}
+def _matrix(name: str) -> str | None:
+    """Which of the two matrices a tensor is, if one of them."""
+    return _NAMES.get(name.removesuffix(".weight").rpartition(".")[2])

@@ -5,6 +5,7 @@
     adapter_model.safetensors   LoRA and token rows
     adapter_config.json         what peft needs to load them without this package
     base_rows.safetensors       only of converted checkpoints, which trained the base vocabulary
+    SHA256SUMS                  of these, compared at loading
 
 Knows: these files, and what must agree before they are loaded. Leaves to others: building the
 model, and files of other code (`checkpoints.convert`).
@@ -14,15 +15,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol
 
 import torch
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file, save_file
+from pydantic import with_config
+from safetensors.torch import save_file
 from torch import Tensor
+from typing_extensions import TypedDict
 
-from nextgpt_lite.errors import CheckpointError, MissingError
+from nextgpt_lite import reading
+from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.hub import MODEL_TYPE
 from nextgpt_lite.model.llm import LanguageModel
@@ -35,7 +40,32 @@ ADAPTER_FILE = "adapter_model.safetensors"
 OLD_ADAPTER_FILE = "adapter.safetensors"  # its name before peft could read it
 PEFT_FILE = "adapter_config.json"
 BASE_ROWS_FILE = "base_rows.safetensors"
+FILES = (
+    CONFIG_FILE, PROJECTIONS_FILE, ADAPTER_FILE, OLD_ADAPTER_FILE, PEFT_FILE, BASE_ROWS_FILE,
+)  # fmt: skip
 ROW_FIELDS = ("signal", "trunk")  # of a modality, that a model is trained with
+REMEDY = "give a folder that a training run wrote, whole"
+
+
+@with_config(extra="allow")
+class Base(TypedDict):
+    """What `LanguageModel.base` is."""
+
+    name: str
+    vocabulary: int | None
+    fingerprint: str | None
+
+
+@with_config(extra="allow")
+class Saved(TypedDict):
+    """What `config.json` says."""
+
+    config: dict[str, Any]
+    base: Base
+    modalities: NotRequired[dict[str, dict[str, Any]]]
+    signal_ids: NotRequired[dict[str, list[int] | None] | None]
+    new_ids: NotRequired[list[int] | None]
+    absent: NotRequired[list[str]]
 
 
 class Trained(Protocol):
@@ -56,12 +86,14 @@ def read_config(folder: Path) -> dict[str, Any]:
 
     Raises:
         MissingError: it is not there.
+        DamagedError: a file of the folder is not what was written.
         CheckpointError: it names a modality that is not in the table, or is there another one.
     """
     path = folder / CONFIG_FILE
-    if not path.is_file():
-        raise MissingError(f"{path} is missing: give a folder that a training run wrote.")
-    saved: dict[str, Any] = json.loads(path.read_text())
+    reading.check_sums(folder)
+    saved: dict[str, Any] = reading.read_sizes(path, Saved, REMEDY)
+    with reading.reading(path, remedy=REMEDY):
+        NextGPTConfig.from_dict(saved["config"])
     rows = saved.get("modalities", {})
     for name in saved["config"].get("signal_tokens", {}):
         if name not in MODALITIES:
@@ -99,12 +131,25 @@ def save(
         "signal_ids": model.llm.signal_ids,
         "new_ids": model.llm.new_ids,
     }
-    (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
+    (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     save_file(projections, folder / PROJECTIONS_FILE)
     save_file(adapter, folder / ADAPTER_FILE)
-    (folder / PEFT_FILE).write_text(json.dumps(_for_peft(model), indent=1, sort_keys=True) + "\n")
+    peft = json.dumps(_for_peft(model), indent=1, sort_keys=True)
+    (folder / PEFT_FILE).write_text(peft + "\n", encoding="utf-8")
     if base_rows := _plain(model.llm.base_rows(), dtype):
         save_file(base_rows, folder / BASE_ROWS_FILE)
+    seal(folder)
+
+
+def seal(folder: Path) -> Path:
+    """Writes the sums of a model's files: a run keeps others in its folder."""
+    return reading.write_sums(folder, (p for name in FILES if (p := folder / name).is_file()))
+
+
+def identity(folder: Path) -> str:
+    """Tells a trained model from another one in the same place: sha256 of its files."""
+    sums = (reading.sha256(p) for name in FILES if (p := folder / name).is_file())
+    return sha256("".join(sums).encode()).hexdigest()
 
 
 def load_into(model: Trained, folder: Path, anew: tuple[str, ...] = ()) -> None:
@@ -127,7 +172,7 @@ def load_into(model: Trained, folder: Path, anew: tuple[str, ...] = ()) -> None:
     model.load_state_dict(_cut(given, projections), strict=False)
     set_peft_model_state_dict(model.llm.peft, _cut(given, adapter))
     if (folder / BASE_ROWS_FILE).is_file():
-        model.llm.lay_over(load_file(folder / BASE_ROWS_FILE))
+        model.llm.lay_over(reading.read_tensors(folder / BASE_ROWS_FILE))
 
 
 def adapter_file(folder: Path) -> Path:
@@ -195,10 +240,8 @@ def _read(path: Path, expected: dict[str, Tensor], anew: tuple[str, ...]) -> dic
     Args:
         anew: beginnings of names that are not read.
     """
-    if not path.is_file():
-        raise MissingError(f"{path} is missing: give a folder that a training run wrote.")
-    stored = load_file(path).items()
-    given = {name: value.float() for name, value in stored if not name.startswith(anew)}
+    stored = reading.read_tensors(path, lambda name: not name.startswith(anew), REMEDY)
+    given = {name: value.float() for name, value in stored.items()}
     for name, rows in given.items():
         if "trainable_tokens" in name and len(rows) < len(expected.get(name, rows)):
             own = gathered(expected[name])[len(rows) :].detach().cpu().float()

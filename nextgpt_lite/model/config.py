@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Self
 
-import yaml
+from pydantic import Field
 
 from nextgpt_lite.errors import ConfigError, MissingError
 from nextgpt_lite.model.modality import BUILT_IN, get_modality
+from nextgpt_lite.reading import checked, read_json, read_yaml
 
-_PRESETS = yaml.safe_load((Path(__file__).parent / "presets.yaml").read_text(encoding="utf-8"))
+_PRESETS = read_yaml(Path(__file__).parent / "presets.yaml")
 PROFILES: dict[str, dict[str, Any]] = _PRESETS["profiles"]
 LANGUAGE_MODELS: dict[str, dict[str, Any]] = _PRESETS["language_models"]  # by short name
 PACKAGED: dict[str, dict[str, str]] = _PRESETS["packaged"]  # language models, by distribution
@@ -34,6 +35,9 @@ DISTANCES = ("l2", "cosine", "norm-matched")
 SETTINGS_FILE = "nextgpt_lite.json"  # in a decoder's folder: what its pipeline does not say
 MESSENGERS = ("signal", "caption")
 CHECKPOINTS = "NEXTGPT_LITE_CHECKPOINTS"  # environment variable: the folder `download` has filled
+MOST = 4096  # tokens for one medium
+Size = Annotated[int, Field(ge=1, le=2**16)]  # beyond is a damaged file, and would fill the memory
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass
@@ -45,15 +49,21 @@ class OutputProjectionConfig:
             none of the numbers.
     """
 
-    hidden: int = 512
-    heads: int = 4
-    layers: int = 4
-    feed_forward: int = 2048
-    dropout: float = 0.1
+    hidden: Size = 512
+    heads: Size = 4
+    layers: Size = 4
+    feed_forward: Size = 2048
+    dropout: Share = 0.1
     kind: str = "transformer"
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         _check_choice("output_projection.kind", self.kind, PROJECTION_KINDS)
+        if self.hidden % self.heads:
+            raise ConfigError(
+                f"Configuration field 'output_projection.hidden' is {self.hidden}, which "
+                f"{self.heads} heads cannot share: give a multiple of them."
+            )
 
 
 @dataclass
@@ -65,10 +75,11 @@ class LoraSettings:
             attention's matrices as the default does get those that peft adapts in their family.
     """
 
-    rank: int = 32
-    alpha: int = 32
-    dropout: float = 0.1
+    rank: Size = 32
+    alpha: Size = 32
+    dropout: Share = 0.1
     targets: tuple[str, ...] | str = ("q_proj", "k_proj", "v_proj", "o_proj")
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
 
 @dataclass
@@ -112,12 +123,14 @@ class NextGPTConfig:
     encoder: str = "lite/encoder"
     llm: str = "lite/llm"
     decoders: dict[str, str] = field(default_factory=dict)
-    conditions: dict[str, list[int]] = field(default_factory=dict)
-    signal_tokens: dict[str, int] = field(
+    conditions: dict[str, Annotated[list[Size], Field(min_length=2, max_length=2)]] = field(
+        default_factory=dict
+    )
+    signal_tokens: dict[str, Annotated[int, Field(ge=0, le=MOST)]] = field(
         default_factory=lambda: {name: get_modality(name).signals for name in BUILT_IN}
     )
     messenger: str = "signal"
-    input_tokens: int = 1
+    input_tokens: Annotated[int, Field(ge=1, le=MOST)] = 1
     decoder_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     chat_format: str | None = None
     precision: str = "float32"
@@ -136,7 +149,7 @@ class NextGPTConfig:
         _check_choice("distance", self.distance, DISTANCES)
 
     @classmethod
-    def from_profile(cls, profile: str, **changes: Any) -> NextGPTConfig:
+    def from_profile(cls, profile: str, **changes: Any) -> Self:
         """The preset of that name, "lite", "smol", "colab" or "paper", with some fields changed.
 
         `llm` may be a short name in `LANGUAGE_MODELS`; `decoders` changes what it names only (see
@@ -156,24 +169,18 @@ class NextGPTConfig:
         return config
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> NextGPTConfig:
-        """Builds from plain values; an unknown field is refused by name."""
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Builds from plain values; an unknown field or a value of another type is named."""
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ConfigError(f"Unknown configuration field {unknown[0]!r}: remove it or fix it.")
         values = copy.deepcopy(values)  # a change of one configuration must not reach a preset
-        if isinstance(values.get("output_projection"), dict):
-            values["output_projection"] = OutputProjectionConfig(**values["output_projection"])
-        if isinstance(values.get("lora"), dict):
-            lora = LoraSettings(**values["lora"])
-            if not isinstance(lora.targets, str):
-                lora.targets = tuple(lora.targets)
-            elif lora.targets != "all-linear":
-                lora.targets = (lora.targets,)
-            values["lora"] = lora
-        return cls(**values)
+        config: Self = checked(values, cls, "Configuration", "correct it")
+        if isinstance(config.lora.targets, str) and config.lora.targets != "all-linear":
+            config.lora.targets = (config.lora.targets,)
+        return config
 
-    def with_decoders(self, decoders: Mapping[str, str | Path | None]) -> NextGPTConfig:
+    def with_decoders(self, decoders: Mapping[str, str | Path | None]) -> Self:
         """The same with other decoders, by modality: folders or hub ids.
 
         A modality that it does not have is added, its tokens behind all others; with None instead
@@ -206,7 +213,7 @@ class NextGPTConfig:
         defaults = DECODER_SETTINGS.get(name, {})
         if defaults:
             path = locate(name) / SETTINGS_FILE
-            own = json.loads(path.read_text()) if path.is_file() else {}
+            own = read_json(path) if path.is_file() else {}
             defaults = {key: value for key, value in defaults.items() if key not in own}
         return {**defaults, **self.decoder_settings.get(modality, {})}
 
@@ -250,6 +257,13 @@ def folder_name(name: str) -> str:
     return name.replace("/", "--")
 
 
+def trained_folder(name: str | Path) -> Path:
+    """The folder of a trained model: that of a run, or the shipped one of a preset."""
+    if name in PROFILES and name != "lite":
+        return WEIGHTS / name / "nextgpt"
+    return locate("lite/nextgpt" if name == "lite" else str(name))
+
+
 def locate(name: str) -> Path:
     """The folder (of an encoder or a language model perhaps the file) that a name stands for.
 
@@ -261,7 +275,7 @@ def locate(name: str) -> Path:
     """
     if name.startswith("lite/"):
         folder = WEIGHTS / name
-        if not folder.is_dir():
+        if ".." in Path(name).parts or not folder.is_dir():
             part = name.removeprefix("lite/")
             raise MissingError(
                 f"The lite part {part!r} is missing from {WEIGHTS}: reinstall the package or "

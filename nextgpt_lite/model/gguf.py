@@ -14,6 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from nextgpt_lite.model.config import cache_folder
+from nextgpt_lite.reading import reading, write_sums
 
 
 def unpacked(path: Path) -> Path:
@@ -29,7 +30,9 @@ def unpacked(path: Path) -> Path:
     if folder.is_dir():
         return folder
     where = {"gguf_file": path.name, "local_files_only": True}
-    given = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float16, **where)
+    with reading(path):
+        given = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float16, **where)
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
     config = given.config
     del config.quantization_config
     causal_lm = AutoModelForCausalLM.from_config(config, dtype=torch.float16)
@@ -38,7 +41,8 @@ def unpacked(path: Path) -> Path:
     with TemporaryDirectory(dir=folder.parent) as draft:
         whole = Path(draft) / folder.name
         causal_lm.save_pretrained(whole)
-        AutoTokenizer.from_pretrained(path.parent, **where).save_pretrained(whole)
+        tokenizer.save_pretrained(whole)
+        write_sums(whole)
         if not folder.is_dir():  # another process may have been faster
             whole.rename(folder)
     return folder

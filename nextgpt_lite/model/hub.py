@@ -6,7 +6,6 @@ public checkpoints of the presets (`checkpoints.download`).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from nextgpt_lite.errors import CheckpointError, ConfigError, DownloadError, MissingError
 from nextgpt_lite.model.config import locate
+from nextgpt_lite.reading import SUMS, read_json
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelCard
 
 MODEL_TYPE = "nextgpt_lite"  # in `config.json`
-FILES = ("*.json", "*.safetensors", "*.jinja", "*.md")  # never a pickle
+FILES = ("*.json", "*.safetensors", "*.jinja", "*.md", SUMS)  # never a pickle
 _CARD = """# {name}
 
 An any-to-any model after NExT-GPT (arXiv:2309.05519): text, image, audio and video in and out. Here
@@ -216,9 +216,7 @@ def _table(title: str, rows: list[Mapping[str, Any]]) -> str:
 
 
 def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise MissingError(f"{path} is missing: give what a training or an evaluation has written.")
-    return json.loads(path.read_text())
+    return read_json(path, Any, "give what a training or an evaluation has written")
 
 
 def _first_line(error: Exception) -> str:

@@ -22,6 +22,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     DynamicCache,
@@ -38,6 +39,7 @@ from nextgpt_lite.model.families import MAMBAS, MAMBAS_LACK, Family, lora_target
 from nextgpt_lite.model.gguf import unpacked
 from nextgpt_lite.model.losses import head_errors
 from nextgpt_lite.model.modality import BUILT_IN, get_modality, markers
+from nextgpt_lite.reading import check_sums, check_weights, read_sizes, reading
 
 _TURNS = (
     "{{% for m in messages %}}{{% if m['role'] == 'system' %}}{{{{ m['content'] }}}}{after}"
@@ -144,9 +146,11 @@ class LanguageModel(nn.Module):
             ConfigError: the language model or its tokenizer cannot be used, LoRA's targets, the
                 quantization or the format is unknown, or bitsandbytes is missing.
         """
-        if Path(folder).suffix == ".gguf":
-            folder = unpacked(Path(folder))
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        folder = unpacked(Path(folder)) if Path(folder).suffix == ".gguf" else Path(folder)
+        check_sums(folder)
+        read_sizes(folder / "config.json")
+        with reading(folder, "token*", "special_tokens*", "*.jinja", "vocab*", "merges*"):
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         if tokenizer.eos_token_id is None or not tokenizer.is_fast:
             raise ConfigError(
                 f"{folder}: its tokenizer lacks "
@@ -155,11 +159,15 @@ class LanguageModel(nn.Module):
         if chat_format is not None or tokenizer.chat_template is None:
             tokenizer.chat_template = _template(chat_format or "vicuna-v1")
         options: dict[str, Any] = {} if quantization is None else _quantized(quantization, dtype)
-        causal_lm = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, dtype=dtype, **options
-        )
+        with reading(folder, "config.json"):
+            AutoConfig.from_pretrained(folder, local_files_only=True)
+        with reading(folder, "*config.json", "*.safetensors*", "pytorch_model*"):
+            causal_lm = AutoModelForCausalLM.from_pretrained(
+                folder, local_files_only=True, dtype=dtype, **options
+            )
+            check_weights(causal_lm.state_dict(), folder)
         model = cls(causal_lm, tokenizer, signal_tokens, lora, name or str(folder), messenger)
-        stored = stored_matrices(Path(folder))
+        stored = stored_matrices(folder)
         if "embed_tokens" in stored:  # not the matrix just loaded: `dtype` rounds it
             model.base["fingerprint"] = fingerprint(stored["embed_tokens"])
         return model

@@ -26,10 +26,10 @@ from nextgpt_lite.model import checkpoint
 from nextgpt_lite.model.batch import Batch, SignalTargets
 from nextgpt_lite.model.config import (
     PROFILES,
-    WEIGHTS,
     NextGPTConfig,
     check_layer,
     locate,
+    trained_folder,
 )
 from nextgpt_lite.model.conversation import ConversationTokenizer
 from nextgpt_lite.model.device import pick_device, pick_dtype, precision_name
@@ -48,6 +48,7 @@ from nextgpt_lite.model.losses import (
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.model.prefix import read_after_prefix
 from nextgpt_lite.model.projections import InputProjection, output_projection
+from nextgpt_lite.reading import reading
 
 
 class States(NamedTuple):
@@ -173,8 +174,7 @@ class NextGPTModel(FrozenParts):
             ConfigError: it is no preset that could be changed, or there is no such device here.
         """
         decoders = decoders or {}
-        shipped = WEIGHTS / name / "nextgpt"
-        if name in PROFILES and name != "lite" and not shipped.is_dir():
+        if name in PROFILES and name != "lite" and not trained_folder(name).is_dir():
             warnings.warn(
                 f"{name} ships untrained, so its replies mean nothing yet: train what learns with "
                 f"`nextgpt-lite train --profile {name} --stage 1 --output DIR`, then stages 2 and "
@@ -190,8 +190,9 @@ class NextGPTModel(FrozenParts):
                 "('colab' or 'paper') and train it."
             )
         if name in PROFILES:
-            name = "lite/nextgpt" if name == "lite" else shipped
-        folder = model_folder(str(name), revision, download)
+            folder = trained_folder(name)
+        else:
+            folder = model_folder(str(name), revision, download)
         trained = NextGPTConfig.from_dict(checkpoint.read_config(folder)["config"])
         if encoder is not None:
             trained = replace(trained, encoder=str(encoder))
@@ -199,7 +200,8 @@ class NextGPTModel(FrozenParts):
         found = with_found_conditions(config).conditions if decoders else {}
         config.conditions.update({m: found[m] for m in decoders if m in found})
         unlike = [m for m in decoders if config.conditions.get(m) != trained.conditions.get(m)]
-        model = cls.from_config(config, new=False, device=device, dtype=dtype)
+        with reading(folder / checkpoint.CONFIG_FILE, remedy=checkpoint.REMEDY):
+            model = cls.from_config(config, new=False, device=device, dtype=dtype)
         model.load_trained(folder, anew=[f"output_projections.{m}." for m in unlike])
         return model
 

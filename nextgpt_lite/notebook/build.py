@@ -73,7 +73,9 @@ def read_source(source: Path) -> NotebookNode:
 
 def _make_portable(notebook: NotebookNode, name: str) -> None:
     """Adds badges to the title and the set-up cell below it."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["nextgpt_lite"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "nextgpt_lite"
+    ]
     address, branch = settings["repository"].rstrip("/"), settings["branch"]
     if address:
         title, _, rest = notebook.cells[0].source.partition("\n")

@@ -7,7 +7,6 @@ Every `show_...` and `plot_...` function displays at once and returns nothing.
 from __future__ import annotations
 
 import io
-import json
 import math
 import time
 from base64 import b64encode
@@ -23,6 +22,7 @@ from nextgpt_lite.display import MIME, Bundle, facts, media_bundle
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.media.sheet import contact_sheet as contact_sheet
+from nextgpt_lite.reading import read_lines
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -90,11 +90,11 @@ def plot_losses(
         metrics: one mapping a step with "step" and the named parts, or a metrics.jsonl file.
         parts: names to plot; by default every number that is no bookkeeping.
     """
+    where = ""
     if isinstance(metrics, str | Path):
-        with Path(metrics).open(encoding="utf-8") as lines:
-            metrics = [json.loads(line) for line in lines if line.strip()]
+        where, metrics = f"{metrics}: ", read_lines(Path(metrics), dict[str, float])
     if not metrics:
-        raise ConfigError("no metrics to plot: train for at least one step first")
+        raise ConfigError(f"{where}no metrics to plot: train for at least one step first")
     names = list(parts) if parts is not None else _numeric_names(metrics)
     _show_figure(_curves(metrics, names, title), f"<losses: {', '.join(names)}>", [])
 

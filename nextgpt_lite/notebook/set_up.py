@@ -25,7 +25,7 @@ if importlib.util.find_spec("nextgpt_lite") is None:
     for names in (kept | in_use, kept):
         pins = {f"{d.name}=={version(d.name)}" for d in distributions() if d.name in names}
         constraints = Path(gettempdir(), "nextgpt_lite_keeps.txt")
-        constraints.write_text("\n".join(sorted(pins)))
+        constraints.write_text("\n".join(sorted(pins)), encoding="utf-8")
         done = subprocess.run([*pip, "--constraint", str(constraints)], capture_output=True)
         if not done.returncode:
             break

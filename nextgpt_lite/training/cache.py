@@ -17,6 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,12 @@ from uuid import uuid4
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
+
+from nextgpt_lite.errors import DamagedError, MissingError
+from nextgpt_lite.reading import read_json, read_shapes, read_tensors, reading
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +56,7 @@ class Rows:
         self._pending: dict[bytes, Tensor] = {}
         self._pending_bytes = 0
         self._seen: set[str] = set()
+        self._shape: Sequence[int] | None = None  # of a row
         self._written = time.monotonic()
         self._read_segments()
 
@@ -123,15 +128,20 @@ class Rows:
                 continue
             self._seen.add(path.name)
             try:
-                with safe_open(path, "pt") as file:
-                    keys, rows = file.get_tensor("keys"), file.get_tensor("rows")
+                stored = read_tensors(path, remedy="its rows are computed again")
+                with reading(path, remedy="its rows are computed again"):
+                    keys, rows = stored["keys"].numpy(), stored["rows"]
+                    fitting = keys.dtype == np.uint8 and keys.ndim == 2 and len(keys) == len(rows)
+                    if not fitting or self._shape not in (None, rows.shape[1:]):
+                        raise DamagedError(f"keys {keys.shape}, rows {[*rows.shape]}")
                 os.utime(path)  # when it was last of use, for `prune`
-            except FileNotFoundError:  # pruned a moment ago
+            except MissingError:  # pruned a moment ago
                 continue
-            except (OSError, SafetensorError) as error:
-                logger.warning("%s is damaged (%s): its rows are computed again.", path, error)
+            except (OSError, ValueError) as error:
+                logger.warning("%s", error)
                 continue
-            for index, key in enumerate(keys.numpy()):
+            self._shape = rows.shape[1:]
+            for index, key in enumerate(keys):
                 self._stored.setdefault(key.tobytes(), (rows, index))
 
 
@@ -153,9 +163,12 @@ def listing(root: Path) -> list[Component]:
         segments = _segments(card.parent)
         rows = 0
         for path in segments:
-            with safe_open(path, "pt") as file:
-                rows += file.get_slice("keys").get_shape()[0]
-        made_by = json.loads(card.read_text()).get("name", "?")
+            with suppress(OSError, ValueError):  # damaged, or pruned a moment ago
+                rows += read_shapes(path).get("keys", (0,))[0]
+        try:
+            made_by = f"{read_json(card).get('name', '?')}"
+        except (OSError, ValueError):
+            made_by = "?"
         used = max((path.stat().st_mtime for path in segments), default=0.0)
         found.append(Component(card.parent.name, made_by, rows, size_of(card.parent), used))
     return sorted(found, key=lambda each: -each.bytes)
@@ -200,8 +213,9 @@ def hash_files(paths: Iterable[Path], memory: Path | None = None) -> str:
     """
     known: dict[str, str] = {}
     notes = None if memory is None else memory / "hashes.json"
-    if notes is not None and notes.is_file():
-        known = json.loads(notes.read_text())
+    if notes is not None:
+        with suppress(OSError, ValueError):  # not there yet, or damaged: only slower
+            known = read_json(notes, dict[str, str])
     digest, grown = hashlib.sha256(), False
     for path in sorted(paths):
         stat = path.stat()

@@ -1,8 +1,8 @@
 """What a run leaves behind so that it may be killed at any moment.
 
-Knows: writing beside and renaming, checkpoints with their sums, which of them are kept and which
-is the newest whole one, ending after the step in hand. Leaves to others: what a checkpoint holds
-(`engine`).
+Knows: checkpoints with their sums, which of them are kept and which is the newest whole one, ending
+after the step in hand. Leaves to others: what a checkpoint holds (`engine`), and how it gets to the
+disk (`writing`).
 
 A checkpoint of the three stages is a folder with a `SHA256SUMS` that `sha256sum -c` reads; it is
 also a model folder that `NextGPT.from_pretrained` loads.
@@ -10,88 +10,30 @@ also a model folder that `NextGPT.from_pretrained` loads.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 import shutil
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
-from safetensors import SafetensorError
+from pydantic import Field, with_config
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from typing_extensions import TypedDict
 
 from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.sharding import cut_like, gathered
+from nextgpt_lite.reading import SUMS, check_sums, read_json, read_sums, said, write_sums
+from nextgpt_lite.writing import beside, remove
 
 logger = logging.getLogger(__name__)
 
-SUMS = "SHA256SUMS"
 RUN_FILE = "run.json"
 OPTIMIZER_FILE = "optimizer.safetensors"
-
-
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Gives a place to write beside `path`, and renames it to `path` once all is on the disk.
-
-    If the writing is cut off, even by SIGKILL or a power cut, `path` stays as it was before:
-    without the wait for the disk, a file system may keep the new name and lose what is in it.
-
-    Raises:
-        OSError: in one sentence: the disk is full, the folder is read-only, ...
-    """
-    draft = path.with_suffix(".writing")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(draft)  # left by a run that was killed
-        yield draft
-        for written in (*draft.iterdir(), draft) if draft.is_dir() else (draft,):
-            _to_disk(written)
-        draft.replace(path)  # atomic on one file system
-        _to_disk(path.parent)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        with suppress(OSError):
-            _remove(draft)
-        raise _unwritten(path, error) from error
-
-
-def append(path: Path, text: str) -> None:
-    """Adds text to a file of lines.
-
-    Raises:
-        OSError: in one sentence, as of `beside`.
-    """
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise _unwritten(path, error) from error
-
-
-def _unwritten(path: Path, error: Exception) -> OSError:
-    why = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return OSError(
-        f"{path} cannot be written ({why}): make room or make the folder writable, then start "
-        "again (a training with --resume); what was saved before is whole."
-    )
-
-
-def _to_disk(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk; Windows syncs no folders."""
-    if path.is_dir() and sys.platform == "win32":
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Checkpoints:
@@ -121,20 +63,25 @@ class Checkpoints:
         with beside(self.folder / f"step-{step:08}") as draft:
             draft.mkdir()
             yield draft
-            (draft / RUN_FILE).write_text(json.dumps(run, indent=1) + "\n")
-            lines = [f"{_sum(path)}  {path.name}\n" for path in sorted(draft.iterdir())]
-            (draft / SUMS).write_text("".join(lines))
+            (draft / RUN_FILE).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+            write_sums(draft)
         kept = {*list(self)[: self.keep], self.best()}
         for path in self:
             if path not in kept:
                 shutil.rmtree(path)
 
     def publish(self, step: int, folder: Path) -> None:
-        """Copies the model of a checkpoint, and its `run.json`, to where the trained model lies."""
+        """Copies the model of a checkpoint, and its `run.json`, to where the trained model lies.
+
+        The sums come last: until then, those of another model refuse the mixture.
+        """
+        made = []
         for source in sorted((self.folder / f"step-{step:08}").iterdir()):
             if source.name not in (SUMS, OPTIMIZER_FILE):
                 with beside(folder / source.name) as draft:
                     shutil.copyfile(source, draft)
+                made.append(folder / source.name)
+        write_sums(folder, made)
 
     def best(self) -> Path | None:
         """The one of the lowest loss, the newest of them if several are."""
@@ -152,7 +99,7 @@ class Checkpoints:
             if trouble is None:
                 return path
             aside = path.with_suffix(".damaged")
-            _remove(aside)
+            remove(aside)
             damaged.append(path.replace(aside))
             logger.warning(
                 "%s is damaged (%s): set aside as %s, the checkpoint before it is used.",
@@ -166,38 +113,44 @@ class Checkpoints:
         return None
 
 
+@with_config(extra="allow")
+class Run(TypedDict):
+    """What `run.json` says; `provenance` says more of its own."""
+
+    step: Annotated[int, Field(ge=0)]
+    seconds: float
+    loss: float
+    schedule: dict[str, Any]
+    scaler: NotRequired[dict[str, Any] | None]
+    base: NotRequired[dict[str, Any]]
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Where the run was that wrote a folder, and what it must have in common to go on.
+
+    Raises:
+        MissingError, DamagedError: `run.json` is not there or not whole.
+    """
+    run: dict[str, Any] = read_json(folder / RUN_FILE, Run, "give a folder that a run wrote, whole")
+    return run
+
+
 def _loss(folder: Path) -> float:
     try:
-        return float(json.loads((folder / RUN_FILE).read_text())["loss"])
+        return float(read_json(folder / RUN_FILE)["loss"])
     except (OSError, ValueError, KeyError, TypeError):
         return float("inf")  # damaged, or no step was taken: never the best
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _trouble(folder: Path) -> str | None:
     """What is wrong with a checkpoint, None when it is whole."""
     try:
-        lines = (folder / SUMS).read_text().splitlines()
-        sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-        if RUN_FILE not in sums:
+        if RUN_FILE not in read_sums(folder):
             return f"{SUMS} is cut off"
-        for name, digest in sums.items():
-            if _sum(folder / Path(name).name) != digest:
-                return f"{name} is not what was written"
+        check_sums(folder)
     except (OSError, ValueError) as error:
-        return f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
+        return said(error)
     return None
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def optimizer_state(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
@@ -226,6 +179,8 @@ def load_optimizer_state(
         name, _, moment = key.rpartition("/")
         parameter = parameters[name]
         optimizer, group = held[id(parameter)]
+        if value.ndim and value.shape != parameter.shape:
+            raise CheckpointError(f"{key} is {[*value.shape]}, expected {[*parameter.shape]}")
         if value.ndim:
             value = cut_like(value.to(parameter.device), parameter)
         elif group.get("fused"):  # which counts steps where it works; other optimizers on the CPU
@@ -233,15 +188,22 @@ def load_optimizer_state(
         optimizer.state[parameter][moment] = value
 
 
+class Asked(threading.Event):
+    """Set when an end is asked for; `signal` says by what."""
+
+    signal = signal.SIGINT
+
+
 @contextmanager
-def stopping() -> Iterator[threading.Event]:
+def stopping() -> Iterator[Asked]:
     """SIGINT and SIGTERM ask for an end after the step in hand; a second one ends at once."""
-    asked = threading.Event()
+    asked = Asked()
     if threading.current_thread() is not threading.main_thread():  # where no signal arrives
         yield asked
         return
 
     def ask(number: int, _: object) -> None:
+        asked.signal = signal.Signals(number)
         asked.set()
         signal.signal(number, before[signal.Signals(number)])
 

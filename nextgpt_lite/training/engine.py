@@ -10,35 +10,37 @@ batches and the same dropout as one that was not.
 
 from __future__ import annotations
 
-import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from torch.optim import Optimizer
 
-from nextgpt_lite.errors import ExistsError, RunError
+from nextgpt_lite.errors import ExistsError, RunError, Stopped
+from nextgpt_lite.reading import read_tensors, reading
 from nextgpt_lite.training.checkpoint import (
     OPTIMIZER_FILE,
     RUN_FILE,
+    Asked,
     Checkpoints,
     load_optimizer_state,
     optimizer_state,
+    read_run,
     stopping,
 )
 from nextgpt_lite.training.provenance import same_run
 from nextgpt_lite.training.report import METRICS, Report, Watcher, keep_until, peak_memory
 from nextgpt_lite.training.schedule import Recipe
+from nextgpt_lite.writing import owned
 
 CHECKPOINTS = "checkpoints"
 GRADIENT_STEPS = 50  # after which everything that learns must have had a gradient
@@ -76,7 +78,7 @@ class Engine(ABC):
         self.learning = [p for p in module.parameters() if p.requires_grad]
         self.output, self.schedule, self.watchers = output, schedule, watchers
         self.checkpoints = Checkpoints(output / CHECKPOINTS, schedule.keep)
-        self.stop = Event()
+        self.stop = Asked()
         self.step = 0
         self.seconds = 0.0
         self.loss: float | None = None  # smoothed
@@ -113,8 +115,13 @@ class Engine(ABC):
             ExistsError: `output` holds a checkpoint and `resume` is False.
             RunError: no gradient reaches something that should learn.
             CheckpointError: the checkpoint is of another run.
+            RunError: another process writes into `output`.
             OSError: `output` cannot be written; what was saved before is whole.
         """
+        with owned(self.output) if self.main else nullcontext():
+            return self._run(resume)
+
+    def _run(self, resume: bool) -> list[Line]:
         schedule = self.schedule
         self.start(resume)
         logged: list[Line] = []
@@ -140,7 +147,11 @@ class Engine(ABC):
                         self.save()
                         saved = self.step
                     if stopped:
-                        raise KeyboardInterrupt
+                        raise Stopped(
+                            f"saved step {self.step} in {self.checkpoints.folder}; go on with "
+                            "--resume (in Python resume=True).",
+                            128 + self.stop.signal,
+                        )
         finally:
             report.close()
             self.close()
@@ -248,10 +259,12 @@ class Engine(ABC):
 
     def _load(self, folder: Path) -> None:
         """Takes up a checkpoint, unless another run would come of it."""
-        theirs = json.loads((folder / RUN_FILE).read_text())
-        same_run(self.state(), theirs, folder)
+        theirs = read_run(folder)
+        same_run(self.state(), theirs, folder / RUN_FILE)
         self.read(folder)
-        load_optimizer_state(self.module, self.optimizers, load_file(folder / OPTIMIZER_FILE))
+        moments = read_tensors(folder / OPTIMIZER_FILE)
+        with reading(folder / OPTIMIZER_FILE):
+            load_optimizer_state(self.module, self.optimizers, moments)
         self.step, self.seconds, self.loss = theirs["step"], theirs["seconds"], theirs["loss"]
 
     def _check_gradients(self, unreached: dict[str, Sequence[nn.Parameter]], taken: int) -> None:

@@ -35,7 +35,8 @@ from nextgpt_lite.model.batch import Batch, collate
 from nextgpt_lite.model.device import pick_device
 from nextgpt_lite.model.losses import Divisors, Losses
 from nextgpt_lite.model.sharding import gathered, shard
-from nextgpt_lite.training.checkpoint import RUN_FILE, beside
+from nextgpt_lite.reading import reading
+from nextgpt_lite.training.checkpoint import RUN_FILE, read_run
 from nextgpt_lite.training.engine import Engine, Line
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.precision import compile_checked, mixed_precision
@@ -51,6 +52,7 @@ from nextgpt_lite.training.stages import (
     ledger,
     open_for,
 )
+from nextgpt_lite.writing import beside
 
 
 class Trainer(Engine):
@@ -211,7 +213,7 @@ class Trainer(Engine):
         if self.main:
             with beside(self.output / "ledger.json") as path:
                 rows = [row._asdict() for row in ledger(self.model, self.stage)]
-                path.write_text(json.dumps(rows, indent=1) + "\n")
+                path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         self.wrapped.train()
 
     def newest(self) -> Path | None:
@@ -232,9 +234,10 @@ class Trainer(Engine):
     def read(self, folder: Path) -> None:
         """Inverts `write`, and takes up the scaler of fp16."""
         self.model.load_trained(folder)
-        scaler = json.loads((folder / RUN_FILE).read_text())["scaler"]
+        scaler = read_run(folder).get("scaler")
         if scaler is not None and self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(scaler)
+            with reading(folder / RUN_FILE):
+                self.accelerator.scaler.load_state_dict(scaler)
 
     def state(self) -> dict[str, Any]:
         """As of `Engine`, and where the run comes from."""

@@ -21,6 +21,7 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from nextgpt_lite.errors import NumericsError
+from nextgpt_lite.reading import reading
 from nextgpt_lite.training.engine import Engine, Line
 from nextgpt_lite.training.schedule import Recipe, optimizers
 
@@ -137,6 +138,7 @@ class PartTrainer(Engine):
 
     def read(self, folder: Path) -> None:
         """Inverts `write`."""
-        load_model(self.module, folder / WEIGHTS_FILE)
-        if self.average is not self.module:
-            load_model(self.average, folder / AVERAGE_FILE)
+        for module, name in ((self.module, WEIGHTS_FILE), (self.average, AVERAGE_FILE)):
+            if name == WEIGHTS_FILE or module is not self.module:
+                with reading(folder / name):
+                    load_model(module, folder / name)

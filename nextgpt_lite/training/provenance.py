@@ -7,6 +7,7 @@ Knows: how each is named so that another one is told apart. Leaves to others: th
 from __future__ import annotations
 
 import hashlib
+import logging
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,8 @@ from nextgpt_lite.data.sources import Source
 from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.config import locate
 from nextgpt_lite.training.schedule import FREE
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = (
     "nextgpt-lite",
@@ -52,7 +55,7 @@ def same_base(ours: dict[str, Any], theirs: dict[str, Any], where: Path) -> None
 
     Args:
         ours, theirs: of `base`; what only one of them knows is not compared.
-        where: the folder `theirs` was read from.
+        where: the file `theirs` was read from.
 
     Raises:
         CheckpointError: naming what differs.
@@ -66,17 +69,20 @@ def same_base(ours: dict[str, Any], theirs: dict[str, Any], where: Path) -> None
             )
 
 
-def same_run(ours: dict[str, Any], theirs: dict[str, Any], folder: Path) -> None:
+def same_run(ours: dict[str, Any], theirs: dict[str, Any], where: Path) -> None:
     """Refuses a checkpoint from which another run would come than the one that is asked for.
 
+    Other versions of packages are warned of: they round otherwise.
+
     Args:
-        ours, theirs: what `run.json` says, of this run and of the checkpoint in `folder`.
+        ours, theirs: what `run.json` says, of this run and of a checkpoint.
+        where: the file `theirs` was read from.
 
     Raises:
         CheckpointError: naming what differs.
     """
     if "base" in ours:
-        same_base(ours["base"], theirs["base"], folder)
+        same_base(ours["base"], theirs.get("base", {}), where)
     pairs = [
         (name, theirs["schedule"].get(name), value)
         for name, value in ours["schedule"].items()
@@ -86,9 +92,18 @@ def same_run(ours: dict[str, Any], theirs: dict[str, Any], folder: Path) -> None
     for name, before, now in pairs:
         if before != now:
             raise CheckpointError(
-                f"{folder}: {name} was {before!r} and is now {now!r}; give the same again or "
+                f"{where}: {name} was {before!r} and is now {now!r}; give the same again or "
                 "choose another --output."
             )
+    then, now = theirs.get("versions") or {}, ours.get("versions") or {}
+    changed = [
+        f"{name} {old} -> {now.get(name)}" for name, old in then.items() if old != now.get(name)
+    ]
+    if changed:
+        logger.warning(
+            "%s was written with other packages (%s): the run goes on, but not bit for bit as it "
+            "would have with them.", where, ", ".join(changed),
+        )  # fmt: skip
 
 
 def _files(name: str) -> dict[str, str | None]:

@@ -20,7 +20,7 @@ from accelerate.tracking import GeneralTracker
 from tqdm.auto import tqdm
 
 from nextgpt_lite.errors import ConfigError, PackageError
-from nextgpt_lite.training.checkpoint import append, beside
+from nextgpt_lite.writing import append, beside
 
 METRICS = "metrics.jsonl"
 PROJECT = "nextgpt_lite"
@@ -52,15 +52,16 @@ def trackers(names: Trackers | None) -> list[Any]:
 
 def keep_until(step: int, path: Path) -> None:
     """Drops from a metrics file what was logged after `step`, and a line that a kill cut off."""
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    lines = path.read_text("utf-8", "replace").splitlines(keepends=True) if path.exists() else []
     with beside(path) as draft:
-        draft.write_text("".join(line for line in lines if _step_of(line) <= step))
+        kept = "".join(line for line in lines if _step_of(line) <= step)
+        draft.write_text(kept, encoding="utf-8")
 
 
 def _step_of(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return math.inf  # cut off: it comes after all others
 
 
@@ -70,7 +71,7 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
     if status.is_file():  # `getrusage` would begin with the peak of the process that started us
-        for line in status.read_text().splitlines():
+        for line in status.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     if sys.platform == "win32":  # which has no `resource`

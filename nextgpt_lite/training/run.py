@@ -6,7 +6,6 @@ everything that `Trainer` does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +14,14 @@ from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Source, open_source
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.config import NextGPTConfig
-from nextgpt_lite.training.checkpoint import RUN_FILE
+from nextgpt_lite.training.checkpoint import RUN_FILE, read_run
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.provenance import base, same_base
 from nextgpt_lite.training.report import Trackers, Watcher
 from nextgpt_lite.training.samples_page import SamplesPage
 from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES
+from nextgpt_lite.writing import usable
 
 
 def train(
@@ -86,6 +86,7 @@ def train(
         device=device, accumulate=accumulate, mixed_precision=mixed_precision,
         checkpointing=checkpointing, shard=shard, **schedule,
     )  # fmt: skip
+    usable(Path(output))
     source = open_source(data, plan, numbers.seed)
     if init is None:
         model = NextGPT.from_config(
@@ -93,8 +94,8 @@ def train(
         )
     else:
         model = NextGPT.from_pretrained(init, device=device)
-        if (before := Path(init) / RUN_FILE).is_file():
-            same_base(base(model), json.loads(before.read_text())["base"], before)
+        if (Path(init) / RUN_FILE).is_file():
+            same_base(base(model), read_run(Path(init)).get("base", {}), Path(init) / RUN_FILE)
     if samples_every and numbers.shard:
         raise ConfigError("samples_every needs the whole model on one device: leave out --shard.")
     if samples_every:

@@ -6,16 +6,16 @@ Knows: the folder of replies, the page. Leaves to others: the prompts (`Source.p
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.messages import Conversation
 from nextgpt_lite.model.modality import get_modality
-from nextgpt_lite.reply import Reply
+from nextgpt_lite.reply import Reply, read_reply
 
 PAGE = "samples.html"
 _HEAD = """<!doctype html><meta charset="utf-8"><title>Replies in training</title>
@@ -70,7 +70,8 @@ class SamplesPage:
     def _page(self) -> str:
         head = _HEAD + "".join(f"<th>{escape(_words(prompt))}</th>" for prompt in self.prompts)
         rows = []
-        for step in sorted((self.folder / "samples").iterdir(), reverse=True):
+        found = (self.folder / "samples").iterdir()  # with others' files: .DS_Store, ...
+        for step in sorted((each for each in found if each.name.isdecimal()), reverse=True):
             replies = [step / str(number) for number in range(len(self.prompts))]
             cells = "".join(f"<td>{self._cell(reply)}</td>" for reply in replies)
             rows.append(f"<tr><td>{int(step.name)}</td>{cells}</tr>")
@@ -79,10 +80,13 @@ class SamplesPage:
     def _cell(self, folder: Path) -> str:
         if not (folder / "reply.json").is_file():
             return ""
-        told = json.loads((folder / "reply.json").read_text())
+        try:
+            told = read_reply(folder / "reply.json")
+        except (OSError, ValueError) as error:  # a page never ends a training
+            return f"<em>{escape(str(error))}</em>"
         within = folder.relative_to(self.folder).as_posix()
         shown = [
-            get_modality(each["modality"]).link.format(f"{within}/{each['path']}")
+            get_modality(each["modality"]).link.format(escape(quote(f"{within}/{each['path']}")))
             for each in told["media"]
         ]
         return "<br>".join([escape(told["text"]), *shown])

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from typer import Option
 
 from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.writing import usable
 
 MaybeCount = Annotated[int | None, Option(min=1)]
 
@@ -49,6 +50,7 @@ def pretrain(
             raise ConfigError(
                 f"{options['start']} is no folder: give 'shipped' or what a run has exported."
             )
+    usable(output)  # before data are made
     module = import_module(f"nextgpt_lite.world.pretraining.{part}")
     exported = module.train(
         output, seed=seed, device=str(pick_device(device)), resume=resume, **options

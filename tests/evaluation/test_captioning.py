@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from nextgpt_lite.errors import DataError
 from nextgpt_lite.evaluation.metrics import captioning
 from nextgpt_lite.evaluation.metrics.captioning import words_of
 
@@ -98,7 +101,86 @@ def test_what_needs_java_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_references_are_asked_for() -> None:
-    with pytest.raises(ValueError, match="Candidate 1 has no reference"):
+    with pytest.raises(ValueError, match=r"The references of candidate 1 are \[\]: give a list"):
         captioning.bleu_4(["a", "b"], [["a"], []])
     with pytest.raises(ValueError, match="1 candidates but references for 2"):
         captioning.cider(["a"], [["a"], ["b"]])
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        captioning.bleu_4,
+        captioning.rouge_l,
+        captioning.cider,
+        captioning.meteor_2005,
+        lambda c, r: captioning.spider(c, r, lambda c, _: [0.5] * len(c)),
+    ],
+)
+@pytest.mark.parametrize(
+    ("candidates", "references", "said"),
+    [
+        (["a b c d"], ["a b c d"], "The references of candidate 0 are 'a b c d'"),
+        (["a b c d"], [["a b c d", None]], "Candidate 0 or a reference is None"),
+        ([None], [["a b c d"]], "Candidate 0 or a reference is None"),
+        (["a b c d"], [None], "The references of candidate 0 are None"),
+        ("a b c d", [["a b c d"]] * 7, "The candidates are 'a b c d'"),
+        (["a b c d"], "a", "The references are 'a'"),
+        ([], [], "The candidates are"),
+        (None, None, "The candidates are None"),
+    ],
+)
+def test_what_would_be_misjudged_is_refused(
+    metric: Any, candidates: Any, references: Any, said: str
+) -> None:
+    with pytest.raises(DataError, match=re.escape(said)):
+        metric(candidates, references)
+
+
+def test_words_with_apostrophes_and_numbers_are_the_reference_tokenizer_s() -> None:
+    """The right-hand sides are those of Stanford's PTBTokenizer 3.4.1 in the COCO evaluation."""
+    lines = PTB.splitlines()
+    for text, words in zip(lines[::2], lines[1::2], strict=True):
+        assert " ".join(words_of(text)) == words.strip()
+
+
+PTB = """\
+A man's dog can't find the dogs' toys, isn't it?
+    a man 's dog ca n't find the dogs toys is n't it
+It costs 1,000 dollars or 12,345,678.90 in 2,5 cases, not 1,2,3.
+    it costs 1,000 dollars or 12,345,678.90 in 2,5 cases not 1,2,3
+Seven o'clock; ma'am said: 'hello there' and "good bye".
+    seven o'clock ma'am said hello there and good bye
+I cannot go. You're gonna wanna see it, gotta lemme gimme.
+    i can not go you 're gon na wan na see it got ta lem me gim me
+'Tis the season, 'twas rock'n'roll in the '90s and 1990's.
+    't is the season 't was rock 'n' roll in the '90s and 1990 's
+a t-shirt, e-mail, mother-in-law and two--three dogs... yes!
+    a t-shirt e-mail mother-in-law and two three dogs yes
+The U.S. flag at 3 p.m. by Mr. Smith and Dr. No.
+    the u.s. flag at 3 p.m. by mr. smith and dr. no
+They've we'll I'd he'd she's I'm y'all shouldn't've
+    they 've we 'll i 'd he 'd she 's i 'm y' all should n't 've
+It's 3.5 miles, 50% off, $20, #1, 10:30, 4x4, 1/2, 3/4 cup.
+    it 's 3.5 miles 50 % off $ 20 # 1 10:30 4x4 1/2 3/4 cup
+A man (left) and [right] {both} of them & others
+    a man -lrb- left -rrb- and -lsb- right -rsb- -lcb- both -rcb- of them & others
+the dog’s tail and the children’s “toys” don’t move
+    the dog 's tail and the children 's toys do n't move
+café naïve O'Brien d'art l'eau
+    café naïve o'brien d'art l'eau
+A red/white car at www.example.com and me@example.org
+    a red/white car at www.example.com and me@example.org
+rock 'n' roll, jack-o'-lantern, 5'10" tall
+    rock 'n' roll jack-o lantern 5 10 tall
+A dog. A cat. The end.
+    a dog a cat the end
+women's and men's 2000's Jones' car
+    women 's and men 's 2000 's jones car
+he said "it's 1,000's of dogs"
+    he said it 's 1,000 's of dogs
+half-eaten cake; state-of-the-art 3-year-old boy
+    half-eaten cake state-of-the-art 3-year-old boy
+1,000,00 and 10,000-mile and 1.000,5
+    1,000,00 and 10,000-mile and 1.000,5
+"""

@@ -19,7 +19,7 @@ TABLES = sorted(RESULTS.glob("lite_messenger/*.csv"))  # of `ablate`
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
 def test_a_shipped_table_is_whole(path: Path) -> None:
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         assert next(csv.reader(file)) == [
             "system", "seed", "id", "group", "level", "skill", "split", "pairs", "length",
             "wanted", "given", "following", "rationality", "quality", "text", *SETTINGS, "key",

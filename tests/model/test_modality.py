@@ -126,8 +126,8 @@ def test_a_row_that_would_be_confused_with_another_is_refused(row: Modality) -> 
 def test_functions_are_given_or_named(tmp_path: Path) -> None:
     row = Modality(
         name="smell", signal="SML",
-        loader=lambda path: Path(path).read_text(),
-        saver=lambda medium, path: Path(path).write_text(medium),
+        loader=lambda path: Path(path).read_text(encoding="utf-8"),
+        saver=lambda medium, path: Path(path).write_text(medium, encoding="utf-8"),
         viewer=lambda medium: f"<b>{medium}</b>",
     )  # fmt: skip
     register(row).save("tar", tmp_path / "a.txt")

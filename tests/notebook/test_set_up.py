@@ -90,7 +90,11 @@ def pip(monkeypatch):
     told: list[tuple[list[str], dict[str, str]]] = []
 
     def run(command, capture_output):
-        pins = Path(command[command.index("--constraint") + 1]).read_text().splitlines()
+        pins = (
+            Path(command[command.index("--constraint") + 1])
+            .read_text(encoding="utf-8")
+            .splitlines()
+        )
         told.append((command, dict(pin.split("==") for pin in pins)))
         return subprocess.CompletedProcess(command, run.codes.pop(0), b"", b"no such release")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints, beside
+from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints
+from nextgpt_lite.writing import beside
 
 
 def written(checkpoints: Checkpoints, step: int, loss: float) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nextgpt_lite.data.records import Record
+from nextgpt_lite.errors import Stopped
 from nextgpt_lite.training.checkpoint import Checkpoints
 from nextgpt_lite.training.engine import CHECKPOINTS
 from nextgpt_lite.training.report import METRICS
@@ -32,9 +33,9 @@ def test_a_run_that_is_asked_to_stop_ends_its_step_and_goes_on_later(
         return record(index)
 
     stopped.source = Made(interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped, match=r"saved step 2 in .*; go on with --resume") as told:
         stopped.run()
-    assert stopped.step == 2
+    assert stopped.step == 2 and told.value.code == 128 + asked
     rest = trainer(tiny_model(), 3, tmp_path / "parts", steps=4).run(resume=True)
     assert [line["total"] for line in whole[2:]] == [line["total"] for line in rest]
     files = [tmp_path / name / "projections.safetensors" for name in ("whole", "parts")]

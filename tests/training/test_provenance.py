@@ -12,7 +12,7 @@ from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.model.config import locate
 from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints
 from nextgpt_lite.training.engine import CHECKPOINTS
-from nextgpt_lite.training.provenance import base, same_base
+from nextgpt_lite.training.provenance import base, same_base, same_run
 from tests.tiny import Made, tiny_model
 from tests.training.runs import finished, record, trainer
 
@@ -28,6 +28,12 @@ def test_another_run_is_not_gone_on_with(
     finished(tmp_path)
     with pytest.raises(ValueError, match=said):
         trainer(tiny_model(), 3, tmp_path, **changes).run(resume=True)
+
+
+def test_other_packages_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    run = {"schedule": {}, "versions": {"torch": "1.0", "numpy": "2.0"}}
+    same_run({**run, "versions": {"torch": "2.0", "numpy": "2.0"}}, run, Path("run.json"))
+    assert "run.json was written with other packages (torch 1.0 -> 2.0)" in caplog.text
 
 
 def test_other_data_and_another_base_are_not_gone_on_with(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from accelerate.tracking import GeneralTracker
 
 from nextgpt_lite.errors import PackageError
-from nextgpt_lite.training.checkpoint import append
 from nextgpt_lite.training.report import METRICS, TIMES, trackers
+from nextgpt_lite.writing import append
 from tests.training.runs import (
     LOSSES,
     run,

@@ -10,7 +10,6 @@ Leaves to others: fetching (`download`), building (`parameters`), loading.
 
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from nextgpt_lite.model.config import (
     NextGPTConfig,
     folder_name,
 )
+from nextgpt_lite.reading import read_json
 
 HERE = Path(__file__).parent
 
@@ -56,14 +56,14 @@ def _files(name: str) -> tuple[str, ...]:
     index = HERE / folder_name(name) / "model_index.json"
     if not index.is_file():
         return _CAUSAL_LM
-    entries = json.loads(index.read_text()).items()
+    entries = read_json(index).items()
     parts = [part for part, entry in entries if isinstance(entry, list) and part not in UNLOADED]
     return ("model_index.json", *(f"{part}/*" for part in parts))
 
 
 CATALOGUE: dict[str, Checkpoint] = {
     name: Checkpoint(name, **{"files": _files(name), **row})
-    for name, row in json.loads((HERE / "checkpoints.json").read_text()).items()
+    for name, row in read_json(HERE / "checkpoints.json").items()
 }
 
 

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
 from nextgpt_lite.chat import NextGPT
@@ -35,13 +34,15 @@ from nextgpt_lite.evaluation.registry import find
 from nextgpt_lite.model.checkpoint import PROJECTIONS_FILE
 from nextgpt_lite.model.config import NextGPTConfig, locate
 from nextgpt_lite.model.frozen import with_found_conditions
+from nextgpt_lite.reading import read_tensors
 from nextgpt_lite.training.cache import hash_files
-from nextgpt_lite.training.checkpoint import RUN_FILE, beside
+from nextgpt_lite.training.checkpoint import RUN_FILE, read_run
 from nextgpt_lite.training.engine import CHECKPOINTS
 from nextgpt_lite.training.features import component_files
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.schedule import FREE, Schedule
 from nextgpt_lite.training.stages import Stage
+from nextgpt_lite.writing import beside
 
 INPUT_SIDE = ("profile", "encoder", "llm", "input_tokens", "chat_format", "precision",
               "quantization", "official_encoder")  # fmt: skip
@@ -61,8 +62,8 @@ class StageRun:
     @property
     def done(self) -> bool:
         """Whether its training is complete."""
-        path = self.folder / RUN_FILE
-        return path.is_file() and json.loads(path.read_text())["step"] == self.schedule.steps
+        there = (self.folder / RUN_FILE).is_file()
+        return there and bool(read_run(self.folder)["step"] == self.schedule.steps)
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def run_cell(plan: Plan, device: str = "auto") -> None:
                 _train(plan, index, device)
     model = _load(plan, len(plan.stages), device)
     answers = list(score(model, plan.cell))
-    last = json.loads((plan.stages[-1].folder / RUN_FILE).read_text())
+    last = read_run(plan.stages[-1].folder)
     result = {
         "cell": plan.cell.name,
         "seed": plan.cell.seed,
@@ -155,7 +156,7 @@ def run_cell(plan: Plan, device: str = "auto") -> None:
         "answers": answers,
     }
     with beside(plan.result) as draft:
-        draft.write_text(json.dumps(result) + "\n")
+        draft.write_text(json.dumps(result) + "\n", encoding="utf-8")
 
 
 def score(model: NextGPT, cell: Cell) -> Iterator[Row]:
@@ -221,7 +222,7 @@ def _load(plan: Plan, index: int, device: str) -> NextGPT:
         return model
     before = plan.stages[index - 1]
     if before.input_only:
-        state = load_file(before.folder / PROJECTIONS_FILE)
+        state = read_tensors(before.folder / PROJECTIONS_FILE)
         prefix = "input_projection."
         mine = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         model.input_projection.load_state_dict(mine)
@@ -231,7 +232,7 @@ def _load(plan: Plan, index: int, device: str) -> NextGPT:
 
 
 def _summary(run: StageRun) -> dict[str, Any]:
-    told = json.loads((run.folder / RUN_FILE).read_text())
+    told = read_run(run.folder)
     return {
         "stage": run.stage.number,
         "key": run.key,

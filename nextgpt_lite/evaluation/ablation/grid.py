@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from transformers import AutoConfig
 
@@ -29,6 +28,7 @@ from nextgpt_lite.evaluation.protocols import Instruction
 from nextgpt_lite.evaluation.registry import find
 from nextgpt_lite.model.config import NextGPTConfig, check_layer, locate
 from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.reading import read_yaml, reading
 from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES, Stage
 
@@ -182,10 +182,7 @@ def read_grid(path: str | Path) -> Grid:
         ConfigError: in one sentence, naming the file and the field.
     """
     path = Path(path)
-    try:
-        given = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is no YAML: {_one_line(error)}.") from error
+    given = read_yaml(path, Any)
     file: GridFile = _checked(GridFile, given, f"{path}")
     named: dict[str, dict[str, Any]] = {}
     choices = [[(dial, choice) for choice in some] for dial, some in file.product.items()]
@@ -220,7 +217,8 @@ def _settings(where: str, profile: str, values: dict[str, Any]) -> Settings:
     settings: Settings = _checked(Settings, values, where)
     try:
         config = settings.config(profile)
-        blocks = AutoConfig.from_pretrained(locate(config.llm)).num_hidden_layers
+        with reading(locate(config.llm), "config.json"):
+            blocks = AutoConfig.from_pretrained(locate(config.llm)).num_hidden_layers
         check_layer(config.hidden_layer, blocks)
         for number in settings.stages:
             settings.numbers(number, 0)

@@ -13,11 +13,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import with_config
+from typing_extensions import TypedDict
+
 from nextgpt_lite.evaluation.comparison.rows import NEEDED
-from nextgpt_lite.training.checkpoint import beside
+from nextgpt_lite.reading import read_json, reading
+from nextgpt_lite.writing import beside
 
 SETTINGS = ("messenger", "signal_tokens", "projection", "distance", "denoising", "hidden_layer",
             "lora_rank", "stages", "mixture", "steps")  # fmt: skip
+
+
+@with_config(extra="allow")
+class Result(TypedDict):
+    """What the file of a cell's result says, as far as a table shows it."""
+
+    config: dict[str, Any]
+    settings: dict[str, Any]
+    stages: list[dict[str, Any]]
+    answers: list[dict[str, Any]]
+    key: str
 
 
 def write_table(results: Sequence[tuple[str, Path]], path: Path) -> Path:
@@ -26,21 +41,19 @@ def write_table(results: Sequence[tuple[str, Path]], path: Path) -> Path:
     Args:
         results: each with its cell's name, for another grid may have given it another.
     """
-    found = [
-        {**json.loads(result.read_text()), "cell": name}
-        for name, result in results
-        if result.is_file()
-    ]
+    there = [(name, result) for name, result in results if result.is_file()]
+    found = [{**read_json(result, Result), "cell": name} for name, result in there]
     with beside(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
-        answered = [*found[0]["answers"][0]] if found else NEEDED
+        answered = next(([*each["answers"][0]] for each in found if each["answers"]), NEEDED)
         writer = csv.DictWriter(file, [*answered, *SETTINGS, "key"], lineterminator="\n")
         writer.writeheader()
-        for result in found:
-            about = _about(result)
-            writer.writerows({**answer, **about} for answer in result["answers"])
+        for result, (_, source) in zip(found, there, strict=True):
+            with reading(source, remedy="remove it, and start `nextgpt-lite ablate` again"):
+                about = _about(result)
+                writer.writerows({**answer, **about} for answer in result["answers"])
     settings = [{k: v for k, v in result.items() if k != "answers"} for result in found]
     with beside(path.with_suffix(".json")) as draft:
-        draft.write_text(json.dumps(settings, indent=1) + "\n")
+        draft.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     return path
 
 

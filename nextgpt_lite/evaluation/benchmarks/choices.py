@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.data.stream import parse
 from nextgpt_lite.errors import DataError, MediaError
 from nextgpt_lite.media import Video, safe_path
 from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.reading import read_csv, read_json, read_text, reading
 
 YES_NO = ("Yes", "No")
 LETTERS = "ABCD"
@@ -92,7 +92,7 @@ def _mme_task(folder: Path) -> Iterator[Choice]:
         picture = next((p for s in suffixes if (p := pictures / (path.stem + s)).is_file()), None)
         if picture is None:
             raise DataError(f"{path} has no picture of its name in {pictures}; put it there.")
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        for number, line in enumerate(read_text(path).splitlines(), start=1):
             if not line.strip():
                 continue
             question, _, truth = line.strip().rpartition("\t")
@@ -115,11 +115,7 @@ def read_mmbench(path: str | Path) -> list[Choice]:
         DataError: a column is missing, or an image cannot be decoded.
     """
     csv.field_size_limit(sys.maxsize)
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    wanted = {"index", "question", "A", "B", "image"}
-    if missing := sorted(wanted - set(rows[0] if rows else ())):
-        raise DataError(f"{path}: the column {missing[0]!r} is missing; fetch the file again.")
+    rows = read_csv(Path(path), ("A", "B", "image", "index", "question"), delimiter="\t")
     pictures = {row["index"]: row["image"] for row in rows}
     choices = []
     for row in rows:
@@ -154,9 +150,9 @@ def read_seed_bench(path: str | Path, media: str | Path | None = None) -> list[C
     """
     path = Path(path)
     folder = path.parent if media is None else Path(media)
-    values = parse(path.read_bytes())
+    values = read_json(path)
     choices = []
-    try:
+    with reading(path):
         names = {number: name for name, number in values["question_type"].items()}
         for entry in values["questions"]:
             place = _place(folder, entry["data_id"], entry["data_type"])
@@ -172,8 +168,6 @@ def read_seed_bench(path: str | Path, media: str | Path | None = None) -> list[C
                     segment=(segment[0], segment[1]) if segment else None,
                 )
             )  # fmt: skip
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path}: a question lacks {error}; fetch the file again.") from error
     if not choices:
         raise DataError(f"{path}: none of its media lies in {folder}; name it by --media.")
     return choices

@@ -28,6 +28,7 @@ import numpy as np
 
 from nextgpt_lite.errors import DataError, MediaError
 from nextgpt_lite.media import Audio, Video, load_audio, load_image, safe_path
+from nextgpt_lite.reading import read_text
 
 FILE_WISHES = {
     "video": "each sequence's things like a golden statue",
@@ -121,7 +122,7 @@ def read_davis(folder: str | Path, frames: int) -> list[ClipEdit]:
     listed = folder / SEQUENCES
     if not listed.is_file():
         raise DataError(f"{folder} has no {SEQUENCES}: give the folder of DAVIS 2017, trainval.")
-    names = listed.read_text(encoding="utf-8").split()
+    names = read_text(listed).split()
     found = []
     for name in names:
         files = sorted(safe_path(folder, f"{FRAMES}/{name}").glob("*.jpg"))
@@ -162,7 +163,7 @@ def read_vctk(folder: str | Path, count: int, seconds: float, seed: int = 0) -> 
     for text in texts:
         path = folder / RECORDINGS / text.parent.name / f"{text.stem}_mic1.flac"
         if path.is_file():
-            said = text.read_text(encoding="utf-8").strip()
+            said = read_text(text).strip()
             words = f"Fill the gap in this recording. It says: {said}"
             found.append(SpeechEdit(words, f"a person says: {said}", path, seconds))
         if len(found) == count:

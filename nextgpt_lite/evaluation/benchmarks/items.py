@@ -7,15 +7,14 @@ Leaves to others: reading media (`media`), what is done with an item (`evaluatio
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.data.stream import parse
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.evaluation.protocols import Item
 from nextgpt_lite.media import safe_path
+from nextgpt_lite.reading import read_csv, read_json, reading
 
 
 def read_items(annotations: str | Path, media: str | Path | None = None) -> list[Item]:
@@ -33,10 +32,8 @@ def read_items(annotations: str | Path, media: str | Path | None = None) -> list
     if not path.is_file():
         raise DataError(f"{path} is no file: give the annotation file of the benchmark.")
     folder = path.parent if media is None else Path(media)
-    try:
+    with reading(path, remedy="fetch the file again"):
         named = list(_read(path))
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path}: an item lacks {error}; fetch the file again.") from error
     items = []
     for modality, identity, names, captions in named:
         places = [safe_path(folder, name) for name in names]
@@ -57,8 +54,8 @@ Named = Iterator[tuple[str, str, list[str], list[str]]]  # modality, id, file na
 def _read(path: Path) -> Named:
     if path.suffix == ".csv":
         return _audiocaps(path)
-    values = parse(path.read_bytes())
-    keys = set(values) if isinstance(values, dict) else set()
+    values = read_json(path)
+    keys = set(values)
     readers: tuple[tuple[set[str], Callable[[Any], Named]], ...] = (
         ({"annotations", "images"}, _coco),
         ({"videos", "sentences"}, _msr_vtt),
@@ -104,11 +101,10 @@ def _msr_vtt(values: dict[str, Any]) -> Named:
 def _audiocaps(path: Path) -> Named:
     captions: dict[str, list[str]] = {}
     numbers: dict[str, list[str]] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
-            name = row["youtube_id"]
-            captions.setdefault(name, []).append(row["caption"].strip())
-            numbers.setdefault(name, []).append(row["audiocap_id"])
+    for row in read_csv(path, ("youtube_id", "caption", "audiocap_id")):
+        name = row["youtube_id"]
+        captions.setdefault(name, []).append(row["caption"].strip())
+        numbers.setdefault(name, []).append(row["audiocap_id"])
     for name, said in captions.items():
         stems = [name, f"Y{name}", *numbers[name]]
         files = [stem + suffix for stem in stems for suffix in (".wav", ".flac", ".mp3")]

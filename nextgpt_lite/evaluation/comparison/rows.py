@@ -12,6 +12,7 @@ and the reply's `text`. Whatever stands between `given` and `text` is an aspect,
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ from nextgpt_lite.evaluation.statistics import (
     interval,
     table,
 )
+from nextgpt_lite.reading import read_csv, reading
+from nextgpt_lite.writing import append
 
 NEEDED = ("system", "seed", "id", "group", "level", "wanted", "given", "text")
 Row = dict[str, Any]
@@ -79,15 +82,17 @@ def judged(
 
 
 def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
-    """Adds rows of the same columns to a table, which is made where there is none."""
-    path, rows = Path(path), list(rows)
-    new = not path.is_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*rows[0]] if rows else NEEDED, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
+    """Adds rows of the same columns to a table, which is made where there is none.
+
+    Raises:
+        OSError: in one sentence.
+    """
+    rows = list(rows)
+    columns = [*rows[0]] if rows else NEEDED
+    text, head = io.StringIO(), io.StringIO()
+    csv.DictWriter(head, columns, lineterminator="\n").writeheader()
+    csv.DictWriter(text, columns, lineterminator="\n").writerows(rows)
+    append(Path(path), text.getvalue(), head.getvalue())
 
 
 def read_rows(path: str | Path) -> list[Row]:
@@ -95,15 +100,24 @@ def read_rows(path: str | Path) -> list[Row]:
 
     Raises:
         MissingError: there is none.
-        DataError: naming a column that is missing.
+        DamagedError: naming the column or the row that is missing, cut off or no number.
     """
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if missing := [name for name in NEEDED if name not in (reader.fieldnames or ())]:
-            raise DataError(
-                f"{path}: column {missing[0]!r} is missing: give a table of `nextgpt-lite compare`."
-            )
-        return [{**row, "seed": int(row["seed"])} for row in reader]
+    path = Path(path)
+    rows: list[Row] = [
+        *read_csv(path, NEEDED, True, remedy="give a table of `nextgpt-lite compare`")
+    ]
+    seen = set()
+    with reading(path, remedy="remove the row, and start `nextgpt-lite compare` again"):
+        for row in rows:
+            row["seed"] = int(row["seed"])
+            name = (row["system"], row["seed"], row["id"])
+            if name in seen:
+                raise DataError("{} of seed {} answers {!r} twice".format(*name))
+            seen.add(name)
+            for aspect in aspects_of(rows):
+                if row[aspect] and not math.isfinite(float(row[aspect])):
+                    raise DataError(f"{aspect} of {row['id']!r} is {row[aspect]}")
+    return rows
 
 
 def run(

@@ -18,6 +18,10 @@ from nextgpt_lite.evaluation.comparison.rows import run
 from nextgpt_lite.evaluation.comparison.table14 import report
 from nextgpt_lite.evaluation.protocols import System
 from nextgpt_lite.evaluation.registry import find, has
+from nextgpt_lite.model.checkpoint import identity
+from nextgpt_lite.model.config import trained_folder
+from nextgpt_lite.reading import read_json
+from nextgpt_lite.writing import beside, owned
 
 BESIDE = ("ground truth", "gold caption", "tool pipeline", "image tools only")
 
@@ -62,39 +66,47 @@ def compare_models(
     settings: dict[str, object] = {
         "models": [str(m) for m in models], "caption_models": [str(m) for m in caption_models],
         "num_inference_steps": num_inference_steps, "instructions_seed": seed, "plugin": plugin,
+        "files of the models": [_identity(m) for m in (*models, *caption_models)],
     }  # fmt: skip
-    _same_settings(output / "settings.json", settings)
-    if has("write_instructions", plugin):
-        find("write_instructions", plugin)(output / "instructions.jsonl", asked)
-    answering: list[tuple[int, System]] = []
-    for wanted, folders in (("signal", models), ("caption", caption_models)):
-        for number, folder in enumerate(folders):
-            model = NextGPT.from_pretrained(folder, device=device, dtype=dtype)
-            if model.config.messenger != wanted:
-                raise ConfigError(
-                    f"{folder} has the messenger {model.config.messenger!r}, {wanted!r} is wanted "
-                    "here: give it to the other option."
-                )
-            if answering:
-                share_frozen(answering[0][1].model, model)
-            answering.append((number, Chat(model)))
-    first = answering[0][1].model
-    answering += [(0, find("system", name)(first)) for name in systems]
-    rows = run(
-        answering, asked, find("judge", plugin)(first), output / "rows.csv",
-        num_inference_steps=num_inference_steps, watch=print,
-    )  # fmt: skip
-    text = report(rows)
-    (output / "report.md").write_text(text, encoding="utf-8")
-    return text
+    with owned(output):
+        _same_settings(output / "settings.json", settings)
+        if has("write_instructions", plugin):
+            find("write_instructions", plugin)(output / "instructions.jsonl", asked)
+        answering: list[tuple[int, System]] = []
+        for wanted, folders in (("signal", models), ("caption", caption_models)):
+            for number, folder in enumerate(folders):
+                model = NextGPT.from_pretrained(folder, device=device, dtype=dtype)
+                if model.config.messenger != wanted:
+                    raise ConfigError(
+                        f"{folder} has the messenger {model.config.messenger!r}, {wanted!r} is "
+                        "wanted here: give it to the other option."
+                    )
+                if answering:
+                    share_frozen(answering[0][1].model, model)
+                answering.append((number, Chat(model)))
+        first = answering[0][1].model
+        answering += [(0, find("system", name)(first)) for name in systems]
+        rows = run(
+            answering, asked, find("judge", plugin)(first), output / "rows.csv",
+            num_inference_steps=num_inference_steps, watch=print,
+        )  # fmt: skip
+        text = report(rows)
+        (output / "report.md").write_text(text, encoding="utf-8")
+        return text
+
+
+def _identity(name: str | Path) -> str:
+    """What a model's name stood for when its answers were judged."""
+    folder = trained_folder(name)
+    return identity(folder) if folder.is_dir() else str(name)
 
 
 def _same_settings(path: Path, settings: dict[str, object]) -> None:
-    if path.is_file() and (before := json.loads(path.read_text())) != settings:
-        name = next(key for key in settings if before.get(key) != settings[key])
+    if path.is_file() and (before := read_json(path)) != settings:
+        name = next((key for key in settings if before.get(key) != settings[key]), "something else")
         raise ConfigError(
-            f"{path}: {name} was {before.get(name)} and is now {settings[name]}: give the same "
+            f"{path}: {name} was {before.get(name)} and is now {settings.get(name)}: give the same "
             "again or choose another --output."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(settings, indent=1) + "\n")
+    with beside(path) as draft:
+        draft.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")

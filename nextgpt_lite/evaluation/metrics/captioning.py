@@ -22,16 +22,33 @@ from nextgpt_lite.errors import DataError, PackageError, extra
 
 References = Sequence[Sequence[str]]
 
-_CLITIC = re.compile(r"(n't|'(?:s|re|ve|d|ll|m))\b")
-_WORD = re.compile(r"n't|'(?:s|re|ve|d|ll|m)\b|[^\W_]+(?:[-.][^\W_]+)*")
+# What the Penn Treebank's tokens are where they are no plain words.
+_ALIKE = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'} | {
+    sign: f" -{name}- "  # left in by the COCO evaluation, which looks for capitals
+    for sign, name in zip("()[]{}", ("lrb", "rrb", "lsb", "rsb", "lcb", "rcb"), strict=True)
+})  # fmt: skip
+_JOINED = re.compile(  # "cannot" and "'tis" are two words
+    r"\b(?:can(?=not\b)|(?:gon|wan)(?=na\b)|got(?=ta\b)|(?:lem|gim)(?=me\b)|y'(?=all\b))"
+    r"|'t(?=is\b|was\b)"
+)
+_CLITIC = re.compile(r"n't\b|'(?:s|re|ve|d|ll|m)\b|'n'")
+_WORD = re.compile(
+    r"n't\b|'n'|'(?:s|re|ve|d|ll|m|t)\b|y'(?=\s)|(?<!\d)'\d\ds?\b|-[lr][rsc]b-"
+    r"|(?<!\w)(?:[^\W\d_]\.){2,}|\b(?:mr|mrs|ms|dr|prof|st|jr|sr)\."
+    # Inside a word: hyphens, thousands and clock times, the apostrophe of "o'clock".
+    r"|[^\W_]+(?:(?:[-./@]|(?<=\d)[,:](?=\d)|(?<=[^\W\d_])'(?=[^\W\d_]))[^\W_]+)*"
+    r"|[^\w\s.,?!:;'\"`-]"
+)
 
 
 def words_of(text: str) -> list[str]:
     """Lower-case words without punctuation; "isn't" is two, as the Penn Treebank has it.
 
-    The COCO evaluation calls Stanford's Java tokenizer for this; on plain captions both agree.
+    The COCO evaluation calls Stanford's Java tokenizer for this; a test holds both to the same
+    words on captions with apostrophes, numbers, abbreviations and brackets.
     """
-    return _WORD.findall(_CLITIC.sub(r" \1", text.lower()))
+    plain = _JOINED.sub(r"\g<0> ", text.lower().translate(_ALIKE))
+    return _WORD.findall(_CLITIC.sub(r" \g<0> ", plain))
 
 
 @extra("eval")
@@ -182,16 +199,28 @@ def _as_coco(
 
 
 def _paired(candidates: Sequence[str], references: References) -> list[tuple[str, list[str]]]:
-    """Each candidate with its references, as words with spaces between."""
+    """Each candidate with its references, as words with spaces between.
+
+    Raises:
+        DataError: there is nothing to judge, or something else than lists of texts.
+    """
+    for named, some in (("candidates", candidates), ("references", references)):
+        if isinstance(some, str) or not isinstance(some, Sequence) or not some:
+            raise DataError(f"The {named} are {some!r:.60}: give a list with one entry or more.")
     if len(candidates) != len(references):
         raise DataError(
             f"{len(candidates)} candidates but references for {len(references)}: give one list of "
             "references for each candidate."
         )
-    if not all(references):
-        raise DataError(
-            f"Candidate {[*map(bool, references)].index(False)} has no reference: give one or more."
-        )
+    for number, (candidate, texts) in enumerate(zip(candidates, references, strict=True)):
+        if isinstance(texts, str) or not isinstance(texts, Sequence) or not texts:
+            raise DataError(
+                f"The references of candidate {number} are {texts!r:.60}: give a list of texts, "
+                "one or more."
+            )
+        for text in (candidate, *texts):
+            if not isinstance(text, str):
+                raise DataError(f"Candidate {number} or a reference is {text!r:.60}: give texts.")
     return [
         (" ".join(words_of(candidate)), [" ".join(words_of(text)) for text in texts])
         for candidate, texts in zip(candidates, references, strict=True)

@@ -59,7 +59,14 @@ def inception_score(probabilities: Tensor) -> float:
 
     Args:
         probabilities: (N, classes), of a named classifier; rows sum to 1.
+
+    Raises:
+        DataError: there is no item.
     """
+    if probabilities.ndim != 2 or not len(probabilities):
+        raise DataError(
+            f"Probabilities of shape {tuple(probabilities.shape)}: give (N, classes), N at least 1."
+        )
     p = probabilities.double().clamp_min(1e-16)
     return float((p * (p.log() - p.mean(0).log())).sum(1).mean().exp())
 
@@ -69,7 +76,15 @@ def similarities(first: Tensor, second: Tensor) -> Tensor:
 
     CLIPSIM and CLIP-T: a text with each frame, their mean. CLIP-I: an input with its edit, or each
     frame with the next. With ImageBind's vectors these are not CLIP's values.
+
+    Raises:
+        DataError: there is nothing to compare, or the shapes differ.
     """
+    if first.shape != second.shape or not len(first):
+        raise DataError(
+            f"Features of {tuple(first.shape)} and {tuple(second.shape)} cannot be compared row by "
+            "row: give the same number, one at least."
+        )
     return F.cosine_similarity(first.double(), second.double(), dim=-1)
 
 

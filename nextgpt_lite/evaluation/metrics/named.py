@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from nextgpt_lite.errors import DataError
 from nextgpt_lite.evaluation.metrics import captioning
 from nextgpt_lite.evaluation.metrics.distances import (
     frechet_distance,
@@ -49,6 +50,15 @@ class Outcome:
     given: Sequence[Any] = ()
     masks: Sequence[Any] = ()
     plugin: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.made or len(self.made) != len(self.captions):
+            raise DataError(
+                f"{len(self.made)} media or texts for {len(self.captions)} items: give one for "
+                "each, one item at least."
+            )
+        if missing := [number for number, each in enumerate(self.made) if each is None]:
+            raise DataError(f"Nothing was made of item {missing[0]}: leave the item out.")
 
     @property
     def asked(self) -> list[str]:

@@ -12,7 +12,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
+
+from pydantic import with_config
+from typing_extensions import TypedDict
 
 from nextgpt_lite.data.sources import medium
 from nextgpt_lite.errors import DataError
@@ -20,6 +23,7 @@ from nextgpt_lite.evaluation.protocols import Answer, Instruction
 from nextgpt_lite.media import safe_path
 from nextgpt_lite.model.conversation import content_parts
 from nextgpt_lite.model.modality import MODALITIES, get_modality
+from nextgpt_lite.reading import read_json, reading
 
 LETTERS = "ABCD"
 Parts = list[Any]
@@ -45,6 +49,25 @@ class Item:
     def __post_init__(self) -> None:
         if not 2 <= len(self.answers) <= len(LETTERS):
             raise DataError(f"Item {self.id!r} has {len(self.answers)} answers: give two to four.")
+
+
+class StoredPart(TypedDict):
+    """Words, or a file beside `items.json`."""
+
+    type: str
+    text: NotRequired[str]
+    path: NotRequired[str]
+
+
+@with_config(extra="allow")
+class StoredItem(TypedDict):
+    """An entry of `items.json`."""
+
+    id: str
+    group: str
+    level: str
+    asked: list[StoredPart]
+    answers: dict[str, list[StoredPart]]
 
 
 def item_of(instruction: Instruction, answers: Mapping[str, Answer]) -> Item:
@@ -92,6 +115,7 @@ def read_items(folder: str | Path) -> list[Item]:
     """What `write_items` wrote, media loaded.
 
     Raises:
+        DamagedError: `items.json` is not whole.
         MediaError: a medium is missing or lies outside the folder.
     """
     folder = Path(folder)
@@ -102,12 +126,16 @@ def read_items(folder: str | Path) -> list[Item]:
         medium = get_modality(part["type"]).load(safe_path(folder, part["path"]))
         return {"type": part["type"], "data": medium}
 
-    values = json.loads((folder / "items.json").read_text(encoding="utf-8"))
-    return [
-        Item(
-            **{name: each[name] for name in ("id", "group", "level")},
-            asked=[loaded(part) for part in each["asked"]],
-            answers={name: [loaded(p) for p in parts] for name, parts in each["answers"].items()},
-        )
-        for each in values
-    ]
+    path = folder / "items.json"
+    values = read_json(path, list[StoredItem], "write the items again")
+    with reading(path, remedy="write the items again"):
+        if len({each["id"] for each in values}) < len(values):
+            raise DataError("two items have one id")
+        return [
+            Item(
+                **{name: each[name] for name in ("id", "group", "level")},
+                asked=[loaded(part) for part in each["asked"]],
+                answers={n: [loaded(p) for p in parts] for n, parts in each["answers"].items()},
+            )
+            for each in values
+        ]

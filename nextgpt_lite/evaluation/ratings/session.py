@@ -10,7 +10,6 @@ showing it (`notebook.rating`), items (`items`), tables of several people (`resu
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,8 @@ from typing import Literal
 
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.evaluation.ratings.items import Item
-from nextgpt_lite.training.checkpoint import beside
+from nextgpt_lite.reading import read_lines
+from nextgpt_lite.writing import append, beside, locked
 
 QUESTIONS = {
     "following": "Does the answer, words and media, respond to the instruction?",
@@ -49,6 +49,11 @@ class Judgement:
     points: tuple[int, ...]
     mode: Mode = "points"
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        most = MOST if self.mode == "points" else 1
+        if len(self.order) != len(self.points) or not all(0 <= p <= most for p in self.points):
+            raise DataError(f"{len(self.order)} answers have the points {[*self.points]}")
 
 
 class Session:
@@ -87,8 +92,6 @@ class Session:
             raise DataError(
                 f"{self.path} holds judgements by {other.mode!r}: choose that mode, another file."
             )
-        if self.judgements:
-            self._rewrite(self.judgements)  # without a line that was cut off
 
     @property
     def task(self) -> tuple[Item, str] | None:
@@ -115,8 +118,12 @@ class Session:
             DataError: too few or too many, or out of range.
             OSError: the file cannot be written.
         """
+        asked = self.task
+        self._look_again()
         if self.task is None:
             raise DataError("All is judged: there is nothing left to give points to.")
+        if self.task != asked:
+            raise DataError("This was judged in another window: judge the next one.")
         item, aspect = self.task
         order = self.order(item)
         least = 1 if self.mode == "points" else 0
@@ -129,23 +136,23 @@ class Session:
         said = Judgement(
             item.id, item.group, item.level, aspect, order, tuple(points), self.mode, seconds
         )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(said))
-            file.flush()
-            os.fsync(file.fileno())
+        append(self.path, _line(said))
         self.judgements.append(said)
         self._begun = time.monotonic()
 
     def undo(self) -> None:
-        """Takes the latest judgement back."""
-        if self.judgements:
-            self._rewrite(self.judgements[:-1])
-            self.judgements.pop()
+        """Takes the latest judgement back, whichever window it was given in."""
+        with locked(self.path):
+            self._look_again()
+            if self.judgements:
+                self.judgements.pop()
+                with beside(self.path) as draft:
+                    draft.write_text("".join(map(_line, self.judgements)), encoding="utf-8")
 
-    def _rewrite(self, judgements: Sequence[Judgement]) -> None:
-        with beside(self.path) as draft:
-            draft.write_text("".join(map(_line, judgements)), encoding="utf-8")
+    def _look_again(self) -> None:
+        """Another window may have added to the file."""
+        if self.path.is_file():
+            self.judgements = read_judgements(self.path)
 
 
 def _line(judgement: Judgement) -> str:
@@ -158,15 +165,4 @@ def read_judgements(path: str | Path) -> list[Judgement]:
     Raises:
         DataError: another line cannot be read.
     """
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            values = json.loads(line)
-            order, points = tuple(values.pop("order")), tuple(values.pop("points"))
-            found.append(Judgement(order=order, points=points, **values))
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):
-                break
-            raise DataError(f"{path}, line {number} is no judgement: remove it.") from error
-    return found
+    return read_lines(Path(path), Judgement)

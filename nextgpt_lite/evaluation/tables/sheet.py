@@ -153,7 +153,9 @@ class Sheet:
         folder.mkdir(parents=True, exist_ok=True)
         stem = folder / f"table_{self.number}"
         stem.with_suffix(".md").write_text(self.markdown(), encoding="utf-8")
-        stem.with_suffix(".json").write_text(json.dumps(asdict(self), indent=1) + "\n")
+        stem.with_suffix(".json").write_text(
+            json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8"
+        )
 
 
 def run_table(name: int | str, model: NextGPT, setting: Setting | None = None) -> Sheet:

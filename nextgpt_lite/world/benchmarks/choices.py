@@ -122,7 +122,9 @@ def write_seed_bench(path: Path, count: int, seed: int = 0) -> Path:
                 **({"segment": [0.0, medium.duration]} if modality == "video" else {}),  # type: ignore[union-attr]
             }
         )  # fmt: skip
-    path.write_text(json.dumps({"questions": questions, "question_type": numbers}))
+    path.write_text(
+        json.dumps({"questions": questions, "question_type": numbers}), encoding="utf-8"
+    )
     return path
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from nextgpt_lite.decoders.loading import in_dtype
 from nextgpt_lite.model.config import SETTINGS_FILE, WEIGHTS
+from nextgpt_lite.reading import read_json, read_yaml, write_sums
 from nextgpt_lite.training.part import PartTrainer
 
 CARDS = Path(__file__).with_name("cards.yaml")
@@ -33,7 +33,7 @@ def begin(name: str, start: str | Path | None = None, **changes: Any) -> Any:
     family, _, module = name.partition("/")
     folder = WEIGHTS / "lite" / family / module
     named = "scheduler_config.json" if module == "scheduler" else "config.json"
-    config = json.loads((folder / named).read_text())
+    config = read_json(folder / named)
     of_diffusers = "_class_name" in config
     library = import_module("diffusers" if of_diffusers else "transformers")
     named = config["_class_name"] if of_diffusers else config["architectures"][0]
@@ -54,14 +54,14 @@ def save_pipeline(pipeline: Any, folder: Path, settings: Mapping[str, Any]) -> N
     """Writes a diffusers pipeline in float16, and the settings that `decoders` reads beside it."""
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(str(folder), safe_serialization=True)
-    (folder / SETTINGS_FILE).write_text(json.dumps(settings) + "\n")
+    (folder / SETTINGS_FILE).write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
 
 def write_card(
     folder: str | Path, part: str, runs: Mapping[str, PartTrainer], more: str = ""
 ) -> None:
-    """Writes `card.md`: what the part is, what it learned from, how long each run took."""
-    told = yaml.safe_load(CARDS.read_text(encoding="utf-8"))[part]
+    """Writes `card.md`, what the part is and learned from, and the sums of the finished folder."""
+    told = read_yaml(CARDS)[part]
     rows = [
         f"| {name} | {sum(p.numel() for p in run.average.parameters()):,} | {run.step:,} | "
         f"{run.seconds:,.0f} |"
@@ -75,3 +75,4 @@ def write_card(
         "How well it does within the system: `nextgpt-lite evaluate --suite lite`.", more,
     ]  # fmt: skip
     Path(folder, "card.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    write_sums(Path(folder))

@@ -30,17 +30,19 @@ from typing import Any
 import torch
 from filelock import FileLock
 from tqdm.auto import tqdm
+from typing_extensions import TypedDict
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.errors import RunError
-from nextgpt_lite.model.config import locate
+from nextgpt_lite.model.config import locate, trained_folder
 from nextgpt_lite.model.device import pick_device, precision_name
-from nextgpt_lite.training.checkpoint import beside
+from nextgpt_lite.reading import read_json
 from nextgpt_lite.world.scene import MODALITIES
 from nextgpt_lite.world.suite import cost, decoders, dialogues, frozen, stages
 from nextgpt_lite.world.suite.contact import write_sheets
 from nextgpt_lite.world.suite.examination import Examination, Examiner
 from nextgpt_lite.world.suite.rows import Row, markdown
+from nextgpt_lite.writing import beside
 
 COUNT, QUICK = 500, 40  # prompts of each row
 EVERYTHING = ("llm", "encoder", *MODALITIES, "model")
@@ -230,18 +232,27 @@ def _hold(each: str, examiner: Examiner, folder: Path, of: dict[str, Any]) -> No
         saved = {**_saved(path), each: entry}
         saved = {each: saved[each] for each in EXAMINATIONS if each in saved}
         with beside(path) as draft:
-            draft.write_text(json.dumps(saved, indent=1) + "\n")
-        (folder / "scores.md").write_text(markdown(read_rows(path)))
+            draft.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
+        (folder / "scores.md").write_text(markdown(read_rows(path)), encoding="utf-8")
+
+
+class Entry(TypedDict):
+    """What `scores.json` says of one examination, among others."""
+
+    rows: list[Row]
 
 
 def _saved(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    read_rows(path)  # refuses what is damaged before anything is measured
+    return read_json(path)
 
 
 def read_rows(path: Path) -> list[Row]:
     """The rows of a `scores.json`."""
-    saved = json.loads(path.read_text())
-    return [Row.from_dict(row) for each in saved.values() for row in each["rows"]]
+    saved = read_json(path, dict[str, Entry], "remove the file to measure everything again")
+    return [row for each in saved.values() for row in each["rows"]]
 
 
 def _files(model: NextGPT, name: str | Path, wanted: Sequence[str]) -> list[Path]:
@@ -249,7 +260,7 @@ def _files(model: NextGPT, name: str | Path, wanted: Sequence[str]) -> list[Path
     folders: list[Path] = []
     for part in wanted:
         if part == "model":
-            folders.append(locate("lite/nextgpt" if name == "lite" else str(name)))
+            folders.append(trained_folder(name))
         elif part == "llm":
             folders.append(locate(model.config.llm))
         else:

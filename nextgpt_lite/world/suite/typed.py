@@ -19,12 +19,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from PIL.Image import Image
 
 from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.messages import Message
+from nextgpt_lite.reading import read_yaml
 from nextgpt_lite.reply import Made, Reply
 from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.describe import parse
@@ -83,7 +83,7 @@ class Request:
 def requests() -> tuple[Request, ...]:
     """All lines of the file."""
     path = Path(__file__).with_name("typed.yaml")
-    lines = yaml.safe_load(path.read_text(encoding="utf-8"))
+    lines = read_yaml(path, Any)
     return tuple(_read(kind, *row) for kind, rows in lines.items() for row in rows)
 
 

@@ -109,6 +109,6 @@ def test_the_shipped_model_answers(tokenizer: Any, model: Any) -> None:
 
 
 def test_the_card_says_what_was_done() -> None:
-    card = Path(SHIPPED / "card.md").read_text()
+    card = Path(SHIPPED / "card.md").read_text(encoding="utf-8")
     for word in ("Data", "Steps", "Exact answers", "arithmetic", "Apache-2.0"):
         assert word in card

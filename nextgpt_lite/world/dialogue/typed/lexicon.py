@@ -17,8 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, Literal, TypeVar
 
-import yaml
-
+from nextgpt_lite.reading import read_yaml
 from nextgpt_lite.world.scene import Split
 
 T = TypeVar("T")
@@ -40,7 +39,7 @@ _GERUND = {
 @cache
 def load(name: str) -> Any:
     """One of the lists, by the name of its file."""
-    return yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return read_yaml(_FOLDER / f"{name}.yaml", Any)
 
 
 @cache
