@@ -95,12 +95,9 @@ def owned(folder: Path) -> Iterator[None]:
         OSError: in one sentence: nothing can be written there.
     """
     usable(folder)
-    note = folder / ".writer.json"
+    note, lock = folder / ".writer.json", FileLock(folder / ".writer.lock", timeout=0)
     try:
-        with FileLock(folder / ".writer.lock", timeout=0):
-            note.write_text(json.dumps({"process": os.getpid()}), encoding="utf-8")
-            yield
-            note.unlink(missing_ok=True)
+        lock.acquire()
     except Timeout as error:
         process = "another process"
         with suppress(OSError, ValueError, KeyError):
@@ -108,6 +105,13 @@ def owned(folder: Path) -> Iterator[None]:
         raise RunError(
             f"{folder} is being written by {process}: wait for it, or choose another --output."
         ) from error
+    try:
+        note.write_text(json.dumps({"process": os.getpid()}), encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            note.unlink()
+        lock.release()
 
 
 def usable(folder: Path) -> Path:
