@@ -17,7 +17,7 @@ from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
 from nextgpt_lite.cli import main
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
 from nextgpt_lite.encoders.config import VisionConfig
-from nextgpt_lite.model.checkpoint import BASE_ROWS_FILE, CONFIG_FILE, trained_state
+from nextgpt_lite.model.checkpoint import BASE_ROWS_FILE, CONFIG_FILE, seal, trained_state
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.llm import LanguageModel
 from nextgpt_lite.model.projections import OutputProjection
@@ -329,6 +329,7 @@ def test_a_wrong_base_is_refused_when_loading_too(
     numbers = json.loads((tmp_path / "ours" / CONFIG_FILE).read_text())
     numbers["base"]["vocabulary"] += 4  # 32042 instead of 32038, in the released code's case
     (tmp_path / "ours" / CONFIG_FILE).write_text(json.dumps(numbers))
+    seal(tmp_path / "ours")
     with pytest.raises(ValueError, match="field 'base'"):
         model_of(tmp_path / "ours", base).load_trained(tmp_path / "ours")
 

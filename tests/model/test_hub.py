@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.errors import CheckpointError, ConfigError, DownloadError, MissingError
+from nextgpt_lite.model.checkpoint import seal
 from nextgpt_lite.model.config import locate
 from nextgpt_lite.training.stages import STAGES, ledger
 from tests.tiny import tiny_causal_lm, tiny_model
@@ -70,6 +71,7 @@ def test_the_adapter_goes_by_its_old_name_too_but_not_by_both(tmp_path: Path) ->
     model.save_pretrained(tmp_path)
     new, old = tmp_path / "adapter_model.safetensors", tmp_path / "adapter.safetensors"
     new.rename(old)
+    seal(tmp_path)
     model.load_trained(tmp_path)
     shutil.copy(old, new)
     with pytest.raises(CheckpointError, match=r"adapter\.safetensors: delete the older one"):
