@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from nextgpt_lite.errors import ConfigError
-from nextgpt_lite.media import Media, several
+from nextgpt_lite.media import Media, note, noted, remarks, several
 from nextgpt_lite.messages import Conversation, Message, Part, in_our_form
 from nextgpt_lite.model.context import newest_turns
 from nextgpt_lite.model.conversation import Encoded, content_parts
@@ -26,6 +27,8 @@ from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.model.nextgpt import NextGPTModel
 from nextgpt_lite.options import Options, seed_of
 from nextgpt_lite.reply import Event, Made, Reply
+
+LONGEST_NAME = 300  # what is longer is no path but a data: URL
 
 if TYPE_CHECKING:
     from transformers.generation.streamers import BaseStreamer
@@ -50,7 +53,8 @@ def events(
         streamer: of transformers; gets the prompt's ids, then each word's.
     """
     started = time.perf_counter()
-    draft, opened = _Draft(model), _opened(messages)
+    draft = _Draft(model)
+    opened = _opened(messages, draft.reply)
     if streamer is not None:
         streamer.put(torch.tensor(model.conversation.encode(opened, reply_follows=True).ids))
     try:
@@ -145,9 +149,9 @@ def drafts(
         ConfigError: naming the field of the messages or option that is wrong.
     """
     every = _each(seeds, len(conversations))
-    opened = [_opened(with_media(conversation)) for conversation in conversations]
-    growing = [_Draft(model) for _ in opened]
+    growing = [_Draft(model) for _ in conversations]
     begun = [draft.reply for draft in growing]
+    opened = [_opened(with_media(c), reply) for c, reply in zip(conversations, begun, strict=True)]
     for index, item in _written(model, opened, every, options or Options(), batch_size, begun):
         if isinstance(item, SignalBlock):
             growing[index].add_block(item)
@@ -258,12 +262,17 @@ class _Draft:
         self.words = []
 
 
-def _opened(messages: Conversation) -> list[Message]:
-    """The same messages with every user medium loaded, so that a bad file stops nothing halfway."""
-    return [
-        {"role": turn["role"], "content": [_loaded(p, turn["role"]) for p in content_parts(turn)]}
-        for turn in messages
-    ]
+def _opened(messages: Conversation, begun: Reply) -> list[Message]:
+    """The same messages with every user medium loaded, so that a bad file stops nothing halfway.
+
+    What there is to say of media becomes warnings of the reply that has begun.
+    """
+    with noted() as begun.warnings:
+        return [
+            {"role": message["role"],
+             "content": [_loaded(part, message["role"]) for part in content_parts(message)]}
+            for message in messages
+        ]  # fmt: skip
 
 
 def _loaded(part: Part, role: str) -> Part:
@@ -276,7 +285,12 @@ def _loaded(part: Part, role: str) -> Part:
         )
     held = next((part[name] for name in ("data", "path") if part.get(name) is not None), None)
     held = part["source"].open() if held is None else held
-    return {**part, "data": get_modality(part["type"]).take(held)}
+    medium = get_modality(part["type"]).take(held)
+    is_file = isinstance(held, PathLike | str) and len(str(held)) < LONGEST_NAME
+    name = held if is_file else f"The {part['type']} given"
+    for remark in remarks(medium):
+        note(f"{name} {remark}.")
+    return {**part, "data": medium}
 
 
 def _names_medium(part: Part) -> bool:

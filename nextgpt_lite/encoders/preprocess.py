@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from nextgpt_lite.media import Audio, Video
+from nextgpt_lite.media import Audio, Video, resample
 
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's
 PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -29,6 +29,7 @@ LOWEST_HERTZ = 20.0
 SILENT = 1e-3  # of the loudest channel
 FAINTEST = 1e-4  # peak of a recording that is amplified in full
 EMPTY = 0.02  # share of a filter bank
+MAX_KERNEL = 2**20  # old times new rate, without their common divisor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +96,8 @@ def preprocess_video(video: Video, config: PreprocessConfig) -> Tensor:
     """
     clips = []
     for start in clip_starts(video.duration, config.clips, config.clip_seconds):
-        first = min(math.floor(start * video.fps), len(video.frames) - 1)
-        end = min(math.ceil((start + config.clip_seconds) * video.fps), len(video.frames))
-        picked = np.linspace(first, max(first, end - 1), config.frames).astype(int)
-        frames = torch.from_numpy(video.frames[picked]).permute(0, 3, 1, 2)  # (T, 3, H, W)
+        picked = video.clip(start, config.clip_seconds, config.frames)  # (T, H, W, 3)
+        frames = torch.from_numpy(picked).permute(0, 3, 1, 2)  # (T, 3, H, W)
         clips += [crop.transpose(0, 1) for crop in _crops(frames, config)]
     return torch.stack(clips)
 
@@ -193,11 +192,14 @@ def resample_sinc(samples: Tensor, rate: int, new_rate: int) -> Tensor:
     """Band-limited resampling (channels, length) by a windowed sinc of six zero crossings.
 
     The roll-off (0.99) and the squared-cosine window are those the encoder was trained with; the
-    filter bank's highest bins notice any other.
+    filter bank's highest bins notice any other. They are kept for every pair of rates that is in
+    use; the kernel of two odd ones would take gigabytes.
     """
     if rate == new_rate:
         return samples
     old, new = rate // math.gcd(rate, new_rate), new_rate // math.gcd(rate, new_rate)
+    if old * new > MAX_KERNEL:  # rates almost without a common divisor
+        return torch.from_numpy(resample(samples.numpy(), rate, new_rate))
     kernel, width = _sinc_kernel(old, new)
     length = math.ceil(samples.shape[1] * new / old)
     waves = F.pad(samples, (width, width + old))[:, None]

@@ -7,6 +7,7 @@ bytes (the package filetype), decoding (`files`), and which formats to accept.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +15,26 @@ from typing import BinaryIO
 import filetype
 
 HEAD = 8192  # bytes that tell a format
+# Options for FFmpeg: what it may take a file for. Playlists, which name other files, are not among
+# them, nor texts, of which it makes clips.
+DEMUXERS = {
+    "format_whitelist": "aac,aiff,amr,asf,avi,caf,flac,flv,gif,matroska,mov,mp3,mpeg,mpegts,"
+    "mpegvideo,ogg,rm,w64,wav"
+}
+# First bytes that filetype does not know.
+_BEGINNINGS = {
+    rb"caff": ("CAF", "audio"),
+    rb"riff\x2e\x91\xcf\x11": ("W64", "audio"),
+    rb"RF64": ("WAV", "audio"),
+    rb"FORM.{4}AIF[FC]": ("AIFF", "audio"),
+    rb"(.{4})?G.{187}(.{4})?G.{187}(.{4})?G": ("TS", "video"),  # a packet each 188 or 192 bytes
+    rb".{4}ftyp": ("MP4", "video"),  # of one of its many brands
+    rb"P[1-6]\s": ("PPM", "image"),
+    rb"\xff\x4f\xff\x51": ("J2K", "image"),
+    rb".[\x00\x01][\x01-\x03\x09-\x0b].{13}[\x08\x0f\x10\x18\x20]": ("TGA", "image"),
+    # An MP3 without tags starts with a frame header: 11 sync bits, then a layer that is not 0.
+    rb"\xff[\xe2-\xe7\xea-\xef\xf2-\xf7\xfa-\xff]": ("MP3", "audio"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,14 +51,8 @@ def sniff(path: Path) -> Format | None:
         head = file.read(HEAD)
     if (kind := filetype.guess(head)) is not None:
         return Format(kind.extension.upper(), kind.mime.partition("/")[0])
-    if head[4:8] == b"ftyp":
-        return Format("MP4", "video")  # of one of its many brands
-    if head.startswith(b"RF64"):
-        return Format("WAV", "audio")
-    # An MP3 without tags starts with a frame header: 11 sync bits, then a layer that is not 0.
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06:
-        return Format("MP3", "audio")
-    return None
+    known = (kind for begin, kind in _BEGINNINGS.items() if re.match(begin, head, re.DOTALL))
+    return next((Format(*kind) for kind in known), None)
 
 
 def is_cut_off(path: Path, form: Format) -> bool:

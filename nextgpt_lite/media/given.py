@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import urllib.request
-import warnings
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Real
@@ -23,17 +22,12 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import numpy as np
 
 from nextgpt_lite.errors import MediaError
-from nextgpt_lite.media.files import (
-    MAX_BYTES,
-    MAX_SECONDS,
-    MAX_VALUES,
-    Audio,
-    Video,
-    as_rgb,
-    image_errors,
-    load_image,
-    thinned,
-)
+from nextgpt_lite.media.audios import MAX_SECONDS, MAX_VALUES
+from nextgpt_lite.media.files import MAX_BYTES
+from nextgpt_lite.media.images import as_rgb, image_errors, load_image
+from nextgpt_lite.media.notes import note, noted
+from nextgpt_lite.media.types import Audio, Video
+from nextgpt_lite.media.videos import VideoFile, thinned
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,13 +60,18 @@ def take(given: Any, load: Callable[[Path], Any], convert: Callable[[Any], Any])
         name = given if isinstance(place, Path) else "The data: URL"
         given = place
     if isinstance(given, bytes | bytearray | memoryview):
-        with TemporaryDirectory() as folder:  # decoders want a file that they can seek in
+        # Decoders want a file that they can seek in; a long video keeps it open.
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             path = Path(folder, "given")
             path.write_bytes(given)
             try:
-                return load(path)
+                with noted() as notes:
+                    medium = load(path)
             except MediaError as error:
                 raise MediaError(str(error).replace(str(path), name)) from error
+        for sentence in notes:
+            note(sentence.replace(str(path), name))
+        return medium
     return load(Path(given)) if isinstance(given, PathLike) else convert(given)
 
 
@@ -132,7 +131,7 @@ def as_audio(given: Any) -> Audio:
     if array.shape[1] > limit:
         array = array[:, :limit]
         minutes = limit / rate / 60
-        warnings.warn(f"Of the audio only the first {minutes:.0f} minutes are used", stacklevel=2)
+        note(f"Of the audio only the first {minutes:.0f} minutes are used.")
     samples = _full_scale(array, given)
     same = isinstance(given, Audio) and np.array_equal(samples, given.samples)
     return given if same and given.samples.dtype == np.float32 else Audio(samples, rate)
@@ -143,6 +142,8 @@ def as_video(given: Any) -> Video:
 
     Frames are thinned out and scaled down as those of a file.
     """
+    if isinstance(given, VideoFile):
+        return given
     frames, fps = given, FPS
     if isinstance(given, Video):
         frames, fps = given.frames, given.fps
@@ -286,6 +287,8 @@ def _full_scale(array: np.ndarray, given: Any) -> np.ndarray:
     elif array.dtype == np.uint8:
         array = (array - 128.0) / 128
     clean = np.nan_to_num(array) if array.dtype.kind == "f" else array
+    if clean is not array and not np.isfinite(array).all():
+        note(f"{_described(given)} holds samples that are no numbers: they are taken for silence.")
     if array.dtype.kind != "f" or abs(clean).max() > LOUDEST:
         raise MediaError(
             f"{_described(given)} has samples that are neither int16, int32 or uint8 nor floats "

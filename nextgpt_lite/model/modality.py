@@ -113,6 +113,10 @@ class Modality:
         return str(resolve(self.viewer)(medium))
 
 
+def _suffixes(words: str) -> tuple[str, ...]:
+    return tuple(f".{word}" for word in words.split())
+
+
 MODALITIES: dict[str, Modality] = {
     row.name: row
     for row in (
@@ -126,7 +130,7 @@ MODALITIES: dict[str, Modality] = {
             converter="nextgpt_lite.media:as_image",
             saver="nextgpt_lite.media:save_image",
             suffix=".png",
-            extensions=(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"),
+            extensions=_suffixes("png jpg jpeg webp gif bmp tif tiff avif ppm jp2 tga"),
             link='<img src="{}" height="128">',
         ),
         Modality(
@@ -138,7 +142,7 @@ MODALITIES: dict[str, Modality] = {
             converter="nextgpt_lite.media:as_audio",
             saver="nextgpt_lite.media:save_audio",
             suffix=".wav",
-            extensions=(".wav", ".flac", ".ogg", ".mp3", ".m4a"),
+            extensions=_suffixes("wav flac ogg mp3 m4a aac aiff aif caf w64 wma opus"),
             pair_id="audio_id",
             link='<audio controls src="{}"></audio>',
         ),
@@ -152,7 +156,7 @@ MODALITIES: dict[str, Modality] = {
             converter="nextgpt_lite.media:as_video",
             saver="nextgpt_lite.media:save_video",
             suffix=".mp4",
-            extensions=(".mp4", ".webm", ".mov", ".mkv", ".avi"),
+            extensions=_suffixes("mp4 webm mov mkv avi m4v ts mpg mpeg flv wmv"),
             link='<video controls height="128" src="{}"></video>',
         ),
     )
