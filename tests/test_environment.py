@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DECLARED = [
     requirement
-    for listed in (PROJECT["dependencies"], EXTRAS["notebooks"], EXTRAS["eval"], EXTRAS["dev"])
+    for listed in (PROJECT["dependencies"], *map(EXTRAS.get, ("notebooks", "eval", "demo", "dev")))
     for requirement in listed
     if not requirement.startswith("nextgpt-lite[")
 ]
@@ -28,8 +28,8 @@ def name_of(requirement: str) -> str:
     return re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0].lower()
 
 
-def test_developers_have_what_notebooks_and_evaluation_need():
-    assert EXTRAS["dev"][0] == "nextgpt-lite[notebooks,eval]"
+def test_developers_have_what_the_extras_they_test_need():
+    assert EXTRAS["dev"][0] == "nextgpt-lite[notebooks,eval,demo]"
 
 
 def imported(source: str) -> set[str]:

@@ -35,7 +35,7 @@ HELP = {  # of parameters that mean the same in every command
     "device": "auto (CUDA, else MPS, else CPU), cpu, cuda, cuda:1 or mps.",
     "guidance_scale": "how closely media follow what was asked; default: each decoder's own.",
     "max_new_tokens": "words of a reply, in tokens.",
-    "model": "'lite' (shipped) or the folder of a trained model.",
+    "model": "'lite' (shipped), the folder of a trained model, or its hub id if it was fetched.",
     "num_inference_steps": "diffusion steps; default: each decoder's own.",
     "output": "folder to write into.",
     "precision": "number format of frozen weights; auto: 16 bits on an accelerator, float32 on a "
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def application() -> typer.Typer:
     """The package's own commands, and those of every plugin that has some."""
-    app = typer.Typer(cls=_Commands, rich_markup_mode="rich")
+    app = typer.Typer(cls=_Commands, rich_markup_mode="rich", no_args_is_help=True)
     app.callback()(_before)
     panels = dict(COMMANDS)
     for guest in plugins():  # before `chat` is read: it may bring a modality
@@ -88,7 +88,7 @@ def application() -> typer.Typer:
             text, _, parameters = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
             helps = HELP | dict(re.findall(r"^ {4}(\w+): ((?:.|\n {5,})+)", parameters, re.M))
             if group not in groups:
-                groups[group] = typer.Typer()
+                groups[group] = typer.Typer(no_args_is_help=True)
                 about = text.partition("\n")[0]
                 app.add_typer(groups[group], name=group, help=about, rich_help_panel=panel)
             add = groups[group].command(last, cls=_Command, help=text, rich_help_panel=panel)

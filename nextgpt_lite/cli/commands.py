@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, BadParameter, Option
 
-from nextgpt_lite.cli.conversation import chat, tour
+from nextgpt_lite.cli.conversation import chat, demo, tour
 from nextgpt_lite.cli.options import (
     Count,
     Data,
@@ -21,8 +21,13 @@ from nextgpt_lite.cli.options import (
     MaybeCount,
     MaybeFolder,
     MaybeModel,
+    MaybeOutput,
     MaybePath,
+    MaybePlugin,
+    MaybeSize,
     Models,
+    Output,
+    Plugin,
     Precision,
     Profile,
     Seed,
@@ -47,7 +52,7 @@ def _grid(text: str) -> Path:
 def train(
     *,
     stage: Annotated[int, Option(min=1, max=3)],
-    output: Path,
+    output: Output,
     profile: Profile = "lite",
     data: Data = None,
     init: MaybeFolder = None,
@@ -102,7 +107,7 @@ def train(
 def refine(
     *,
     init: Folder,
-    output: Path,
+    output: Output,
     data: Data = None,
     records: Count = 40_000,
     steps: Count = 2000,
@@ -112,6 +117,8 @@ def refine(
     precision: Precision | None = None,
 ) -> None:
     """Fit the output projections alone, after stage 3.
+
+    Example: nextgpt-lite refine --init runs/s3 --output runs/lite
 
     Args:
         init: folder of a model of stage 3.
@@ -124,8 +131,10 @@ def refine(
     refine(**options, dtype=options.pop("precision"))
 
 
-def cache(*, folder: Path | None = None, prune: float | None = None) -> None:
+def cache(*, folder: Path | None = None, prune: MaybeSize = None) -> None:
     """Show or empty what training keeps of frozen work.
+
+    Example: nextgpt-lite cache --prune 0
 
     Args:
         folder: default: NEXTGPT_LITE_CACHE, or a folder of the user's.
@@ -149,15 +158,15 @@ def cache(*, folder: Path | None = None, prune: float | None = None) -> None:
 
 def evaluate(
     *,
-    suite: str | None = None,
+    suite: MaybePlugin = None,
     table: str | None = None,
     model: MaybeModel = None,
     profile: Profile = "lite",
     data: MaybePath = None,
     media: MaybeFolder = None,
-    plugin: str = "lite",
+    plugin: Plugin = "lite",
     metric: list[str] = [],  # noqa: B006
-    output: Path | None = None,
+    output: MaybeOutput = None,
     quick: bool = False,
     workers: MaybeCount = None,
     count: MaybeCount = None,
@@ -205,8 +214,11 @@ def evaluate(
         )  # fmt: skip
         return
     from nextgpt_lite import NextGPT
+    from nextgpt_lite.evaluation.registry import find
     from nextgpt_lite.evaluation.tables.sheet import Setting, run_table
 
+    for kind, wanted in [("table", table), *(("metric", each) for each in metric)]:
+        find(kind, wanted)  # a name that is unknown is told before the model is loaded
     setting = Setting(
         count or 50, steps=steps, data=data, media=media, plugin=plugin, metrics=tuple(metric)
     )
@@ -220,10 +232,10 @@ def compare(
     *,
     model: Models = ["lite"],  # noqa: B006
     caption_model: Models = [],  # noqa: B006
-    output: Path,
+    output: Output,
     prompts: Count = 200,
     groups: list[str] | None = None,
-    plugin: str = "lite",
+    plugin: Plugin = "lite",
     num_inference_steps: MaybeCount = None,
     device: Device = "auto",
     precision: Precision | None = None,
@@ -250,7 +262,7 @@ def compare(
 def ablate(
     grid: Annotated[Path, Argument(parser=_grid, metavar="FILE")],
     *,
-    output: Path,
+    output: Output,
     workers: Count = 1,
     device: Device = "auto",
 ) -> None:
@@ -274,7 +286,10 @@ def ablate(
 
 
 def params(*, profile: Profile = "lite") -> None:
-    """Print the paper's Table 1 beside ours, from configurations alone."""
+    """Print the paper's Table 1 beside ours, from configurations alone.
+
+    Example: nextgpt-lite params --profile paper
+    """
     from nextgpt_lite.checkpoints.parameters import table
     from nextgpt_lite.model.config import NextGPTConfig
 
@@ -284,6 +299,8 @@ def params(*, profile: Profile = "lite") -> None:
 def doctor(*, profile: Profile | None = None) -> None:
     """Say what this machine can run, and under which licences.
 
+    Example: nextgpt-lite doctor --profile colab
+
     Args:
         profile: judge this size only.
     """
@@ -292,8 +309,11 @@ def doctor(*, profile: Profile | None = None) -> None:
     print(report(profiles=(profile,)) if profile else report())
 
 
-def download(*, profile: Profile, output: Path) -> None:
-    """Fetch the public checkpoints of a preset."""
+def download(*, profile: Profile, output: Output) -> None:
+    """Fetch the public checkpoints of a preset.
+
+    Example: nextgpt-lite download --profile colab --output DIR
+    """
     from nextgpt_lite.checkpoints.download import download
     from nextgpt_lite.model.config import CHECKPOINTS
 
@@ -335,21 +355,20 @@ def convert(
         target: write this released layout.
         base: folder of the language model it was trained on, to be compared.
     """
+    if bool(source) == bool(target):
+        raise BadParameter("give --from or --to, one of them")
     from nextgpt_lite.checkpoints.convert import from_released, to_released
 
-    if source and not target:
-        lines = from_released(source, path, output, base)
-    elif target and not source:
-        lines = to_released(target, path, output)
-    else:
-        raise BadParameter("give --from or --to, one of them")
-    print("\n".join(lines))
+    if source:
+        print("\n".join(from_released(source, path, output, base)))
+    elif target:
+        print("\n".join(to_released(target, path, output)))
 
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     panel: {command.__name__: command for command in commands}
     for panel, commands in (
-        ("Conversation", (chat, tour)),
+        ("Conversation", (chat, demo, tour)),
         ("Training", (train, refine, cache)),
         ("Evaluation", (evaluate, compare, ablate)),
         ("Checkpoints", (params, doctor, download, sums, convert)),

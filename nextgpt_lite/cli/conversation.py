@@ -7,10 +7,11 @@ Knows: their options. Leaves to others: turns in a terminal (`talk`), the page o
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, BadParameter
+from typer import Argument, BadParameter, Option
 
 from nextgpt_lite.cli.options import (
     Count,
@@ -18,6 +19,7 @@ from nextgpt_lite.cli.options import (
     MaybeCount,
     Modalities,
     Model,
+    Output,
     Precision,
     Scale,
     Seed,
@@ -32,7 +34,7 @@ from nextgpt_lite.shipped import shipped
 def chat(
     text: Annotated[str | None, Argument(show_default=False)] = None,
     *,
-    output: Path = Path("out"),
+    output: Output = Path("out"),
     stream: bool = False,
     json: bool = False,
     quiet: bool = False,
@@ -95,9 +97,41 @@ def chat(
         talk.answer(text, output)
 
 
+def demo(
+    *,
+    port: Annotated[int | None, Option(min=1, max=65535)] = None,
+    browser: bool = False,
+    model: Model = "lite",
+    device: Device = "auto",
+    precision: Precision | None = None,
+) -> None:
+    """Talk to a model on a page in the browser, which only this machine can open.
+
+    Example: nextgpt-lite demo --browser
+
+    Args:
+        port: of the page; default: the first free one from 7860 on.
+        browser: open the page.
+    """
+    with extra("demo"):  # told before the model is loaded
+        import gradio  # noqa: F401
+    from nextgpt_lite import NextGPT
+    from nextgpt_lite.cli import page
+
+    with tempfile.TemporaryDirectory(prefix="nextgpt-lite-demo-") as folder:
+        loaded = NextGPT.from_pretrained(model, device=device, dtype=precision)
+        built = page.build(loaded, Path(folder))
+        address = page.serve(built, Path(folder), port, inbrowser=browser)
+        print(f"The page: {address} (Ctrl-C ends it)", flush=True)
+        built.block_thread()
+
+
 @extra("notebooks")
-def tour(*, output: Path = Path("out")) -> None:
-    """Execute the tour notebook and render it as a page."""
+def tour(*, output: Output = Path("out")) -> None:
+    """Execute the tour notebook and render it as a page.
+
+    Example: nextgpt-lite tour --output out
+    """
     import nbformat
     import papermill
     from nbconvert import HTMLExporter

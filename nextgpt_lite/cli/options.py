@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 from typer import BadParameter, Option
 
 from nextgpt_lite.errors import MissingError
-from nextgpt_lite.model.config import PROFILES, locate
+from nextgpt_lite.model.config import PROFILES
+from nextgpt_lite.model.hub import model_folder
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.plugins import plugins
 
@@ -36,25 +37,33 @@ def _number(kind: str, fits: Callable[[float], bool]) -> Any:
     return Option(parser=parse, metavar="NUMBER")
 
 
+def _hint(name: str, names: Iterable[str]) -> str:
+    close = get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]!r}? " if close else ""
+
+
 def _model(name: str) -> str:
     if name not in PROFILES:
         try:
-            locate(name)
+            model_folder(name)
         except MissingError as error:
-            close = get_close_matches(name, PROFILES, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
-            raise BadParameter(f"{hint}{error}") from None
+            raise BadParameter(f"{_hint(name, PROFILES)}{error}") from None
+    return name
+
+
+def _plugin(name: str) -> str:
+    if name not in plugins():
+        known = ", ".join(plugins())
+        raise BadParameter(f"{_hint(name, plugins())}There is no plugin {name!r}, only {known}.")
     return name
 
 
 def _data(name: str) -> Path:
-    if name not in plugins() and not Path(name).is_dir():
-        close = get_close_matches(name, plugins(), n=1)
-        hint = f"did you mean {close[0]!r}? There is" if close else "there is"
-        raise BadParameter(
-            f"{name}: {hint} no such folder, and no plugin of that name (there are: "
-            f"{', '.join(plugins())})."
-        )
+    if not Path(name).is_dir():
+        try:
+            _plugin(name)
+        except BadParameter as error:
+            raise BadParameter(f"{name} is no folder. {error.message}") from None
     return Path(name)
 
 
@@ -70,17 +79,16 @@ def _modalities(text: str) -> str | list[str]:
     names = [] if text == "none" else [name.strip() for name in text.split(",")]
     for name in names:
         if name not in MODALITIES:
-            close = get_close_matches(name, MODALITIES, n=1)
-            hint = f"did you mean {close[0]!r}? Give" if close else "give"
             raise BadParameter(
-                f"{name!r} is no modality; {hint} some of {', '.join(MODALITIES)}, or 'none' or "
-                "'auto'."
+                f"{_hint(name, MODALITIES)}{name!r} is no modality; give some of "
+                f"{', '.join(MODALITIES)}, or 'none' or 'auto'."
             )
     return names
 
 
 Count = Annotated[int, Option(min=1)]
 MaybeCount = Annotated[int | None, Option(min=1)]
+MaybeSize = Annotated[float | None, Option(min=0)]
 Seed = Annotated[int, Option(min=0)]
 Scale = Annotated[float | None, _number("a number of 0 or more", lambda x: 0 <= x < math.inf)]
 Temperature = Annotated[float, _number("a number of 0 or more", lambda x: 0 <= x < math.inf)]
@@ -101,7 +109,11 @@ Modalities = Annotated[
 Profile = Literal["lite", "smol", "colab", "paper"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Data = Annotated[Path | None, Option(parser=_data, metavar="NAME|DIR")]
+Plugin = Annotated[str, Option(parser=_plugin, metavar="NAME")]
+MaybePlugin = Annotated[str | None, Option(parser=_plugin, metavar="NAME")]
 Device = Annotated[str, Option(parser=_device, metavar="NAME")]
 MaybePath = Annotated[Path | None, Option(exists=True)]
+Output = Annotated[Path, Option(file_okay=False)]
+MaybeOutput = Annotated[Path | None, Option(file_okay=False)]
 Folder = Annotated[Path, Option(exists=True, file_okay=False)]
 MaybeFolder = Annotated[Path | None, Option(exists=True, file_okay=False)]

@@ -12,6 +12,7 @@ from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.writing import usable
 
 MaybeCount = Annotated[int | None, Option(min=1)]
+Seed = Annotated[int, Option(min=0)]
 
 
 def pretrain(
@@ -19,13 +20,15 @@ def pretrain(
     part: Literal["encoder", "llm", "image", "audio", "video"],
     output: Path,
     steps: MaybeCount = None,
-    seed: int = 0,
+    seed: Seed = 0,
     resume: bool = False,
     device: str = "auto",
     start: str | None = None,
     typed: Annotated[float, Option(min=0, max=1)] = 0.0,
 ) -> None:
     """Train one of the frozen lite parts.
+
+    Example: nextgpt-lite pretrain --part image --output runs/image
 
     Args:
         part: what to train.
@@ -58,8 +61,10 @@ def pretrain(
     print(f"{exported}: copy it to nextgpt_lite/weights/lite/{part} to ship it")
 
 
-def samples(*, output: Path, seed: int = 0, size: MaybeCount = None) -> None:
+def samples(*, output: Path, seed: Seed = 0, size: MaybeCount = None) -> None:
     """Write the small shipped data set anew.
+
+    Example: nextgpt-lite data samples --output data_samples
 
     Args:
         size: how many pictures; default: 24.

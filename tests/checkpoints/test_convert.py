@@ -17,6 +17,7 @@ from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
 from nextgpt_lite.cli import main
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
 from nextgpt_lite.encoders.config import VisionConfig
+from nextgpt_lite.errors import MissingError
 from nextgpt_lite.model.checkpoint import BASE_ROWS_FILE, CONFIG_FILE, seal, trained_state
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.llm import LanguageModel
@@ -338,7 +339,8 @@ def test_broken_files_are_refused(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "pytorch_model.pt"
-    assert "does not exist" in refused(tmp_path / "none.pt", tmp_path, None, capsys)
+    with pytest.raises(MissingError, match="does not exist"):
+        from_released("legacy", tmp_path / "none.pt", tmp_path / "ours", None)
     path.write_bytes(b"PK\x03\x04 cut")
     assert "is damaged or holds more than tensors" in refused(path, tmp_path, None, capsys)
     torch.save({"weights": Path("code")}, path)

@@ -38,7 +38,6 @@ def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["sing"],
         ["train", "--stage", "4", "--output", "x"],
         ["train", "--stage", "1"],
@@ -53,6 +52,17 @@ def test_wrong_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixtu
     assert "Usage: nextgpt-lite" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [[], ["data"]])
+def test_a_group_alone_shows_its_help(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert "data" in printed.out + printed.err
+    assert "--help" in printed.out + printed.err
+    assert "Error" not in printed.err
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"nextgpt-lite {nextgpt_lite.__version__}\n"
@@ -61,7 +71,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("command", [*NAMES, "pretrain", "data samples"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.split(), "--help"]) == 0
-    assert f"Usage: nextgpt-lite {command} " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"Usage: nextgpt-lite {command} " in printed
+    assert "Example: nextgpt-lite" in printed
 
 
 def test_every_option_has_help() -> None:
@@ -216,21 +228,27 @@ MISTAKES = [
     ("data sample", "Did you mean 'samples'"),
     ("chat hi --temprature 1", "--temperature"),
     ("chat hi --model litte", "Did you mean 'lite'"),
-    ("chat hi --modalities imag", "did you mean 'image'"),
+    ("chat hi --modalities imag", "Did you mean 'image'"),
     ("chat hi --temperature nan", "'nan' is not a number"),
     ("chat hi --top-p 0", "'0' is not a number above 0"),
     ("chat hi --guidance-scale x", "'x' is not a number"),
     ("chat hi --device cude", "'cude' is no device"),
-    ("train --stage 1 --output x --data lit", "did you mean 'lite'"),
+    ("train --stage 1 --output x --data lit", "Did you mean 'lite'"),
     ("chat hi --seed -1", "greater than or equal to 0"),
     ("chat hi --image none.png", "'none.png' does not exist"),
+    (f"chat hi --output {__file__}", "is a file"),
+    (f"train --stage 1 --output {__file__}", "is a file"),
     ("chat hi --json --quiet", "give one of"),
     ("train --stage 1 --output x --init none", "'none' does not exist"),
     ("refine --output x --init none", "'none' does not exist"),
     ("evaluate --table 9 --model lit", "Did you mean 'lite'"),
     ("evaluate --table 9 --media none", "'none' does not exist"),
+    ("evaluate --table 9 --plugin lte", "Did you mean 'lite'"),
+    ("evaluate --suite lte --output x", "Did you mean 'lite'"),
     ("compare --output x --model lite colap", "Did you mean 'colab'"),
+    ("cache --folder /none --prune -3", "greater than or equal to 0"),
     ("ablate none.yaml --output x", "none.yaml is not there"),
+    (f"convert {__file__} --output x", "give --from or --to"),
     ("convert none.pt --from legacy --output x", "'none.pt' does not exist"),
 ]
 
@@ -252,6 +270,15 @@ def test_mistakes_are_told_before_anything_heavy_is_loaded() -> None:
     )
     lines = [line for line, _ in MISTAKES]
     subprocess.run([sys.executable, "-c", code, *lines], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("wrong", [["--table", "99"], ["--table", "9", "--metric", "luck"]])
+def test_an_unknown_table_or_metric_loads_no_model(
+    wrong: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(nextgpt_lite, "NextGPT", None, raising=False)
+    assert main(["evaluate", *wrong]) == 2
+    assert wrong[-1] in capsys.readouterr().err
 
 
 def test_data_samples_makes_a_readable_folder(

@@ -70,7 +70,8 @@ def test_the_command_prints_and_keeps_a_table(
     assert main([*ask, "7", "--output", str(tmp_path)]) == 0
     assert "Table 7. Video-to-text" in capsys.readouterr().out
     assert (tmp_path / "table_7.md").is_file() and (tmp_path / "table_7.json").is_file()
-    assert main([*ask, "8", "--data", "edits.json"]) == 2
+    (tmp_path / "edits.json").touch()
+    assert main([*ask, "8", "--data", str(tmp_path / "edits.json")]) == 2
     assert "leave out --data" in capsys.readouterr().err
     assert main([*ask, "6", "--data", "nowhere.json"]) == 2
-    assert "nowhere.json is no file" in capsys.readouterr().err
+    assert "'nowhere.json' does not exist" in capsys.readouterr().err
