@@ -128,7 +128,8 @@ def refine(
     options = locals()
     from nextgpt_lite.training.refine import refine
 
-    refine(**options, dtype=options.pop("precision"))
+    options["dtype"] = options.pop("precision")
+    refine(**options)
 
 
 def cache(*, folder: Path | None = None, prune: MaybeSize = None) -> None:
