@@ -50,7 +50,12 @@ class Family:
         self.name = str(causal_lm.config.model_type)
         decoder = causal_lm.get_decoder()
         self._arguments = inspect.signature(decoder.forward).parameters
-        caches = [name for name in ("past_key_values", "cache_params") if name in self._arguments]
+        names = (
+            "past_key_values",
+            "cache",
+            "cache_params",
+        )  # of old, since transformers 5.24, Mamba's
+        caches = [name for name in names if name in self._arguments]
         if "inputs_embeds" not in self._arguments or not caches:
             raise ConfigError(
                 f"A language model of type {self.name!r} takes no embeddings or no cache of "
