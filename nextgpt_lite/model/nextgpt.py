@@ -223,7 +223,8 @@ class NextGPTModel(FrozenParts):
             rows, starts: (M,) conversation and first position of each gap.
             features: (M, E) encoder embeddings.
         """
-        projected = self.input_projection(features)  # (M, K, D)
+        dtype = self.input_projection.linear.weight.dtype  # the encoder gives float32
+        projected = self.input_projection(features.to(dtype))  # (M, K, D)
         columns = starts[:, None] + torch.arange(projected.shape[1], device=starts.device)  # (M, K)
         where = (rows[:, None].expand_as(columns), columns)
         return embeddings.index_put(where, projected.to(embeddings.dtype))

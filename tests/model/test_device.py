@@ -8,6 +8,7 @@ import torch
 from nextgpt_lite import NextGPT
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.device import pick_device, pick_dtype
+from tests.tiny import tiny_model
 
 
 @pytest.fixture
@@ -73,3 +74,13 @@ def test_what_is_loaded_later_has_the_same_number_format() -> None:
     assert formats == {torch.bfloat16}
     learns = {p.dtype for n, p in model.named_parameters() if "lora_" in n or "projection" in n}
     assert learns == {torch.float32}
+
+
+@pytest.mark.parametrize("change", ["half", "bfloat16", "double"])
+def test_media_are_read_in_the_number_format_of_the_model(change: str) -> None:
+    model = getattr(tiny_model(), change)()
+    embeddings = torch.zeros(1, 6, model.llm.width, dtype=model.dtype)
+    row, start = torch.tensor([0]), torch.tensor([2])
+    read = model.splice(embeddings, row, start, torch.ones(1, model.encoder_width))
+    assert read.dtype == model.dtype != torch.float32
+    assert read[0, 2].any()
