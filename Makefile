@@ -6,6 +6,7 @@
 #   make check      set up, lint, types, unit tests
 #   make test       the same, and every notebook
 #   make notebooks  write notebooks/*.ipynb anew from notebooks/src/*.py
+#   make gpu        measure everything on this machine's GPU: results/gpu/, eight minutes at most
 #   make docs       write the pictures and the paper map of README.md and docs/ anew
 #   make clean      remove .venv and everything made
 #
@@ -33,7 +34,11 @@ export OMP_WAIT_POLICY := passive
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := tour
+<<<<<<< ours
 .PHONY: env tour smol check test lint lab notebooks docs clean
+=======
+.PHONY: env tour check test lint lab notebooks gpu docs clean
+>>>>>>> theirs
 
 env: $(STAMP)
 
@@ -78,6 +83,9 @@ lab: $(STAMP)
 
 notebooks: $(STAMP)
 	$(PY) -m nextgpt_lite.notebook.build
+
+gpu: $(STAMP)
+	$(PY) -m benchmarks.gpu --output results/gpu
 
 docs: $(STAMP)
 	$(PY) docs/paper_map.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import gpu, training
+from benchmarks import gpu, paper_sizes, training
 from benchmarks.flops import batch_flops
 from benchmarks.setting import Sizes
 from benchmarks.training import Ours, Plain, fit
@@ -84,9 +85,34 @@ def test_a_whole_small_run_writes_figures(
 
 
 def test_the_part_for_an_accelerator_runs_at_small_sizes() -> None:
-    full = gpu.Full(replace(SMALL, batch=2), row=256, blocks=2, steps=1)
-    found = gpu.stage_3(full, checkpointing=True)
+    full = paper_sizes.Full(replace(SMALL, batch=2), row=256, blocks=2, steps=1)
+    found = paper_sizes.stage_3(full, checkpointing=True)
     assert 0 < found["utilisation"] < 2
     assert 0.2 < found["filled share of rows"] <= 1
-    assert gpu.stage_2(full)["samples per second"] > 0
+    assert paper_sizes.stage_2(full)["samples per second"] > 0
     assert torch.get_default_device().type == "cpu"
+
+
+def test_what_runs_on_a_card_runs_here_at_the_smallest_sizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch._dynamo.config, "disable", True)
+    monkeypatch.setattr(gpu, "DRY", replace(gpu.DRY, full=paper_sizes.Full(
+        replace(SMALL, batch=2), row=256, blocks=2, steps=1)))  # fmt: skip
+    found = gpu.run(gpu.DRY, tmp_path / "dry-run.json", 30)
+    assert json.loads((tmp_path / "dry-run.json").read_text()) == found
+    assert "no figure of a card" in found["device"]
+    sections = {section.__name__: found[section.__name__] for section in gpu.SECTIONS}
+    assert not {name: each for name, each in sections.items() if "failed" in each}
+    assert sections["directions"]["bfloat16"]["as asked"] == 16
+    assert sections["directions"]["bfloat16"]["formats of frozen parts"] == ["torch.bfloat16"]
+    assert sections["stages"]["stage 1"]["resumed bit for bit"]
+    assert sections["compiled"]["gradients compared"] > 0
+
+
+def test_a_section_without_time_is_named_and_one_that_hangs_is_ended() -> None:
+    skipped = pytest.raises(TimeoutError, match="skipped: 5 s are left, about 60 are needed")
+    with skipped, gpu.no_longer_than(5, 60):
+        pass
+    with pytest.raises(TimeoutError, match="was over"), gpu.no_longer_than(1, 0):
+        time.sleep(20)
