@@ -34,11 +34,7 @@ export OMP_WAIT_POLICY := passive
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := tour
-<<<<<<< ours
-.PHONY: env tour smol check test lint lab notebooks docs clean
-=======
-.PHONY: env tour check test lint lab notebooks gpu docs clean
->>>>>>> theirs
+.PHONY: env tour smol check test lint lab notebooks gpu docs clean
 
 env: $(STAMP)
 
