@@ -106,14 +106,16 @@ def greedy(llm, prompt, limit=60):
             break
         ids = opens.get(token, [token])  # rule 2
         reply += ids
-        embedded = llm.embed(torch.tensor([ids]))  # (1, 1 or N, D)
+        asked = torch.tensor([ids], device=llm.device)  # (1, 1 or N)
+        embedded = llm.embed(asked)  # (1, 1 or N, D)
         hidden = llm.hidden(embedded, cache=cache)[:, -1]
     return reply
 
 
 messages = [{"role": "user", "content": text}]
 encoded = model.conversation.encode(messages, reply_follows=True)
-prompt = model.llm.embed(torch.tensor([encoded.ids]))
+ids = torch.tensor([encoded.ids], device=session.device)  # (1, S)
+prompt = model.llm.embed(ids)
 print(tuple(prompt.shape))  # (1, prompt positions, LLM width)
 by_hand = greedy(model.llm, prompt)
 print(len(by_hand), "ids, the first words:", model.conversation.decode(by_hand))
@@ -161,7 +163,7 @@ labels = tokenizer.convert_ids_to_tokens(ids)[: len(cosine)]
 
 figure = Figure(figsize=(6.4, 2.2), dpi=90, layout="constrained")
 axes = figure.subplots()
-axes.plot(cosine.numpy(), "o", ms=4, color="#4a6a92")
+axes.plot(cosine.cpu().numpy(), "o", ms=4, color="#4a6a92")
 axes.set_xticks(range(len(labels)), labels, rotation=90)
 low = min(0.9, float(cosine.min()) - 0.01)
 axes.set(ylim=(low, 1), ylabel="cosine")

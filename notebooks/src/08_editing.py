@@ -52,10 +52,11 @@ def edit(picture, words, strength, steps, scale=2.0):
     """An image changed as words say, by hand."""
     condition = decoder.encode_text(["", words])  # (2, L, C)
     scheduler = decoder.pipeline.scheduler
-    scheduler.set_timesteps(steps)
+    scheduler.set_timesteps(steps, device=session.device)
     taken = scheduler.timesteps[steps - int(steps * strength) :]
     original = decoder.latents([picture])  # (1, 4, h, w)
-    noise = torch.randn(original.shape, generator=torch.Generator().manual_seed(seed))
+    drawn = torch.Generator().manual_seed(seed)  # on the CPU: the same anywhere
+    noise = torch.randn(original.shape, generator=drawn).to(original)
     latents = scheduler.add_noise(original, noise, taken[:1])
     for t in taken:
         both = torch.cat([latents, latents])

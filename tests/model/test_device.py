@@ -84,3 +84,18 @@ def test_media_are_read_in_the_number_format_of_the_model(change: str) -> None:
     read = model.splice(embeddings, row, start, torch.ones(1, model.encoder_width))
     assert read.dtype == model.dtype != torch.float32
     assert read[0, 2].any()
+
+
+@pytest.mark.parametrize("change", ["half", "bfloat16", "double"])
+@pytest.mark.parametrize("loaded", [True, False])
+def test_another_number_format_reaches_every_part(change: str, loaded: bool) -> None:
+    model = NextGPT.from_pretrained("lite", device="cpu")
+    if loaded:
+        model.decoder("image"), model.encoder
+    getattr(model, change)()
+    red = model.chat("Show me a large red car.", output_modalities=["image"], num_inference_steps=1)
+    assert model.chat("What is it?", images=red.images, output_modalities=[]).text
+    blue = model.edit("image", red.images[0], "Make it blue.", num_inference_steps=2)
+    assert blue.size == red.images[0].size
+    parts = [model.encoder, model.decoder("image")]
+    assert {p.dtype for part in parts for p in part.parameters()} == {model.dtype}
