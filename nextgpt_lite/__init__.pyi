@@ -4,6 +4,7 @@ from .chat import NextGPT as NextGPT
 from .errors import (
     CheckpointError as CheckpointError,
     ConfigError as ConfigError,
+    DamagedError as DamagedError,
     DataError as DataError,
     DownloadError as DownloadError,
     ExistsError as ExistsError,

@@ -82,6 +82,8 @@ def extra(name: str) -> Iterator[None]:
     """
     try:
         yield
+    except PackageError:
+        raise
     except ModuleNotFoundError as error:
         raise PackageError(
             f'this needs {error.name}, which is not installed: pip install "nextgpt-lite[{name}]".'

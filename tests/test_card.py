@@ -21,6 +21,7 @@ from nextgpt_lite.cli import main
 from nextgpt_lite.data.sources import open_source
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.batch import Batch
+from nextgpt_lite.model.config import WEIGHTS
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.refine import fitting, gather
 from nextgpt_lite.training.schedule import Schedule
@@ -90,7 +91,8 @@ def test_a_forgotten_move_is_found(model: NextGPT, monkeypatch: pytest.MonkeyPat
          "nextgpt_lite.world.suite.run:Examiner"),
         (["compare", "--output", "{}", "--prompts", "2"],
          "nextgpt_lite.evaluation.comparison.run:Chat"),
-        (["refine", "--init", "lite", "--output", "{}"], "nextgpt_lite.training.refine:gather"),
+        (["refine", "--init", str(WEIGHTS / "lite" / "nextgpt"), "--output", "{}"],
+         "nextgpt_lite.training.refine:gather"),
         (["train", "--stage", "1", "--output", "{}"], "nextgpt_lite.training.run:Trainer"),
     ],
 )  # fmt: skip

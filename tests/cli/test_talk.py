@@ -179,7 +179,7 @@ talk.run()
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_in_a_real_terminal(tmp_path: Path, image: Path) -> None:
-    child = pexpect.spawn(sys.executable, ["-c", TERMINAL, str(tmp_path)], timeout=60)
+    child = pexpect.spawn(sys.executable, ["-c", TERMINAL, str(tmp_path)], timeout=600)
     child.expect("Ctrl-D ends")
     child.expect("> ")
     child.sendline("wait")

@@ -21,6 +21,7 @@ from nextgpt_lite.data.writing import conversation_item, mosit_item, pair_item, 
 from nextgpt_lite.display import parts_html
 from nextgpt_lite.encoders.config import ImuConfig, SpectrumConfig, TrunkConfig
 from nextgpt_lite.errors import CheckpointError, ConfigError, DataError, MediaError
+from nextgpt_lite.media import Audio
 from nextgpt_lite.model.batch import collate
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.modality import BUILT_IN, MODALITIES, Modality, register, unregister
@@ -170,7 +171,7 @@ def test_a_model_may_have_fewer_modalities() -> None:
     assert [*config.conditions] == [*config.decoders] == ["image"]
     model = tiny_model(signal_tokens={"image": 5}, conditions={"image": [6, 12]})
     with pytest.raises(ConfigError, match="'audio'"):
-        model.chat("What is it?", audios=[object()])
+        model.chat("What is it?", audios=[Audio(np.zeros((1, 16000), np.float32), 16000)])
 
 
 # --- conversations
