@@ -35,7 +35,7 @@ from nextgpt_lite.world.scene import (
 TELLS = 1.0
 PICTURES = 2  # pairs that show a picture for one of each other modality: it tells most
 ABOUT_GIVEN = 0.2  # share of MosIT data that gives a medium and wishes for another in one message
-TYPED = 0.0  # share of stage 3 whose user types as people do; the shipped weights have seen none
+TYPED = 0.5  # share of stage 3 whose user types as people do
 VARIANTS = 8  # renders of one scene: enough to learn from, few enough to be met again in a cache
 ASKED = (
     "Show me a large red car in the garden.",

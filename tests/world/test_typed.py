@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nextgpt_lite.model import modality
 from nextgpt_lite.world.dialogue import records
 from nextgpt_lite.world.dialogue.parts import DEFAULTS
 from nextgpt_lite.world.dialogue.typed import keyboard, lexicon, outside, phrasing, reading, wishes
@@ -203,6 +204,12 @@ def test_the_corpus_for_today_is_drawn_as_before() -> None:
 def test_a_typed_record_is_a_record() -> None:
     record = typed_record(Random(0), "train", "train", 1.0)
     assert [m["role"] for m in record.messages[:2]] == ["user", "assistant"]
+
+
+def test_no_modality_of_a_readers_own_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(modality.MODALITIES, "thermal", modality.MODALITIES["image"])
+    for index in range(20):
+        MAKERS["description"](Random(index), "train", "train", 1.0)
 
 
 def test_a_wider_tokenizer_keeps_every_id_and_the_model_its_rows() -> None:

@@ -38,7 +38,7 @@ from nextgpt_lite.model.config import locate, trained_folder
 from nextgpt_lite.model.device import pick_device, precision_name
 from nextgpt_lite.reading import read_json
 from nextgpt_lite.world.scene import MODALITIES
-from nextgpt_lite.world.suite import cost, decoders, dialogues, frozen, kinds, stages
+from nextgpt_lite.world.suite import cost, decoders, dialogues, frozen, kinds, stages, typed
 from nextgpt_lite.world.suite.contact import write_sheets
 from nextgpt_lite.world.suite.examination import Examination, Examiner
 from nextgpt_lite.world.suite.rows import Row, markdown
@@ -62,6 +62,7 @@ EXAMINATIONS: dict[str, Examination] = {
     "conversations": Examination(EVERYTHING, dialogues.conversations),
     "number of kinds": Examination(("llm", "encoder", "image", "model"), kinds.number_of_kinds),
     "poor recordings": Examination(("llm", "encoder", "model"), kinds.poor_recordings),
+    "as people type": Examination(EVERYTHING, typed.typed_requests),
     "speed": Examination(EVERYTHING, cost.speed),
     "size": Examination(EVERYTHING, cost.size),
 }
@@ -72,6 +73,7 @@ SHARES: tuple[tuple[str, ...], ...] = (
     ("image decoder", "stage 2"),
     ("requests",),
     ("complex requests",),
+    ("as people type",),
     ("number of kinds",),
     ("autoencoders",),
     ("stage 1",),

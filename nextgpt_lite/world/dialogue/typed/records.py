@@ -15,7 +15,6 @@ from typing import Final
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.messages import Part, parts_of
-from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.world.dialogue import records, turns
 from nextgpt_lite.world.dialogue.corpus import in_words
 from nextgpt_lite.world.dialogue.parts import Message, assistant, present, text_part, user
@@ -23,7 +22,7 @@ from nextgpt_lite.world.dialogue.requests import Request, draw
 from nextgpt_lite.world.dialogue.state import State
 from nextgpt_lite.world.dialogue.typed import outside, wishes
 from nextgpt_lite.world.dialogue.typed.reword import reword
-from nextgpt_lite.world.scene import Split
+from nextgpt_lite.world.scene import MODALITIES, Split
 
 TELLS: Final = 1.0  # share of replies that tell what they show: there understanding is learnt
 RESTATED: Final = 0.15  # share of conversations in words that only say what to make
