@@ -126,9 +126,9 @@ class NextGPT(NextGPTModel):
         """The reply to each of many conversations, several at a time.
 
         They are `chat`'s replies to each conversation alone: the same words and modalities, images
-        and videos within one of 255 levels, sounds within 1e-4 of full scale. Bit for bit the same
-        they are with `batch_size=1` only: in larger batches matrix products add up in another
-        order.
+        and videos mostly within one of 255 levels (up to 10 were seen in single pixels), sounds
+        within 1e-4 of full scale. They are the same bit for bit with `batch_size=1` only: in larger
+        batches matrix products add up in another order.
 
         Args:
             conversations: words, or messages ending with a user turn, media in their parts.

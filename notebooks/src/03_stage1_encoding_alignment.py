@@ -101,7 +101,7 @@ for scene in scenes[:3]:
 
 # %%
 known = torch.arange(min(model.llm.new_ids), device=session.device)
-table = model.llm.embed(known)  # (978, D): the words it was trained on
+table = model.llm.embed(known)  # (4096, D): the words it was trained on
 
 
 def nearest_words(vectors, tops=1):
@@ -523,11 +523,10 @@ record("attributes right, shipped", mean_attribute(by_attribute[2]))
 # markers, part of it blurred into noisy mixtures of word vectors
 # (`pretraining/llm_data.py`). Something blurred is what it expects there.
 #
-# Audio is easiest; of images and videos, the *thing* is hardest: a
-# small sprite is a few pixels wide, and a video shows it at two places.
-# "before" is not zero, since guesses hit sometimes. And the intervals are
-# wide, as we asked about few media: raise `count` in the parameters cell
-# to narrow them.
+# "before" is what the LLM says of vectors from an untrained projection: they
+# look like nothing of its world, and it says so instead of guessing. The
+# intervals are wide, as we asked about few media: raise `count` in the
+# parameters cell to narrow them.
 #
 # One last look inside: which words do the eight vectors of an image
 # resemble, in the shipped model?

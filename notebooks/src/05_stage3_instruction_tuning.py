@@ -478,7 +478,7 @@ record("every learning part moved", all(changed[p] for p in stage.learns))
 # next cell says how to get it, and the two after it do nothing.
 
 # %%
-from nextgpt_lite.errors import MissingError
+from nextgpt_lite import MissingError
 
 try:
     real = NextGPT.from_config("smol").to(session.device)
