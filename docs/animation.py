@@ -21,7 +21,7 @@ from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Group, Picture
 
 FILE = Path(__file__).resolve().parent / "conversation.webp"
-SEED = 0
+SEED = 1
 CARS = render(Picture((Group("car", "green", "large", 2),), None, "street"), SEED)
 TALKS: list[list[tuple[str, Any]]] = [  # one a column
     [
