@@ -18,7 +18,7 @@ FAMILY = [
 ]
 # Raised for mistakes of whoever writes code here, by Python's own rules.
 PROGRAMMING = {"AssertionError", "AttributeError", "KeyError", "LookupError", "TypeError"}
-OTHERS = {"BadParameter", "Exit"} | {"Stopped"}  # typer's, and a KeyboardInterrupt
+OTHERS = {"BadParameter", "Exit", "Error", "Stopped"}  # typer's, gradio's, a KeyboardInterrupt
 
 
 @pytest.mark.parametrize("error", FAMILY)

@@ -222,11 +222,11 @@ def test_a_wider_tokenizer_keeps_every_id_and_the_model_its_rows() -> None:
 
     folder = WEIGHTS / "lite" / "llm"
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    texts = ["a crimson puppy and a kitty", "crimson puppy", "puppy?"] * 9
+    texts = ["zephyrine quokkas and a jujube", "zephyrine quokkas", "quokkas?"] * 9
     wider = extended(tokenizer, texts, len(tokenizer) + 12)
     assert len(wider) == len(tokenizer) + 12
     assert tokenizer.get_vocab().items() <= wider.get_vocab().items()
-    text = "A crimson puppy, 12 Zebras & <Img> a red car </Img> Ünïcode."
+    text = "A zephyrine, 12 quokkas & <Img> a red car </Img> Ünïcode."
     ids = wider.encode(text, add_special_tokens=False)
     assert wider.decode(ids) == text
     assert len(ids) < len(tokenizer.encode(text, add_special_tokens=False))
