@@ -81,13 +81,11 @@ def fetch(url: str) -> bytes:
     Raises:
         MediaError: nothing can be had there, or too much.
     """
+    if not url.lower().startswith(("http://", "https://")):
+        raise MediaError(f"{url} cannot be fetched (it is no http address): check the address.")
     try:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise MediaError(f"{url} cannot be fetched (it is no http address): check the address.")
         with urllib.request.urlopen(url, timeout=SECONDS) as answer:
             content: bytes = answer.read(MAX_BYTES + 1)
-    except MediaError:
-        raise
     except (OSError, ValueError) as error:
         raise MediaError(f"{url} cannot be fetched ({error}): check the address.") from error
     if len(content) > MAX_BYTES:

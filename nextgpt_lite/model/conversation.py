@@ -182,14 +182,14 @@ class ConversationTokenizer:
     @cached_property
     def _places_system(self) -> bool:
         """Whether the chat template writes a system turn, and not as if it were a reply."""
-        asked: Message = {"role": "user", "content": "\ue003"}
+        asked: Message = {"role": "user", "content": REPLY_END}
         texts = []
         for role in ("system", "assistant"):
             try:
-                texts.append(self.render([{"role": role, "content": "\ue002"}, asked], True))
+                texts.append(self.render([{"role": role, "content": REPLY}, asked], True))
             except TemplateError:  # some refuse a role, or a reply before all else
                 texts.append("")
-        return "\ue002" in texts[0] and texts[0] != texts[1]
+        return REPLY in texts[0] and texts[0] != texts[1]
 
     def _check_known(self, modality: str, role: str) -> None:
         """Refuses a modality that the table has and this model was not built with."""

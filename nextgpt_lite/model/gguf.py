@@ -6,7 +6,6 @@ a component is (`config.locate`), what is added to a language model (`llm`).
 
 from __future__ import annotations
 
-from hashlib import file_digest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from nextgpt_lite.model.config import cache_folder
-from nextgpt_lite.reading import reading, write_sums
+from nextgpt_lite.reading import reading, sha256, write_sums
 
 
 def unpacked(path: Path) -> Path:
@@ -24,9 +23,7 @@ def unpacked(path: Path) -> Path:
     takes most of a minute; from the folder it takes two seconds. The weights go into a new model:
     the one that transformers gives still counts as quantized, and would not be saved.
     """
-    with path.open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
-    folder = cache_folder() / "gguf" / f"{path.stem}-{digest[:16]}"
+    folder = cache_folder() / "gguf" / f"{path.stem}-{sha256(path)[:16]}"
     if folder.is_dir():
         return folder
     where = {"gguf_file": path.name, "local_files_only": True}
