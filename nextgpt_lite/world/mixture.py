@@ -35,7 +35,8 @@ from nextgpt_lite.world.scene import (
 TELLS = 1.0
 PICTURES = 2  # pairs that show a picture for one of each other modality: it tells most
 ABOUT_GIVEN = 0.2  # share of MosIT data that gives a medium and wishes for another in one message
-TYPED = 0.5  # share of stage 3 whose user types as people do
+TYPED = 0.5  # share of stage 3 whose user types as people do, of the kinds that it wants
+TYPED_KINDS = frozenset(("understand", "t2m", "mosit", "text"))
 VARIANTS = 8  # renders of one scene: enough to learn from, few enough to be met again in a cache
 ASKED = (
     "Show me a large red car in the garden.",
@@ -65,6 +66,7 @@ class WorldMixture(Source):
         self.stage = stage.number
         self.kinds = list(stage.mixture)
         self.weights = list(stage.mixture.values())
+        self.typed = stage.number == 3 and not TYPED_KINDS.isdisjoint(self.kinds)
         self.modalities = tuple(stage.modalities) or MODALITIES
         for modality in self.modalities:
             check_modality(modality)
@@ -73,11 +75,10 @@ class WorldMixture(Source):
     def __call__(self, index: int) -> Record:
         rng = Random(f"{self.seed}/{index}")
         kind = rng.choices(self.kinds, self.weights)[0]
-        if TYPED and self.stage == 3 and rng.random() < TYPED:
-            kind = "typed"
-        record = self._drawn(kind, rng)
+        typed = self.typed and rng.random() < TYPED
+        record = self._drawn(kind, typed, rng)
         while not self._fits(record):
-            record = self._drawn(kind, rng)
+            record = self._drawn(kind, typed, rng)
         for message in record.messages:
             for part in message["content"]:
                 if isinstance(part, dict) and "scene" in part:
@@ -107,8 +108,11 @@ class WorldMixture(Source):
             for scene in SHOWN
         ]
 
-    def _drawn(self, kind: str, rng: Random) -> Record:
-        if kind == "pair":
+    def _drawn(self, kind: str, typed: bool, rng: Random) -> Record:
+        if typed:
+            while (record := typed_record(rng, tells=TELLS)).kind not in self.kinds:
+                pass
+        elif kind == "pair":
             shares = [PICTURES if name == "image" else 1 for name in self.modalities]
             record = dialogue.pair(rng, rng.choices(self.modalities, shares)[0])
         elif kind == "caption":
@@ -119,7 +123,6 @@ class WorldMixture(Source):
                 "t2m": partial(dialogue.t2m, tells=TELLS),
                 "mosit": _mosit,
                 "text": dialogue.text,
-                "typed": partial(typed_record, tells=TELLS),
             }
             record = make[kind](rng)
         return record

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +181,9 @@ talk.run()
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_in_a_real_terminal(tmp_path: Path, image: Path) -> None:
-    child = pexpect.spawn(sys.executable, ["-c", TERMINAL, str(tmp_path)], timeout=600)
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which a job behind nohup ignores
+    command = ["-c", TERMINAL, str(tmp_path)]
+    child = pexpect.spawn(sys.executable, command, timeout=600, preexec_fn=heed)
     child.expect("Ctrl-D ends")
     child.expect("> ")
     child.sendline("wait")

@@ -10,6 +10,7 @@ unknown words and typing errors: those held out never occur in "train".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -126,7 +127,8 @@ def _t2m(rng: Random, scenes: Split, wording: Split, tells: float) -> Record:
 
 def _skill(rng: Random, scenes: Split, wording: Split, tells: float) -> Record:
     skill = rng.choices(records.SKILLS, (4, 1, 1, 2, 4, 3))[0]
-    return reworded(records.skill_record(skill, rng, scenes, tells), rng, wording)
+    record = reworded(records.skill_record(skill, rng, scenes, tells), rng, wording)
+    return record if len(record.messages) > 2 else replace(record, kind="t2m")  # one wish
 
 
 def _mosit(rng: Random, scenes: Split, wording: Split, tells: float) -> Record:
