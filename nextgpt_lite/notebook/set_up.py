@@ -7,7 +7,8 @@ from importlib.metadata import distributions, packages_distributions, version
 from pathlib import Path
 from tempfile import gettempdir
 
-if importlib.util.find_spec("nextgpt_lite") is None:
+found = importlib.util.find_spec("nextgpt_lite")
+if found is None or found.origin is None:  # a mere folder of that name, such as a clone, has none
     hosted = "google.colab" in sys.modules or "KAGGLE_KERNEL_RUN_TYPE" in os.environ
     source = os.environ.get("NEXTGPT_LITE_SOURCE", hosted and "SOURCE")
     if not source:

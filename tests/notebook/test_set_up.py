@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -108,9 +109,18 @@ def set_up(source: Path) -> None:
 
 
 def test_it_does_nothing_where_the_package_is(project, pip, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: pytest.__spec__)
     set_up(project)
     assert not pip.told
+
+
+def test_a_mere_folder_of_that_name_is_not_the_package(project, pip, monkeypatch, tmp_path):
+    (tmp_path / "a_clone").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    clone = PathFinder.find_spec("a_clone")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: clone)
+    with pytest.raises(SystemExit, match="pip install it"):
+        set_up(project)
 
 
 def test_elsewhere_it_says_what_to_install(project, pip):
