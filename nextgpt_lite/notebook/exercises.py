@@ -1,7 +1,8 @@
 """Checks of a reader's answers that say what is wrong, not only that something is.
 
-An exercise is a function in `nextgpt_lite/notebook/answers/NOTEBOOK.py` that takes the answer
-and returns None when it is right, or one sentence that leads on; one whose answer is a number is an
+An exercise is a callable in `nextgpt_lite/notebook/answers/NOTEBOOK.py` that takes the answer
+and returns None when it is right, or one sentence that leads on. Where the answer is a function it
+is a `Function`, which compares it with the right one on drawn arguments; where it is a number, an
 entry of `answers/numbers.yaml`. Notebooks call `check("NOTEBOOK.exercise", answer)`. An open or
 wrong answer never stops a notebook.
 """
@@ -10,17 +11,80 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import cache
+from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 import yaml
 from IPython.display import display
+from numpy.typing import NDArray
+from torch import Tensor
 
 from nextgpt_lite.display import MIME, Bundle
 
 Exercise = Callable[[Any], str | None]
+Array = NDArray[np.float64]
+SIGNS = {"open": ("○", "#888888"), "right": ("✔", "#1b9e5a"), "wrong": ("✘", "#d95f02")}
+SHOWN = 160  # characters of a value in a diagnosis
+
+
+@dataclass(frozen=True)
+class Function:
+    """An exercise whose answer is a function: it must do as the right one does.
+
+    Attributes:
+        right: the right function; the package's own, or made of it, where there is one.
+        draw: arguments from a random generator, new ones for each trial.
+        mistakes: a sentence for each wrong function that a known misconception leads to.
+        read: what of a result is compared, as numbers.
+        near: how far results may be apart, relative to the size of the right one.
+        trials: how many sets of arguments are drawn.
+    """
+
+    right: Callable[..., Any]
+    draw: Callable[[np.random.Generator], tuple[Any, ...]]
+    mistakes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    read: Callable[[Any], Any] = lambda result: result
+    near: float = 1e-4
+    trials: int = 20
+
+    def __call__(self, answer: Any) -> str | None:
+        """None when the answer does as `right` in every trial, else the first thing wrong."""
+        if not callable(answer):
+            return f"a function is asked for, not {type(answer).__name__}"
+        drawn = [self.draw(np.random.default_rng(trial)) for trial in range(self.trials)]
+        results = []
+        for arguments in drawn:
+            given = deepcopy(arguments)
+            if (result := answer(*given)) is None:
+                return "it gives nothing back: end it with return"
+            results.append(_numbers_of(self.read(result)))
+            if _written(given) != _written(arguments):
+                return "it changed what it was given: work on a copy"
+        truths = self._results(self.right, drawn)
+        alike = list(map(self._like, results, truths))
+        if all(alike):
+            return None
+        for sentence, mistake in self.mistakes.items():
+            if all(map(self._like, results, self._results(mistake, drawn))):
+                return sentence
+        first = alike.index(False)
+        return _apart(drawn[first], results[first], truths[first])
+
+    def _results(self, function: Callable[..., Any], drawn: list[tuple[Any, ...]]) -> list[Array]:
+        return [_numbers_of(self.read(function(*deepcopy(arguments)))) for arguments in drawn]
+
+    def _like(self, result: Array, truth: Array) -> bool:
+        if result.shape != truth.shape:
+            return False
+        finite = np.abs(truth[np.isfinite(truth)])
+        return np.allclose(result, truth, self.near, self.near * finite.max(initial=1e-6), True)
 
 
 def check(asked: str | Exercise, answer: Any) -> None:
@@ -43,10 +107,13 @@ def check(asked: str | Exercise, answer: Any) -> None:
         except Exception as error:
             diagnosis = f"your answer raised {type(error).__name__}: {error}"
         state, message = ("right", "right") if diagnosis is None else ("wrong", diagnosis)
+    sign, colour = SIGNS[state]
     display(
         Bundle(
             {
                 "text/plain": f"{name}: {message}",
+                "text/html": f'<span style="color: {colour}; font-weight: bold">{sign}</span> '
+                f"{name}: {escape(message)}",
                 MIME: {"kind": "check", "name": name, "state": state},
             }
         )
@@ -66,16 +133,62 @@ def expect(
 
     Args:
         hints: a sentence for each wrong value that a known misconception leads to.
+
+    A number that is no whole one may be rounded to three digits.
     """
-    if not isinstance(answer, int | float) and not hasattr(answer, "item"):
+    try:
+        (value,) = _numbers_of(answer).reshape(-1)
+    except (TypeError, ValueError):
         return f"a number is asked for, not {type(answer).__name__}"
-    value = float(answer)
-    if math.isclose(value, truth, rel_tol=tolerance, abs_tol=1e-12):
+    if not math.isfinite(value):
+        return f"a finite number is asked for, not {value:g}"
+
+    def meant(number: float) -> bool:
+        rounded = float(f"{number:.3g}") if number % 1 else number
+        return value == rounded or math.isclose(value, number, rel_tol=tolerance, abs_tol=1e-12)
+
+    if meant(truth):
         return None
     for wrong, hint in (hints or {}).items():
-        if math.isclose(value, wrong, rel_tol=tolerance, abs_tol=1e-12):
+        if meant(wrong):
             return hint
     return f"{value:g} is too {'small' if value < truth else 'large'}"
+
+
+def _numbers_of(answer: Any) -> Array:
+    """An answer in any form that numbers come in, as an array; a single number has shape ()."""
+    if isinstance(answer, str | bytes | set):
+        raise TypeError(f"numbers are asked for, not {type(answer).__name__}")
+    if isinstance(answer, Tensor):
+        answer = answer.detach().cpu().double()
+    numbers = np.asarray(answer, dtype=float)  # of fractions, decimals, tensors in a list too
+    return numbers.reshape(()) if numbers.size == 1 else numbers
+
+
+def _written(arguments: tuple[Any, ...]) -> list[str]:
+    kept = [a for a in arguments if not isinstance(a, np.random.Generator)]
+    return [repr(a.tolist() if hasattr(a, "tolist") else a) for a in kept]
+
+
+def _apart(arguments: tuple[Any, ...], result: Array, truth: Array) -> str:
+    if result.shape != truth.shape:
+        return f"the result should have shape {truth.shape}, yours has {result.shape}"
+    shown = [", ".join(map(str, arguments)), str(truth.tolist()), str(result.tolist())]
+    if max(map(len, shown)) <= SHOWN:
+        return "for ({}) it should give {}, yours gives {}".format(*shown)
+    if not np.array_equal(np.isfinite(result), np.isfinite(truth)):
+        return "infinite numbers stand in other places than they should, or NaNs among them"
+    with np.errstate(invalid="ignore"):
+        away = np.abs(result - truth)
+    return (
+        f"the shape is right, but {np.mean(~(away <= 1e-6)):.0%} of the numbers are not: the "
+        f"largest difference is {np.nanmax(away):.3g}"
+    )
+
+
+def normal(random: np.random.Generator, *shape: int) -> Tensor:
+    """float32 numbers of a standard normal distribution, for `Function.draw`."""
+    return torch.from_numpy(random.normal(size=shape)).float()
 
 
 def _find(name: str) -> Exercise:

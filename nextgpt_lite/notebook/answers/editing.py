@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import numpy as np
 import torch
 from torch import Tensor
 
+from nextgpt_lite.notebook.exercises import Function, normal
 
-def blend(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str | None:
-    """Latents inside a mask, kept ones outside."""
-    if not callable(answer):
-        return f"a function is asked for, not {type(answer).__name__}"
-    latents, kept = torch.ones(2, 4, 3, 3), torch.zeros(2, 4, 3, 3)
-    mask = torch.zeros(2, 1, 3, 3)
-    mask[0, 0, 1, 1] = 1
-    result = answer(latents, kept, mask)
-    if not isinstance(result, Tensor) or result.shape != latents.shape:
-        return "it must return latents of the shape it was given"
-    if result[0, :, 1, 1].eq(0).all() and result[0, :, 0, 0].eq(1).all():
-        return "it is the other way round: ones in the mask are where the edit may change things"
-    if not torch.equal(result, (mask * latents).expand_as(latents)):
-        return "inside the mask it must be the new latents, outside the kept ones"
-    return None
+
+def _latents(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    size, height, width = (int(n) for n in random.integers(2, 5, 3))
+    latents, kept = (normal(random, size, 4, height, width) for _ in range(2))
+    return latents, kept, (normal(random, size, 1, height, width) > 0).float()
+
+
+blend = Function(
+    right=lambda latents, kept, mask: torch.where(mask == 1, latents, kept),
+    draw=_latents,
+    mistakes={
+        "it is the other way round: ones in the mask are where the edit may change things": (
+            lambda latents, kept, mask: torch.where(mask == 1, kept, latents)
+        ),
+        "outside of the mask it is zero: the kept latents belong there": (
+            lambda latents, kept, mask: mask * latents
+        ),
+        "the kept latents are added everywhere: outside of the mask only": (
+            lambda latents, kept, mask: mask * latents + kept
+        ),
+    },
+)

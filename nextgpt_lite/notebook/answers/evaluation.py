@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import torch
+from torch import Tensor
 
-from nextgpt_lite.notebook.exercises import expect
+from nextgpt_lite.evaluation.metrics.distances import frechet_distance
+from nextgpt_lite.notebook.exercises import Function
 
 
-def frechet(answer: Callable[[float, float, float, float], float]) -> str | None:
-    """The squared Frechet distance of two one-dimensional Gaussians."""
-    if not callable(answer):
-        return f"a function is asked for, not {type(answer).__name__}"
-    if not math.isclose(answer(0.0, 4.0, 0.0, 4.0), 0.0, abs_tol=1e-9):
-        return "two equal Gaussians are 0 apart"
-    if not math.isclose(answer(1.0, 1.0, 4.0, 1.0), 9.0, abs_tol=1e-9):
-        return "of equal variances only the squared distance of the means is left: (4 - 1)^2"
-    value = answer(0.0, 1.0, 0.0, 9.0)
-    if math.isclose(value, 64.0):
-        return "compare standard deviations, not variances: (3 - 1)^2"
-    return expect(value, 4.0)
+def _two_items(mean: float, variance: float) -> Tensor:
+    """(2, 1) features of just this mean and variance."""
+    return mean + (variance / 2) ** 0.5 * torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
+
+
+frechet = Function(
+    right=lambda m1, v1, m2, v2: frechet_distance(_two_items(m1, v1), _two_items(m2, v2)),
+    draw=lambda random: tuple(
+        round(float(x), 2) for x in random.uniform((-5, 0.1, -5, 0.1), (5, 9, 5, 9))
+    ),
+    mistakes={
+        "compare standard deviations, not variances: their roots": (
+            lambda m1, v1, m2, v2: (m1 - m2) ** 2 + (v1 - v2) ** 2
+        ),
+        "the distance of the means is squared": (
+            lambda m1, v1, m2, v2: abs(m1 - m2) + (v1**0.5 - v2**0.5) ** 2
+        ),
+        "the spreads count, too: equal means do not make equal Gaussians": (
+            lambda m1, v1, m2, v2: (m1 - m2) ** 2
+        ),
+        "that is its root: asked for is the squared distance, as in the text": (
+            lambda m1, v1, m2, v2: ((m1 - m2) ** 2 + (v1**0.5 - v2**0.5) ** 2) ** 0.5
+        ),
+    },
+)

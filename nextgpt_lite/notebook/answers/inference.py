@@ -2,48 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nextgpt_lite.media import Audio
+from nextgpt_lite.notebook.exercises import Function, normal
+
+Signals = dict[str, list[int]]
 
 
-def close(answer: Callable[[Tensor, dict[str, list[int]], Sequence[str]], Tensor]) -> str | None:
-    """A function that closes all signal tokens but the first of each allowed block."""
-    if not callable(answer):
-        return f"a function is asked for, not {type(answer).__name__}"
-    signal_ids = {"image": [4, 5, 6], "audio": [7, 8]}
-    logits = torch.arange(10.0)
-    result = answer(logits, signal_ids, ["image"])
-    if not isinstance(result, Tensor):
-        return "it must return the new logits"
-    if not torch.equal(logits, torch.arange(10.0)):
-        return "it changed the logits that were given: work on logits.clone()"
-    isfinite = torch.isfinite(result)
-    if isfinite[5] or isfinite[6]:
-        return "a token inside a block can still be chosen: only its first token may"
-    if isfinite[7]:
-        return "the audio block can still open, though only image is allowed"
-    if isfinite[8]:
-        return "a block that may not open is closed as a whole, its inner tokens too"
-    if not isfinite[4]:
-        return "the first token of the image block is closed, though image is allowed"
-    if not torch.equal(result[[0, 1, 2, 3, 4, 9]], logits[[0, 1, 2, 3, 4, 9]]):
-        return "a token that is no signal token changed"
-    if torch.isfinite(answer(logits, signal_ids, [])[4]):
-        return "with nothing allowed, the image block can still open"
-    return None
+def _closed(logits: Tensor, ids: list[int], value: float = -torch.inf) -> Tensor:
+    return logits.index_fill(0, torch.tensor(ids, dtype=torch.long), value)
+
+
+def _to_close(signal_ids: Signals, allowed: Sequence[str]) -> list[int]:
+    return [x for name, ids in signal_ids.items() for x in ids[name in allowed :]]
+
+
+def _step(random: np.random.Generator) -> tuple[Tensor, Signals, list[str]]:
+    ids = [int(x) for x in 4 + random.permutation(12)]
+    cuts = [0, *sorted(int(c) for c in random.choice(range(2, 9), 2, False))]
+    names = ("image", "audio", "video")
+    signal_ids = {n: ids[a:b] for n, a, b in zip(names, cuts, [*cuts[1:], 10], strict=True)}
+    return normal(random, 16), signal_ids, [n for n in names if random.random() < 0.5]
+
+
+close = Function(
+    right=lambda logits, signal_ids, allowed: _closed(logits, _to_close(signal_ids, allowed)),
+    draw=_step,
+    mistakes={
+        "infinity opens a token instead of closing it: minus infinity": (
+            lambda logits, ids, allowed: _closed(logits, _to_close(ids, allowed), torch.inf)
+        ),
+        "NaN is no likelihood: closed is minus infinity": (
+            lambda logits, ids, allowed: _closed(logits, _to_close(ids, allowed), torch.nan)
+        ),
+        "zero is a likelihood like any other: closed is minus infinity": (
+            lambda logits, ids, allowed: _closed(logits, _to_close(ids, allowed), 0.0)
+        ),
+        "a token inside a block can still be chosen: only its first token may": (
+            lambda logits, ids, allowed: _closed(
+                logits, [x for name in ids if name not in allowed for x in ids[name]]
+            )
+        ),
+        "a block that may not open is closed as a whole, its inner tokens too": (
+            lambda logits, ids, allowed: _closed(
+                logits,
+                [x for n, b in ids.items() for x in (b[1:] if n in allowed else b[:1])],
+            )
+        ),
+        "a block that may not open still can: its first token is to be closed, too": (
+            lambda logits, ids, allowed: _closed(logits, [x for b in ids.values() for x in b[1:]])
+        ),
+        "the first token of an allowed block is closed": (
+            lambda logits, ids, allowed: _closed(
+                logits, [x for block in ids.values() for x in block]
+            )
+        ),
+        "nothing is closed": lambda logits, ids, allowed: logits.clone(),
+    },
+)
 
 
 def history(answer: Any) -> str | None:
     """Three messages: an audio clip with a question, its answer, a wish."""
     from nextgpt_lite.model.conversation import content_parts
 
-    if not isinstance(answer, list) or len(answer) != 3:
+    if not isinstance(answer, list | tuple) or len(answer) != 3:
         return "a list of three messages is asked for: user, assistant, user"
+    if not all(
+        isinstance(message, dict) and {"role", "content"} <= set(message) for message in answer
+    ):
+        return 'each message is a dict with "role" and "content"'
     parts = [content_parts(message) for message in answer]
     if [message["role"] for message in answer] != ["user", "assistant", "user"]:
         return "the roles are user, assistant, user, in this order"
@@ -59,4 +93,8 @@ def history(answer: Any) -> str | None:
             return f'message {index} says "{text}", not "{words}"'
     if any(part["type"] != "text" for part in parts[2]):
         return "the last message needs no audio: the model still has the first one"
+    if len(audios) > 1 or any(part["type"] not in ("text", "audio") for part in parts[0]):
+        return "the user showed one audio and nothing else"
+    if any(part["type"] != "text" for part in parts[1]):
+        return "the model answered in words: no medium belongs to its message"
     return None

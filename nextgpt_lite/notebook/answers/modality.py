@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from nextgpt_lite.notebook.exercises import Function, normal
 
 
-def fetch(answer: Callable[[Tensor, Tensor], int]) -> str | None:
-    """The index of the vector whose cosine to the query is largest."""
-    if not callable(answer):
-        return f"a function is asked for, not {type(answer).__name__}"
-    query = torch.tensor([1.0, 0.0])
-    kept = torch.tensor([[5.0, 9.0], [0.5, 0.1], [-8.0, 0.0]])
-    found = answer(query, kept)
-    if found == 2:
-        return "that is the farthest, or the sign is lost: the cosine should be large"
-    if found == 0:
-        return "the longest vector won: divide by the lengths first"
-    return None if found == 1 else "it must return the index of the nearest vector, a number"
+def _cosines(query: Tensor, kept: Tensor) -> Tensor:
+    return F.cosine_similarity(query[None], kept)
+
+
+fetch = Function(
+    right=lambda query, kept: _cosines(query, kept).argmax(),
+    draw=lambda random: (
+        normal(random, 4),
+        normal(random, 9, 4) * torch.tensor(random.uniform(0.2, 9, (9, 1))).float(),
+    ),
+    mistakes={
+        "that is the farthest: the cosine should be large": (
+            lambda query, kept: _cosines(query, kept).argmin()
+        ),
+        "the sign is lost: the opposite direction is not near": (
+            lambda query, kept: _cosines(query, kept).abs().argmax()
+        ),
+        "the longest vector won: divide by the lengths first": (
+            lambda query, kept: (kept @ query).argmax()
+        ),
+        "that is the cosine itself: its index is asked for": (
+            lambda query, kept: _cosines(query, kept).max()
+        ),
+    },
+)

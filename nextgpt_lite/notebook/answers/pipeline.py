@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from nextgpt_lite.evaluation.statistics import interval
+from nextgpt_lite.notebook.exercises import Function
 
 
-def blame(answer: str) -> str | None:
+def blame(answer: Any) -> str | None:
     """Which part lost the answer: gold caption right, pipeline wrong."""
     if not isinstance(answer, str):
         return 'one of "words", "decoder", "verifier" is asked for'
@@ -22,27 +23,34 @@ def blame(answer: str) -> str | None:
     return None if said == "words" else 'choose one of "words", "decoder", "verifier"'
 
 
-def bootstrap(answer: Callable[..., Any]) -> str | None:
-    """A function (values, random, rounds) that gives the ends of a 95 % interval."""
-    if not callable(answer):
-        return f"a function is asked for, not {type(answer).__name__}"
-    values = np.random.default_rng(5).exponential(10.0, 60)
-    kept = values.copy()
-    low, high = map(float, answer(values, np.random.default_rng(0), 4000))
-    if not np.array_equal(values, kept):
-        return "it changed the values that were given"
-    truth = interval(values[None], rounds=4000)
-    if low > high:
-        return "the lower end comes first"
-    width, wanted = high - low, truth.high - truth.low
-    spread = float(np.subtract(*np.percentile(values, [97.5, 2.5])))
-    if abs(width - spread) < 0.1 * spread:
-        return "that is where single prompts lie; asked for is where their mean could lie"
-    if width < 0.05 * wanted:
-        return "every round gives the same mean: draw with replacement, as many as there are"
-    if abs(low - truth.low) > 0.12 * wanted or abs(high - truth.high) > 0.12 * wanted:
-        return (
-            f"expected about [{truth.low:.2f}, {truth.high:.2f}], found [{low:.2f}, {high:.2f}]: "
-            "take the 2.5th and the 97.5th percentile of the drawn means"
-        )
-    return None
+def _ends(low: float, high: float) -> Callable[..., Any]:
+    def ends(values: Any, random: np.random.Generator, rounds: int) -> Any:
+        return np.percentile(random.choice(values, (rounds, len(values))).mean(1), (low, high))
+
+    return ends
+
+
+def _single(values: Any, random: np.random.Generator, rounds: int) -> Any:
+    return np.percentile(values, (2.5, 97.5))
+
+
+def _scores(random: np.random.Generator) -> tuple[Any, ...]:
+    values = 10 * random.lognormal(0, 1, 25)
+    return values - values.mean(), np.random.default_rng(0), 8000
+
+
+bootstrap = Function(
+    right=lambda values, random, rounds: interval(values[None], 2 * rounds)[1:],
+    draw=_scores,
+    mistakes={
+        "that is where single prompts lie; asked for is where their mean could lie": _single,
+        "every round gives the same mean: draw with replacement, as many as there are": (
+            lambda values, random, rounds: [values.mean()] * 2
+        ),
+        "the lower end comes first": _ends(97.5, 2.5),
+        "5 per cent at each end leave 90 between: 95 leave 2.5": _ends(5, 95),
+        "that is an interval of 98 or 99 per cent: 95 leave 2.5 at each end": _ends(1, 99),
+    },
+    near=0.04,  # of half the width: several times what chance does in 8000 rounds
+    trials=3,
+)

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import numpy as np
 
 from nextgpt_lite.model.losses import IGNORE
+from nextgpt_lite.notebook.exercises import Function
 
-Widen = Callable[[list[int], list[int], int], list[int]]
+
+def _widened(labels: list[int], places: list[int], K: int) -> list[int]:
+    return [x for i, label in enumerate(labels) for x in ([IGNORE] * K if i in places else [label])]
 
 
-def widen(answer: Widen) -> str | None:
-    """Labels of a sequence whose placeholders became K positions each."""
-    one = answer([IGNORE, IGNORE, 7, 8], [1], 3)
-    if one == [IGNORE, 7, 8] + [IGNORE] * 3 or one == [IGNORE, IGNORE, 7, 8, IGNORE, IGNORE]:
-        return "the gap is as wide as before: room must be made where the item stands, not behind"
-    if len(one) != 6:
-        return f"one item and K = 3 make 4 labels into 6, yours are {len(one)}: K positions in all"
-    if one != [IGNORE] * 4 + [7, 8]:
-        return f"for labels [-100, -100, 7, 8], places [1], K = 3 yours are {one}"
-    if answer([IGNORE, 5], [0], 1) != [IGNORE, 5]:
-        return "with K = 1 nothing should change"
-    two = answer([IGNORE, 5, IGNORE, 6], [0, 2], 2)
-    if two != [IGNORE, IGNORE, 5, IGNORE, IGNORE, 6]:
-        return f"two items move what follows twice; for places [0, 2] and K = 2 yours are {two}"
-    return None
+def _behind(labels: list[int], places: list[int], K: int) -> list[int]:
+    return labels + [IGNORE] * (K - 1) * len(places)
+
+
+def _labelled(random: np.random.Generator) -> tuple[list[int], list[int], int]:
+    length = int(random.integers(3, 9))
+    places = sorted(int(p) for p in random.choice(length, int(random.integers(1, 3)), False))
+    trained = random.random(length) < 0.6
+    labels = [
+        int(random.integers(5, 99)) if trained[i] and i not in places else IGNORE
+        for i in range(length)
+    ]
+    return labels, places, int(random.integers(1, 5))
+
+
+widen = Function(
+    right=_widened,
+    draw=_labelled,
+    mistakes={
+        "room must be made where the item stands, not behind": _behind,
+        "nothing became wider": lambda labels, places, K: labels,
+        "one placeholder becomes K positions in all, yours become K + 1": (
+            lambda labels, places, K: _widened(labels, places, K + 1)
+        ),
+        "each item makes room for itself: yours widens the first only": (
+            lambda labels, places, K: _widened(labels, places[:1], K)
+        ),
+        "a label of -100 need not be an item: look at places": (
+            lambda labels, places, K: _widened(
+                labels, [i for i, label in enumerate(labels) if label == IGNORE], K
+            )
+        ),
+    },
+)

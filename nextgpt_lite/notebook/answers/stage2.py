@@ -2,55 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import numpy as np
 import torch
 from torch import Tensor
 
 from nextgpt_lite.model.losses import condition_distance
-from nextgpt_lite.notebook.exercises import expect
-
-Distance = Callable[[Tensor, Tensor], Tensor]
-Complete = Callable[[list[int], dict[str, list[int]]], list[int]]
+from nextgpt_lite.notebook.exercises import Function, normal
 
 
-def distance(answer: Distance) -> str | None:
-    """Mean squared error relative to the mean square of the condition."""
-    generator = torch.Generator().manual_seed(0)
-    condition = 3 * torch.randn(4, 6, 8, generator=generator) * torch.arange(1, 5)[:, None, None]
-    projected = condition + torch.randn(4, 6, 8, generator=generator)
-    given = torch.as_tensor(answer(projected, condition))
-    if given.ndim:
-        return f"one number is asked for, yours has shape {tuple(given.shape)}: take the mean"
-    error = (projected - condition).pow(2)
-    each = error.flatten(1).mean(1) / condition.pow(2).flatten(1).mean(1)
-    hints = {
-        float(error.mean()): "divide by the mean square of the condition",
-        float(error.mean().sqrt()): "square the error, take no root, and divide by the condition's",
-        float(error.mean() / projected.pow(2).mean()): "divide by the target's size, not by "
-        "the projection's: else a large wrong answer looks near",
-        float(each.mean()): "divide once for the whole batch, not once an item",
-        float((error.mean() / condition.pow(2).mean()).sqrt()): "no root: squares by squares",
+def _conditions(random: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """(4, 6, 8) each, items of unequal size."""
+    condition = 3 * normal(random, 4, 6, 8) * torch.arange(1, 5)[:, None, None]
+    return condition + normal(random, 4, 6, 8), condition
+
+
+def _error(projected: Tensor, condition: Tensor) -> Tensor:
+    return (projected - condition).pow(2).mean()
+
+
+distance = Function(
+    right=condition_distance,
+    draw=_conditions,
+    mistakes={
+        "divide by the mean square of the condition": _error,
+        "square the error, take no root, and divide by the condition's": (
+            lambda projected, condition: _error(projected, condition).sqrt()
+        ),
+        "divide by the target's size, not by the projection's: else a large wrong answer looks "
+        "near": lambda projected, condition: _error(projected, condition) / projected.pow(2).mean(),
+        "divide once for the whole batch, not once an item": (
+            lambda projected, condition: (
+                (projected - condition).pow(2).flatten(1).mean(1)
+                / condition.pow(2).flatten(1).mean(1)
+            ).mean()
+        ),
+        "no root: squares by squares": (
+            lambda projected, condition: condition_distance(projected, condition).sqrt()
+        ),
+        "one number is asked for, not one an item: take the mean over the batch, too": (
+            lambda projected, condition: (
+                (projected - condition).pow(2).flatten(1).mean(1) / condition.pow(2).mean()
+            )
+        ),
+    },
+)
+
+
+Blocks = dict[str, list[int]]
+
+
+def _completed(chosen: list[int], blocks: Blocks) -> list[int]:
+    rest = {ids[0]: ids[1:] for ids in blocks.values()}
+    return [x for token in chosen for x in (token, *rest.get(token, []))]
+
+
+def _ended(chosen: list[int], blocks: Blocks) -> list[int]:
+    firsts = [ids[0] for ids in blocks.values()]
+    until = next((i + 1 for i, token in enumerate(chosen) if token in firsts), len(chosen))
+    return _completed(chosen[:until], blocks)
+
+
+def _reply(random: np.random.Generator) -> tuple[list[int], Blocks]:
+    widths = [int(n) for n in random.integers(1, 5, 3)]
+    blocks = {
+        name: list(range(70 + 10 * i, 70 + 10 * i + width))
+        for i, (name, width) in enumerate(zip(("image", "audio", "video"), widths, strict=True))
     }
-    return expect(given, float(condition_distance(projected, condition)), hints, tolerance=1e-5)
+    return [int(t) for t in random.choice([1, 2, 3, 70, 80, 90], random.integers(1, 9))], blocks
 
 
-def complete(answer: Complete) -> str | None:
-    """Every first token of a block is followed by the rest of it."""
-    blocks = {"image": [90, 91, 92], "audio": [80, 81]}
-    plain = answer([1, 2], blocks)
-    if plain is None:
-        return "return the sequence"
-    if list(plain) != [1, 2]:
-        return f"words stay as they are: [1, 2] became {list(plain)}"
-    one = list(answer([1, 90, 2], blocks))
-    if one == [1, 90, 91, 92]:
-        return "words may follow a block: the reply does not end with it"
-    if one == [1, 90, 90, 91, 92, 2]:
-        return "the first token is there twice: append only the rest"
-    if one != [1, 90, 91, 92, 2]:
-        return f"[1, 90, 2] should become [1, 90, 91, 92, 2], not {one}"
-    several = list(answer([90, 80, 90], blocks))
-    if several != [90, 91, 92, 80, 81, 90, 91, 92]:
-        return f"a reply may hold several blocks: [90, 80, 90] became {several}"
-    return None
+complete = Function(
+    right=_completed,
+    draw=_reply,
+    mistakes={
+        "words may follow a block: the reply does not end with it": _ended,
+        "the first token is there twice: append only the rest": (
+            lambda chosen, blocks: [
+                x for t in chosen for x in (t, *_completed([t], blocks) * (t >= 70))
+            ]
+        ),
+        "the rest of each block is missing": lambda chosen, blocks: chosen,
+        "a block follows where its first token stands, not at the end": (
+            lambda chosen, blocks: chosen + [x for t in chosen for x in _completed([t], blocks)[1:]]
+        ),
+        "a block may be asked for twice: complete it each time": (
+            lambda chosen, blocks: [
+                x
+                for i, t in enumerate(chosen)
+                for x in ([t] if t in chosen[:i] else _completed([t], blocks))
+            ]
+        ),
+    },
+)

@@ -2,57 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
+import numpy as np
 from torch import Tensor
 
-Merge = Callable[[Tensor, Tensor, Tensor, float], Tensor]
-Trained = Callable[[list[tuple[str, list[str]]]], list[bool]]
+from nextgpt_lite.notebook.exercises import Function, normal
 
 
-def merge(answer: Merge) -> str | None:
-    """W + alpha / r * B A."""
-    generator = torch.Generator().manual_seed(0)
-    shapes = ((6, 5), (2, 5), (6, 2))
-    w, a, b = (torch.randn(shape, generator=generator) for shape in shapes)
-    before = w.clone()
-    given = torch.as_tensor(answer(w, a, b, 8))
-    if not torch.equal(w, before):
-        return "your function changed W in place: return a new matrix"
-    if given.shape != w.shape:
-        return f"the result should be shaped like W, (6, 5), not {tuple(given.shape)}"
-    wrong = {
-        "the scale alpha / r is missing": w + b @ a,
-        "divide alpha by r: it is the number of rows of A": w + 8 * b @ a,
-        "W itself is missing from the sum": 8 / 2 * b @ a,
-        "alpha is divided by the width; divide by r, the number of rows of A": w + 8 / 5 * b @ a,
-    }
-    if torch.allclose(given, w + 8 / 2 * b @ a, atol=1e-5):
-        return None
-    for hint, value in wrong.items():
-        if torch.allclose(given, value, atol=1e-5):
-            return hint
-    return "not yet: y = W x + alpha / r * B (A x) for every x, so which matrix stands before x?"
+def _matrices(random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, float]:
+    out, into, r = 6, 5, int(random.integers(2, 5))
+    w, a, b = normal(random, out, into), normal(random, r, into), normal(random, out, r)
+    return w, a, b, float(random.integers(6, 20))
 
 
-def trained(answer: Trained) -> str | None:
-    """True for every token of every reply."""
-    reply = ["hello", "[IMG0]", "[IMG1]", "</s>"]
-    one = list(answer([("user", ["hi", "you"]), ("assistant", reply)]))
-    if len(one) != 6:
-        return f"2 + 4 tokens need 6 answers, one a token, yours are {len(one)}"
-    if one == [True, True, False, False, False, False]:
-        return "the other way round: the model learns to answer, not to ask"
-    if one[:2] != [False, False]:
-        return "what the user says is not trained on"
-    if one == [False, False, True, True, True, False]:
-        return "the end token is trained on too: else the model never learns to stop"
-    if one == [False, False, True, False, False, True]:
-        return "signal tokens are trained on too: the model must learn to choose them"
-    if one != [False, False, True, True, True, True]:
-        return f"for 2 user tokens and a reply of 4 yours are {one}"
-    turns = [("user", ["a"]), ("assistant", ["b"]), ("user", ["c"]), ("assistant", ["d"])]
-    if list(answer(turns)) != [False, True, False, True]:
-        return "every reply of a conversation is trained on, not only the last"
-    return None
+merge = Function(
+    right=lambda w, a, b, alpha: w + alpha / len(a) * b @ a,
+    draw=_matrices,
+    mistakes={
+        "the scale alpha / r is missing": lambda w, a, b, alpha: w + b @ a,
+        "divide alpha by r: it is the number of rows of A": (
+            lambda w, a, b, alpha: w + alpha * b @ a
+        ),
+        "W itself is missing from the sum": lambda w, a, b, alpha: alpha / len(a) * b @ a,
+        "alpha is divided by the width; divide by r, the number of rows of A": (
+            lambda w, a, b, alpha: w + alpha / a.shape[1] * b @ a
+        ),
+        "that is W alone: B A is missing": lambda w, a, b, alpha: w,
+        "it is added: LoRA begins as no change at all": (
+            lambda w, a, b, alpha: w - alpha / len(a) * b @ a
+        ),
+    },
+)
+
+Turns = list[tuple[str, list[str]]]
+
+
+def _turns(random: np.random.Generator) -> tuple[Turns]:
+    words = ("hello", "yes", "here")
+    turns: Turns = []
+    for _ in range(int(random.integers(1, 4))):
+        turns.append(("user", ["hi", "you", "there"][: int(random.integers(1, 4))]))
+        signals = ["[IMG0]", "[IMG1]"] if random.random() < 0.6 else []
+        turns.append(("assistant", [*words[: int(random.integers(1, 4))], *signals, "</s>"]))
+    return (turns,)
+
+
+trained = Function(
+    right=lambda turns: [role == "assistant" for role, tokens in turns for _ in tokens],
+    draw=_turns,
+    mistakes={
+        "the other way round: the model learns to answer, not to ask": (
+            lambda turns: [role == "user" for role, tokens in turns for _ in tokens]
+        ),
+        "what the user says is not trained on": (
+            lambda turns: [True for _, tokens in turns for _ in tokens]
+        ),
+        "the end token is trained on too: else the model never learns to stop": (
+            lambda turns: [r == "assistant" and t != "</s>" for r, tokens in turns for t in tokens]
+        ),
+        "signal tokens are trained on too: the model must learn to choose them": (
+            lambda turns: [r == "assistant" and t[0] != "[" for r, tokens in turns for t in tokens]
+        ),
+        "every reply of a conversation is trained on, not only the last": (
+            lambda turns: [i == len(turns) - 1 for i, (_, t) in enumerate(turns) for _ in t]
+        ),
+        "one answer a token is asked for, not one a turn": (
+            lambda turns: [role == "assistant" for role, _ in turns]
+        ),
+    },
+)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from nextgpt_lite.reply import Reply
 
 
-def stages(answer: set[int]) -> str | None:
+def stages(answer: Any) -> str | None:
     """The stages in which the signal tokens' rows learn."""
-    if not isinstance(answer, set):
-        return f"a set of stage numbers is asked for, such as {{1}}, not {type(answer).__name__}"
-    if 1 in answer:
+    if not isinstance(answer, Iterable) or not all(isinstance(s, int) for s in answer):
+        return f"a set of stage numbers is asked for, such as {{1}}, not {answer!r}"
+    given = set(answer)
+    if 1 in given:
         return "in stage 1 the model only describes: no signal token occurs, so none can learn"
-    if 2 not in answer:
+    if 2 not in given:
         return "stage 2 has a cross-entropy on signal tokens: without their rows nothing could fall"
-    if 3 not in answer:
+    if 3 not in given:
         return "conversations of stage 3 hold signal tokens too, and their rows stay open"
-    return None if answer == {2, 3} else "there are three stages: 1, 2 and 3"
+    return None if given == {2, 3} else "there are three stages: 1, 2 and 3"
 
 
 def request(answer: Reply) -> str | None:

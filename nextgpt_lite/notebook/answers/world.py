@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
+
+from nextgpt_lite.notebook.exercises import Function
+from nextgpt_lite.world.see import PictureReading, Thing
 
 NAMES = {"kind", "colour", "size", "count", "place", "relation"}
 
 
-def blame(answer: set[str]) -> str | None:
+def blame(answer: Any) -> str | None:
     """Asked for two small red cars on the street, shown one in the garden."""
     return _blame(
         answer,
@@ -26,7 +31,7 @@ def blame(answer: set[str]) -> str | None:
     )
 
 
-def half(answer: set[str]) -> str | None:
+def half(answer: Any) -> str | None:
     """A related pair of which only the first thing is there."""
     return _blame(
         answer,
@@ -44,38 +49,50 @@ def half(answer: set[str]) -> str | None:
     )
 
 
-def all_in_a_row(answer: Callable[[Any], bool]) -> str | None:
-    """A rule on an image reading: two things or more, all at one height, all clear."""
-    from nextgpt_lite.world.see import PictureReading, Thing
+def _reading(random: np.random.Generator) -> tuple[PictureReading]:
+    """Things in no order, often as far apart as is just allowed, or just not."""
+    heights = 10 + random.choice([0, 2, 3, 4, 5, 6], int(random.integers(0, 4)))
+    things = tuple(
+        Thing("cat", "red", 16, 10.0 + 20 * i, float(y), 1.0) for i, y in enumerate(heights)
+    )
+    return (PictureReading("plain", things, bool(random.random() < 0.8)),)
 
-    def reading(heights: list[float], clear: bool = True) -> PictureReading:
-        things = tuple(
-            Thing("cat", "red", 16, 10.0 + 20 * i, y, 1.0) for i, y in enumerate(heights)
-        )
-        return PictureReading("plain", things, clear)
 
-    if not callable(answer):
-        return f"a function is asked for, not {type(answer).__name__}"
-    cases = [
-        ([10, 11, 12], True, True, "three things within 2 pixels are in a row"),
-        ([10, 14], True, True, "4 pixels apart still counts"),
-        ([10, 15], True, False, "5 pixels apart is too much"),
-        ([10, 13, 16], True, False, "compare the highest with the lowest, not neighbours only"),
-        ([16, 10, 13], True, False, "the things come in no order: use max and min"),
-        ([10], True, False, "one thing alone is no row"),
-        ([], True, False, "an empty image has no row (and max of nothing is an error)"),
-        ([10, 10], False, False, "an image that is not clear must be refused"),
-    ]
-    for heights, clear, wanted, hint in cases:
-        if bool(answer(reading([float(y) for y in heights], clear))) != wanted:
-            return hint
-    return None
+def _in_a_row(reading: PictureReading, most: float = 4, least: int = 2, clear: bool = True) -> bool:
+    heights = [thing.y for thing in reading.things]
+    if len(heights) < least or (clear and not reading.clear):
+        return False
+    return max(heights, default=0) - min(heights, default=0) <= most
+
+
+def _neighbours(reading: PictureReading) -> bool:
+    heights = [thing.y for thing in reading.things]
+    near = all(abs(a - b) <= 4 for a, b in pairwise(heights))
+    return reading.clear and len(heights) > 1 and near
+
+
+all_in_a_row = Function(
+    right=_in_a_row,
+    draw=_reading,
+    mistakes={
+        "4 pixels apart still counts": lambda reading: _in_a_row(reading, most=3.5),
+        "5 pixels apart is too much": lambda reading: _in_a_row(reading, most=5),
+        "compare the highest with the lowest, not neighbours only": _neighbours,
+        "one thing alone is no row": lambda reading: _in_a_row(reading, least=1),
+        "an empty image has no row": lambda reading: _in_a_row(reading, least=0),
+        "an image that is not clear must be refused": (
+            lambda reading: _in_a_row(reading, clear=False)
+        ),
+    },
+    read=bool,
+    trials=200,
+)
 
 
 def _blame(
-    answer: set[str], truth: set[str], missing: dict[str, str], extra: dict[str, str]
+    answer: Any, truth: set[str], missing: dict[str, str], extra: dict[str, str]
 ) -> str | None:
-    if not isinstance(answer, set | frozenset | list | tuple):
+    if not isinstance(answer, set | frozenset | list | tuple | dict):
         return f"a set of names is asked for, not {type(answer).__name__}"
     given = set(answer)
     if unknown := given - NAMES:
