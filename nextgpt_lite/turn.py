@@ -343,7 +343,9 @@ def _written(
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
     for first in range(0, len(order), batch_size):
         chosen = order[first : first + batch_size]
-        embeddings = prompt_embeddings(model, [encoded[index] for index in chosen])
+        embeddings, strange = prompt_embeddings(model, [encoded[index] for index in chosen])
+        for index, warnings in zip(chosen, strange, strict=True):
+            begun[index].warnings += warnings
         for index, prompt in zip(chosen, embeddings, strict=True):
             prompts[index].embeddings = prompt
         for row, item in generate(model.llm, [prompts[i] for i in chosen], options.sampling):
@@ -359,21 +361,42 @@ def _says_nothing(message: Message) -> bool:
 
 
 @torch.inference_mode()
-def prompt_embeddings(model: NextGPTModel, encoded: Sequence[Encoded]) -> list[Tensor]:
-    """(S, D) of each conversation, media in their gaps; all are encoded together, each once."""
+def prompt_embeddings(
+    model: NextGPTModel, encoded: Sequence[Encoded]
+) -> tuple[list[Tensor], list[list[str]]]:
+    """(S, D) of each conversation, media in their gaps, and the warnings of media it cannot know.
+
+    All media are encoded together, each once.
+    """
     data = [slot.part for each in encoded for slot in each.media]
     items = {id(part["data"]): (part["type"], part["data"]) for part in data}
-    vectors = model.encoder.encode([*items.values()]).to(model.device) if items else ()  # (M, E)
+    vectors, looks = model.encoder.look([*items.values()]) if items else ((), ())  # (M, E)
     features = dict(zip(items, vectors, strict=True))
+    strange = {
+        key
+        for (key, (modality, _)), look in zip(items.items(), looks, strict=True)
+        if not model.known_media.knows(modality, look)
+    }
     prompts = []
     for each in encoded:
         embeddings = model.llm.embed(torch.tensor([each.ids], device=model.device))  # (1, S, D)
         if each.media:
             given = torch.stack([features[id(slot.part["data"])] for slot in each.media])  # (M, E)
             starts = torch.tensor([slot.start for slot in each.media], device=model.device)
+            given = given.to(model.device)
             embeddings = model.splice(embeddings, torch.zeros_like(starts), starts, given)
         prompts.append(embeddings[0])
-    return prompts
+    return prompts, [_warnings(each, strange) for each in encoded]
+
+
+def _warnings(encoded: Encoded, strange: set[int]) -> list[str]:
+    which = "The given {0}" if len(encoded.media) == 1 else "Given medium {1}, of type {0},"
+    return [
+        f"{which.format(slot.part['type'], number)} is unlike all media that this model was "
+        "trained on: what the reply says of it is a guess."
+        for number, slot in enumerate(encoded.media, 1)
+        if id(slot.part["data"]) in strange
+    ]
 
 
 def _told(model: NextGPTModel, conversation: Conversation, begin: int) -> list[int]:

@@ -24,7 +24,7 @@ def test_each_input_item_is_read_on_its_own(model) -> None:
         )
         for images in ((RED, BLUE), (BLUE, RED))
     ]
-    first, second = prompt_embeddings(model, prompts)
+    (first, second), _ = prompt_embeddings(model, prompts)
     k = model.config.input_tokens
     starts = [slot.start for slot in prompts[0].media]
     gaps = [[p[s : s + k] for s in starts] for p in (first, second)]
@@ -35,13 +35,13 @@ def test_each_input_item_is_read_on_its_own(model) -> None:
 
 def test_a_medium_that_many_ask_about_is_encoded_once(model, monkeypatch) -> None:
     encoded: list[int] = []
-    original = model.encoder.encode
+    original = model.encoder.look
 
-    def counted(items: list) -> torch.Tensor:
+    def counted(items: list) -> tuple:
         encoded.append(len(items))
         return original(items)
 
-    monkeypatch.setattr(model.encoder, "encode", counted)
+    monkeypatch.setattr(model.encoder, "look", counted)
     asked = [[{"role": "user", "content": [{"type": "image", "data": image}]}]
              for image in (RED, BLUE, RED, RED)]  # fmt: skip
     model.chat_batch(asked, output_modalities=[], max_new_tokens=2)

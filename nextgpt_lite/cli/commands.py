@@ -132,6 +132,26 @@ def refine(
     refine(**options)
 
 
+def known_media(
+    model: Annotated[str, Argument()] = "lite",
+    *,
+    data: Data = None,
+    records: Count = 6000,
+    seed: Seed = 0,
+) -> None:
+    """Write what media a model was trained on, so that chat warns of others.
+
+    Example: nextgpt-lite known-media runs/s3 --data my_data
+
+    Args:
+        model: folder of a model.
+        records: conversations whose media are read.
+    """
+    from nextgpt_lite.training.known_media import write_known_media
+
+    print(write_known_media(model, data, records, seed))
+
+
 def cache(*, folder: Path | None = None, prune: MaybeSize = None) -> None:
     """Show or empty what training keeps of frozen work.
 
@@ -367,10 +387,10 @@ def convert(
 
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    panel: {command.__name__: command for command in commands}
+    panel: {command.__name__.replace("_", "-"): command for command in commands}
     for panel, commands in (
         ("Conversation", (chat, demo, tour)),
-        ("Training", (train, refine, cache)),
+        ("Training", (train, refine, known_media, cache)),
         ("Evaluation", (evaluate, compare, ablate)),
         ("Checkpoints", (params, doctor, download, sums, convert)),
     )

@@ -52,7 +52,11 @@ class Encoder(nn.Module):
         """Does nothing: the encoder is frozen and stays in evaluation mode."""
         return self
 
-    @torch.no_grad()
+    def look_width(self, modality: str) -> int:
+        """The length of what `look` tells of a medium besides its vector; 0 without its trunk."""
+        config = self.model.config.trunks.get(get_modality(modality).trunk)
+        return 2 * config.width if config else 0
+
     def encode(self, items: Sequence[tuple[str, Any]], batch_size: int = 32) -> Tensor:
         """Encodes media of any mixture of modalities.
 
@@ -63,22 +67,34 @@ class Encoder(nn.Module):
         Returns:
             float32 (N, E), in the order of the items.
         """
+        return self.look(items, batch_size)[0]
+
+    @torch.no_grad()
+    def look(
+        self, items: Sequence[tuple[str, Any]], batch_size: int = 32
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As `encode`, and of each item mean and deviation (2D,) of its tokens before its trunk."""
         parameter = next(self.model.parameters())
         result = torch.zeros(len(items), self.width, device=parameter.device)
+        looks: dict[int, Tensor] = {}
         for modality in dict.fromkeys(name for name, _ in items):
             row = get_modality(modality)
             indices = [i for i, (name, _) in enumerate(items) if name == modality]
             for start in range(0, len(indices), batch_size):
                 batch = indices[start : start + batch_size]
                 inputs = [row.preprocess(items[i][1], self.preprocess) for i in batch]
-                result[batch] = self._run(row.trunk, inputs, parameter)
-        return result
+                result[batch], seen = self._run(row.trunk, inputs, parameter)
+                looks |= zip(batch, seen, strict=True)
+        return result, [looks[i] for i in range(len(items))]
 
-    def _run(self, trunk: str, inputs: list[Tensor], like: Tensor) -> Tensor:
+    def _run(self, trunk: str, inputs: list[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
         lengths = {x.shape for x in inputs}
         if len(lengths) > 1:  # audio is padded to whole clips, so this mixture is rare
-            return torch.cat([self._run(trunk, [x], like) for x in inputs])
-        return self.model(trunk, torch.stack(inputs).to(like)).float()
+            each = [self._run(trunk, [x], like) for x in inputs]
+            vectors, looks = (torch.cat(parts) for parts in zip(*each, strict=True))
+            return vectors, looks
+        vectors, looks = self.model.look(trunk, torch.stack(inputs).to(like))
+        return vectors.float(), looks.float()
 
     def add_trunk(self, name: str, config: TrunkConfig) -> list[nn.Parameter]:
         """Gives the encoder a further trunk and returns its parameters, the only ones that learn.

@@ -268,23 +268,31 @@ class ImageBind(nn.Module):
         Returns:
             (B, E).
         """
+        return self.look(trunk, x)[0]
+
+    def look(self, trunk: str, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, and (B, 2D) what the input looks like before the trunk reads it: mean and
+        deviation of its tokens."""
         if trunk not in self.modality_trunks:
             raise ConfigError(f"this encoder has no {trunk} trunk, only {[*self.modality_trunks]}")
         if x.ndim == (6 if isinstance(self.config.trunks[trunk], VisionConfig) else 5):
-            clips = self._encode(trunk, x.flatten(0, 1))
-            return clips.unflatten(0, x.shape[:2]).mean(dim=1)
+            vectors, looks = self._encode(trunk, x.flatten(0, 1))
+            vectors, looks = (t.unflatten(0, x.shape[:2]).mean(dim=1) for t in (vectors, looks))
+            return vectors, looks
         return self._encode(trunk, x)
 
-    def _encode(self, trunk: str, x: Tensor) -> Tensor:
+    def _encode(self, trunk: str, x: Tensor) -> tuple[Tensor, Tensor]:
         preprocessor: Any = self.modality_preprocessors[trunk]
         tokens = preprocessor(x)  # (B, N, D)
+        patches = tokens[:, 1:].detach()  # without the class token
+        look = torch.cat([patches.mean(dim=1), patches.std(dim=1, correction=0)], dim=1)  # (B, 2D)
         if isinstance(preprocessor, TextPreprocessor):
             mask = preprocessor.mask[: x.shape[1], : x.shape[1]].to(tokens.dtype)
             tokens = self.modality_trunks[trunk](tokens, mask)
             vector = self.modality_heads[trunk](tokens, x)
         else:
             vector = self.modality_heads[trunk](self.modality_trunks[trunk](tokens))
-        return self.modality_postprocessors[trunk](vector)  # (B, E)
+        return self.modality_postprocessors[trunk](vector), look
 
 
 def _preprocessor(name: str, config: TrunkConfig) -> nn.Module:

@@ -5,6 +5,7 @@
     adapter_model.safetensors   LoRA and token rows
     adapter_config.json         what peft needs to load them without this package
     base_rows.safetensors       only of converted checkpoints, which trained the base vocabulary
+    known_media.safetensors     how the media of its training look, where that was written
     SHA256SUMS                  of these, compared at loading
 
 Knows: these files, and what must agree before they are loaded. Leaves to others: building the
@@ -30,6 +31,7 @@ from nextgpt_lite import reading
 from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.hub import MODEL_TYPE
+from nextgpt_lite.model.known_media import FILE as KNOWN_MEDIA_FILE, KnownMedia
 from nextgpt_lite.model.llm import LanguageModel
 from nextgpt_lite.model.modality import MODALITIES, get_modality
 from nextgpt_lite.model.sharding import cut_like, gathered
@@ -42,6 +44,7 @@ PEFT_FILE = "adapter_config.json"
 BASE_ROWS_FILE = "base_rows.safetensors"
 FILES = (
     CONFIG_FILE, PROJECTIONS_FILE, ADAPTER_FILE, OLD_ADAPTER_FILE, PEFT_FILE, BASE_ROWS_FILE,
+    KNOWN_MEDIA_FILE,
 )  # fmt: skip
 ROW_FIELDS = ("signal", "trunk")  # of a modality, that a model is trained with
 REMEDY = "give a folder that a training run wrote, whole"
@@ -73,6 +76,7 @@ class Trained(Protocol):
 
     config: NextGPTConfig
     llm: LanguageModel
+    known_media: KnownMedia
 
     def state_dict(self) -> dict[str, Any]:
         """As of a module."""
@@ -138,6 +142,8 @@ def save(
     (folder / PEFT_FILE).write_text(peft + "\n", encoding="utf-8")
     if base_rows := _plain(model.llm.base_rows(), dtype):
         save_file(base_rows, folder / BASE_ROWS_FILE)
+    if model.known_media.tensors:
+        model.known_media.save(folder)
     seal(folder)
 
 

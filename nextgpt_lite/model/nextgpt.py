@@ -36,6 +36,7 @@ from nextgpt_lite.model.device import pick_device, pick_dtype, precision_name
 from nextgpt_lite.model.frozen import FrozenParts, with_found_conditions
 from nextgpt_lite.model.generation import SignalBlock
 from nextgpt_lite.model.hub import model_folder, push
+from nextgpt_lite.model.known_media import KnownMedia
 from nextgpt_lite.model.llm import LanguageModel
 from nextgpt_lite.model.losses import (
     IGNORE,
@@ -84,6 +85,7 @@ class NextGPTModel(FrozenParts):
             }
         )
         llm.signal_layer = check_layer(config.hidden_layer, llm.causal_lm.config.num_hidden_layers)
+        self.known_media = KnownMedia({})
         self.conversation = ConversationTokenizer(
             llm.tokenizer, llm.signal_ids, config.input_tokens, config.messenger
         )
@@ -367,3 +369,4 @@ class NextGPTModel(FrozenParts):
             CheckpointError: naming what differs, when it was trained on another base model.
         """
         checkpoint.load_into(self, Path(folder), tuple(anew))
+        self.known_media = KnownMedia.load(Path(folder), self.encoder.look_width)

@@ -33,6 +33,7 @@ from nextgpt_lite.data.sources import Source
 from nextgpt_lite.errors import ConfigError, NumericsError
 from nextgpt_lite.model.batch import Batch, collate
 from nextgpt_lite.model.device import pick_device
+from nextgpt_lite.model.known_media import KnownMedia
 from nextgpt_lite.model.losses import Divisors, Losses
 from nextgpt_lite.model.sharding import gathered, shard
 from nextgpt_lite.reading import reading
@@ -104,6 +105,7 @@ class Trainer(Engine):
         self.stage, self.source = fitted(stage, model), source
         self.title = f"stage {stage.number}"
         open_for(model, self.stage)
+        model.known_media = KnownMedia({})  # it is going to know others
         self.model = model.to(self.accelerator.device)
         self.features = Features(self.model, source.folder, cache)
         sharded = schedule.shard or self.accelerator.is_fsdp2

@@ -46,7 +46,7 @@ def test_losses_are_those_of_the_reply_token_by_token(model: NextGPT) -> None:
     start = choosing.answer_losses(model, content, ["A dog barks", "Six apples"], whole=False)
     answer = model.llm.tokenizer(" A dog barks.", add_special_tokens=False).input_ids
     asked = model.conversation.encode([{"role": "user", "content": content}], reply_follows=True)
-    (prompt,) = prompt_embeddings(model, [asked])
+    (prompt,), _ = prompt_embeddings(model, [asked])
     losses = []
     for index, token in enumerate([*answer, model.llm.eos_id]):
         said = model.llm.embed(torch.tensor([answer[:index]], dtype=torch.long))
