@@ -137,6 +137,18 @@ class ConversationTokenizer:
         self._encode_words(text[at:], at, replies, encoded)
         return encoded
 
+    def cut(self, encoded: Encoded, room: int | None) -> bool:
+        """Shortens a conversation to `room` positions, never within a slot; whether it had to."""
+        if room is None or len(encoded) <= room:
+            return False
+        ends = [(s.start, s.start + self.input_tokens) for s in encoded.media]
+        ends += [(s.start, s.start + len(self.signal_ids[s.modality])) for s in encoded.signals]
+        room = min([room, *(start for start, end in ends if end > room)])
+        del encoded.ids[room:], encoded.labels[room:]
+        encoded.media = [slot for slot in encoded.media if slot.start < room]
+        encoded.signals = [slot for slot in encoded.signals if slot.start < room]
+        return True
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids that hold no signal tokens; markers and end tokens are left out."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)

@@ -58,6 +58,20 @@ class Features:
         self.computed = 0  # items that were not kept from before
         self._rows: dict[str, Rows] = {}
         self._digests: dict[tuple[str, int, int], str] = {}
+        self._opened: dict[bytes, Any] = {}
+
+    def ready(self, parts: Sequence[Part]) -> None:
+        """Opens the media of one record that are not kept, for the next `media` or `latents`.
+
+        Raises:
+            MediaError: one cannot be read.
+        """
+        rows = self._rows_of("encoder")
+        opened = {}
+        for part in parts:
+            if {"data", "path", "source"} & part.keys() and (key := self._key(part)) not in rows:
+                opened[key] = self._opened[key] if key in self._opened else self.open(part)
+        self._opened |= opened  # of a record that is bad nothing stays
 
     def media(self, parts: Sequence[Part]) -> Tensor:
         """(M, E) embeddings of M media parts."""
@@ -157,6 +171,8 @@ class Features:
 
     def open(self, part: Part) -> Any:
         """The medium of a part."""
+        if self._opened and (key := self._key(part)) in self._opened:
+            return self._opened.pop(key)
         return medium(part, self.folder)
 
     def _key(self, part: Part) -> bytes:

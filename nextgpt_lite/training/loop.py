@@ -32,6 +32,7 @@ from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Source
 from nextgpt_lite.errors import ConfigError, NumericsError
 from nextgpt_lite.model.batch import Batch, collate
+from nextgpt_lite.model.conversation import Encoded
 from nextgpt_lite.model.device import pick_device
 from nextgpt_lite.model.known_media import KnownMedia
 from nextgpt_lite.model.losses import Divisors, Losses
@@ -53,6 +54,7 @@ from nextgpt_lite.training.stages import (
     ledger,
     open_for,
 )
+from nextgpt_lite.training.usable import Usable
 from nextgpt_lite.writing import beside
 
 
@@ -108,6 +110,8 @@ class Trainer(Engine):
         model.known_media = KnownMedia({})  # it is going to know others
         self.model = model.to(self.accelerator.device)
         self.features = Features(self.model, source.folder, cache)
+        self.usable = Usable(self.model, lambda index: self.source(index), self.features)
+        self.set_aside = dict.fromkeys(("replaced", "cut"), 0)  # records, by all processes
         sharded = schedule.shard or self.accelerator.is_fsdp2
         if sharded:
             shard(self.model, self.model.llm)
@@ -143,8 +147,13 @@ class Trainer(Engine):
         """One part of this process's share of a step's batch, and the ids of its records."""
         first = (step * self.processes + self.process) * self.schedule.batch_size
         share = range(first, first + self.schedule.batch_size)[part :: self.schedule.accumulate]
-        records = [self.source(index) for index in share]
-        encoded = [self.model.conversation.encode(record.messages) for record in records]
+        try:
+            return self._collated(self.usable.many(share))
+        except ValueError:  # a medium that could be opened, but not read by a frozen part
+            return self._collated(self.usable.many(share, thorough=True))
+
+    def _collated(self, usable: list[tuple[str, Encoded]]) -> tuple[Batch, list[str]]:
+        ids, encoded = zip(*usable, strict=True)
         packed = self.schedule.packed and not self.model.prefixes_frozen
         packed = packed and "packed" in self.model.llm.ways
         batch = collate(
@@ -156,10 +165,11 @@ class Trainer(Engine):
             latents=self.features.latents if self.model.config.denoising else None,
             pack=self.schedule.row if packed else None,
         )
-        return batch.to(self.accelerator.device), [record.id for record in records]
+        return batch.to(self.accelerator.device), [*ids]
 
     def backward(self) -> tuple[Line, Line, bool]:
         """Of one batch in one pass or several; see `Engine`."""
+        self.usable.counts.clear()
         parts = [self.batch(self.step, part) for part in range(self.schedule.accumulate)]
         each = zip(*(batch.divisors() for batch, _ in parts), strict=True)
         divisors = Divisors(*(torch.stack(values).mean(0) for values in each))
@@ -171,8 +181,14 @@ class Trainer(Engine):
             suspects += [] if found[-1].isfinite().all() else ids
         tokens = torch.stack([batch.attention_mask.sum() for batch, _ in parts]).sum()
         asked = torch.tensor(float(self.stop.is_set()), device=tokens.device)
-        mine = torch.cat([torch.stack(found).mean(0), torch.stack([asked, tokens.float()])])
-        *known, stopped, read = self.accelerator.reduce(mine, "mean").tolist()
+        aside = [float(self.usable.counts[name]) for name in self.set_aside]
+        counted = torch.tensor(aside, device=tokens.device)
+        mine = torch.cat(
+            [torch.stack(found).mean(0), torch.stack([asked, tokens.float()]), counted]
+        )
+        *known, stopped, read, replaced, cut = self.accelerator.reduce(mine, "mean").tolist()
+        for name, share in (("replaced", replaced), ("cut", cut)):
+            self.set_aside[name] += round(share * self.processes)
         if not math.isfinite(known[0]):
             raise NumericsError(
                 f"The loss of step {self.step} is not finite in precision "
@@ -198,6 +214,10 @@ class Trainer(Engine):
     def clip(self) -> float:
         """As of `Engine`, over all processes and behind the scaler of fp16."""
         return float(gathered(self.accelerator.clip_grad_norm_(self.learning, self.schedule.clip)))
+
+    def summary(self, lines: Sequence[Line]) -> Line:
+        """As of `Engine`, and how many records were bad so far."""
+        return {**lines[-1], **{name: n for name, n in self.set_aside.items() if n}}
 
     def start(self, resume: bool) -> None:
         """Checks what will learn, takes up the newest checkpoint, writes the ledger."""
@@ -236,6 +256,7 @@ class Trainer(Engine):
     def read(self, folder: Path) -> None:
         """Inverts `write`, and takes up the scaler of fp16."""
         self.model.load_trained(folder)
+        self.set_aside |= read_run(folder).get("set_aside", {})
         scaler = read_run(folder).get("scaler")
         if scaler is not None and self.accelerator.scaler is not None:
             with reading(folder / RUN_FILE):
@@ -247,6 +268,7 @@ class Trainer(Engine):
         return {
             "stage": self.stage.number,
             **super().state(),
+            "set_aside": self.set_aside,
             "scaler": None if scaler is None else scaler.state_dict(),
             "batch": self.schedule.batch_size * self.processes,
             **self.origin,

@@ -31,6 +31,7 @@ from nextgpt_lite.model.losses import condition_distance
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.training.stages import STAGES
+from nextgpt_lite.training.usable import Usable
 
 # Projections learn these states by heart long before they have seen every scene (with 1,800
 # captions the error of new ones stays at twice that of those seen), so most conversations are
@@ -94,11 +95,12 @@ def gather(
 ) -> dict[str, SignalStates]:
     """Runs conversations through the LLM and keeps the states of their signal tokens."""
     features = Features(model, source.folder)
+    usable = Usable(model, source, features)
     states: dict[str, SignalStates] = {}
     portion = batch_size * ENCODED
     for first in tqdm(range(0, records, portion), desc="signal states", mininterval=1.0):
         numbers = range(first, min(first + portion, records))
-        encoded = [model.conversation.encode(source(number).messages) for number in numbers]
+        encoded = [each for _, each in usable.many(numbers)]
         by_length = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
         blocks: dict[int, list[tuple[str, Tensor, str]]] = {}
         for begin in range(0, len(encoded), batch_size):
