@@ -75,7 +75,7 @@ def test_a_run_goes_on_past_bad_records_and_is_the_same_each_time(
 
 def test_when_nothing_can_be_used_the_first_reason_is_told(tmp_path: Path) -> None:
     source = Made(lambda index: Record(str(index), [], "pair"))
-    with pytest.raises(ValueError, match="empty|trained on|chat template"):
+    with pytest.raises(ValueError, match=r"empty|trained on|chat template"):
         Usable(tiny_model(), source, Features(tiny_model()))(0)
 
 
