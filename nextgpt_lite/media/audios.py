@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nextgpt_lite.media.files import checked, made, refused
-from nextgpt_lite.media.formats import DEMUXERS, is_cut_off, sniff
+from nextgpt_lite.media.formats import DEMUXERS, sniff, states_wrong_length
 from nextgpt_lite.media.notes import note
 from nextgpt_lite.media.types import Audio
 
@@ -30,8 +30,11 @@ def load_audio(path: str | Path) -> Audio:
 
     path = checked(path, "audio", "video")
     form = sniff(path)
+    is_wav = form is not None and form.name == "WAV"
+    is_wrong = is_wav and states_wrong_length(path)
     samples = None
-    if form is None or form.name != "MP3":  # whose length libsndfile can only guess
+    # Lengths of MP3s libsndfile can only guess, and those of a header that is wrong it believes.
+    if not is_wrong and (form is None or form.name != "MP3"):
         try:
             with soundfile.SoundFile(path) as file:
                 rate, limit = file.samplerate, _limit(path, file.samplerate, file.channels)
@@ -41,13 +44,14 @@ def load_audio(path: str | Path) -> Audio:
         except soundfile.LibsndfileError:
             samples = None
         else:
-            if len(samples) < expected:
+            if len(samples) < expected and not is_wav:
                 raise refused(path, "is cut off", "save or download it again")
-    if decoded := samples is None or not len(samples):
-        samples, rate, too_long = _decoded(path)
+            samples = samples if len(samples) == expected else None  # of an MP3 inside a WAV
+    if samples is None or not len(samples):
+        samples, rate, too_long = _decoded(path, {"ignore_length": "1"} if is_wrong else {})
     if not len(samples):
         raise refused(path, "holds no audio (0 samples)", "record it again")
-    if form is not None and form.name == "WAV" and (decoded or is_cut_off(path, form)):
+    if is_wrong:
         note(f"{path} has another size than its header says: what is there is used.")
     if too_long:
         note(f"{path}: only its first {len(samples) / rate / 60:.0f} minutes are used.")
@@ -67,12 +71,12 @@ def save_audio(audio: Audio, path: str | Path) -> None:
 
 def _limit(path: Path, rate: int, channels: int) -> int:
     """How many samples of each channel are read."""
-    if rate not in RATES:
-        raise refused(path, f"states a rate of {rate} Hz", "convert it to 44100 Hz")
+    if rate not in RATES or channels < 1:
+        raise refused(path, f"states {channels} channels of {rate} Hz", "convert it to 44100 Hz")
     return min(MAX_SECONDS * rate, MAX_VALUES // channels)
 
 
-def _decoded(path: Path) -> tuple[np.ndarray, int, bool]:
+def _decoded(path: Path, options: dict[str, str]) -> tuple[np.ndarray, int, bool]:
     """Samples (length, channels) by FFmpeg until nothing comes, their rate, and if there are more.
 
     Packets that cannot be decoded are left out, unless they are many.
@@ -83,14 +87,17 @@ def _decoded(path: Path) -> tuple[np.ndarray, int, bool]:
     length = packets = damaged = 0
     too_long = False
     try:
-        with av.open(str(path), options=DEMUXERS) as container:
+        with av.open(str(path), options={**DEMUXERS, **options}) as container:
             if not container.streams.audio:
                 raise refused(path, "has no audio track", "pass it as video")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise refused(path, "has a codec that is not known here", "convert it to WAV")
             rate = stream.rate
             limit = _limit(path, rate, stream.codec_context.channels)
             resampler = av.AudioResampler("fltp", stream.layout, rate)
-            delay = 0 if stream.start_time or container.format.name != "mp3" else MP3_DELAY
+            is_bare = container.format.name == "mp3" and not stream.start_time
+            delay = MP3_DELAY if is_bare and "mp3" in stream.codec_context.name else 0  # not of MP2
             for packet in container.demux(stream):
                 packets += 1
                 try:

@@ -1,7 +1,8 @@
 """What a media file really is, judged by its bytes, and whether all of it is there.
 
 Knows: where the headers of image, audio and video formats state a length. Leaves to others: first
-bytes (the package filetype), decoding (`files`), and which formats to accept.
+bytes (the package filetype; of rare formats Pillow and FFmpeg), decoding (`files`), and which
+formats to accept.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ HEAD = 8192  # bytes that tell a format
 # Options for FFmpeg: what it may take a file for. Playlists, which name other files, are not among
 # them, nor texts, of which it makes clips.
 DEMUXERS = {
-    "format_whitelist": "aac,aiff,amr,asf,avi,caf,flac,flv,gif,matroska,mov,mp3,mpeg,mpegts,"
-    "mpegvideo,ogg,rm,w64,wav"
+    "format_whitelist": "aac,ac3,aiff,amr,asf,au,avi,caf,dv,eac3,flac,flv,gif,h264,hevc,ivf,"
+    "matroska,mov,mp3,mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,tta,voc,w64,wav,wv,yuv4mpegpipe"
 }
+RARE = ("BLP", "CUR", "DDS", "DIB", "ICNS", "IM", "MSP", "PCX", "QOI", "SGI", "SUN", "XBM", "XPM")
+LEFT_OVER = 1024  # bytes behind the sound of a WAV that are no chunk, and so are sound too
 # First bytes that filetype does not know.
 _BEGINNINGS = {
     rb"caff": ("CAF", "audio"),
@@ -52,7 +55,44 @@ def sniff(path: Path) -> Format | None:
     if (kind := filetype.guess(head)) is not None:
         return Format(kind.extension.upper(), kind.mime.partition("/")[0])
     known = (kind for begin, kind in _BEGINNINGS.items() if re.match(begin, head, re.DOTALL))
-    return next((Format(*kind) for kind in known), None)
+    return next((Format(*kind) for kind in known), None) or _by_libraries(path)
+
+
+def _by_libraries(path: Path) -> Format | None:
+    """What Pillow or FFmpeg take a file for whose first bytes are those of nothing known."""
+    import av
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=RARE) as image:
+            return Format(image.format or "", "image")
+    except Exception:  # each of its plug-ins has errors of its own
+        pass
+    try:
+        with av.open(str(path), options=DEMUXERS) as container:
+            modality = "video" if container.streams.video else "audio"
+            return Format(container.format.name.upper(), modality)
+    except (av.FFmpegError, ValueError):
+        return None
+
+
+def states_wrong_length(path: Path) -> bool:
+    """True when a WAV says that it holds more sound than there is, or much less."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if _riff_is_cut_off(file, size):
+            return True
+        file.seek(12)
+        while len(header := file.read(8)) == 8:
+            length = int.from_bytes(header[4:], "little")
+            file.seek(length + length % 2, os.SEEK_CUR)
+            if header[:4] == b"data":
+                break
+        if (rest := size - file.tell()) < LEFT_OVER:
+            return False
+        behind = file.read(8)
+        fits = int.from_bytes(behind[4:], "little") <= rest - 8
+        return not (fits and re.match(rb"[ -~]{4}", behind))
 
 
 def is_cut_off(path: Path, form: Format) -> bool:
@@ -65,7 +105,7 @@ def is_cut_off(path: Path, form: Format) -> bool:
     size = path.stat().st_size
     with path.open("rb") as file:
         match form.name:
-            case "WAV" | "AVI":
+            case "AVI":
                 return _riff_is_cut_off(file, size)
             case "MP4" | "M4A" | "M4V" | "MOV" | "3GP":
                 return _boxes_are_cut_off(file, size)

@@ -82,9 +82,13 @@ def as_rgb(image: Any) -> Image.Image:
         if image.format != "JPEG" or image.width * image.height > MAX_REDUCED:
             raise Image.DecompressionBombError
         image.draft("RGB", (image.width // 8, image.height // 8))
+    name = getattr(image, "filename", "") or "The image given"
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
-        grey = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        values = np.asarray(image, dtype=np.float32)
+        if not np.isfinite(values).all():
+            note(f"{name} holds pixels that are no numbers: they are taken for black or white.")
+        grey = np.nan_to_num(values)
         top = 65535 if image.mode.startswith("I") else max(float(grey.max()), 1e-6)
         return Image.fromarray(np.clip(grey / top * 255, 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:

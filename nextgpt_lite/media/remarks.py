@@ -26,7 +26,7 @@ def remarks(medium: Any) -> Iterator[str]:
     if isinstance(medium, Audio):
         if medium.duration < SHORTEST:
             yield f"lasts {medium.duration * 1000:.0f} ms: what is said of it is a guess"
-        loudness = abs(medium.samples).max(axis=1, initial=0)  # (channels,)
+        loudness = np.ptp(medium.samples, axis=1) / 2  # (channels,); none of what never moves
         if loudness.max() < SILENCE:
             yield "is silent: what is said of it is a guess"
         elif loudness[0] < UNHEARD * loudness.max():

@@ -160,6 +160,8 @@ def _opened(path: Path, file: BinaryIO | None = None) -> Iterator[Any]:
         with av.open(file or str(path), options=DEMUXERS) as container:
             if not container.streams.video:
                 raise refused(path, "has no video track", "pass it as audio")
+            if container.streams.video[0].codec_context is None:
+                raise refused(path, "has a codec that is not known here", "convert it to MP4")
             yield container
     except av.FFmpegError as error:
         raise refused(path, "is damaged or cut off", "save or download it again") from error

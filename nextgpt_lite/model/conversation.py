@@ -17,15 +17,16 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
-from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.errors import ConfigError, DamagedError
 from nextgpt_lite.messages import Conversation, Message, Part, Role
 from nextgpt_lite.model.harmless import REPLY, REPLY_END, SLOT, SLOT_END, Harmless
 from nextgpt_lite.model.losses import IGNORE
 from nextgpt_lite.model.modality import get_modality
+from nextgpt_lite.reading import reading
 
 Spans = list[tuple[int, int]]  # from and to in a text
 _SLOT = re.compile(f"{SLOT}(\\d+){SLOT_END}")
@@ -199,7 +200,7 @@ class ConversationTokenizer:
         for role in ("system", "assistant"):
             try:
                 texts.append(self.render([{"role": role, "content": REPLY}, asked], True))
-            except TemplateError:  # some refuse a role, or a reply before all else
+            except DamagedError:  # some refuse a role, or a reply before all else
                 texts.append("")
         return REPLY in texts[0] and texts[0] != texts[1]
 
@@ -215,15 +216,20 @@ class ConversationTokenizer:
             )
 
     def render(self, messages: Conversation, reply_follows: bool) -> str:
-        """Messages whose content is a string, laid out by the chat template."""
-        return str(
-            self.tokenizer.apply_chat_template(
-                messages,
-                tokenize=False,
-                add_generation_prompt=reply_follows,
-                enable_thinking=False,  # Qwen3's: replies begin at once, in training as in use
+        """Messages whose content is a string, laid out by the chat template.
+
+        Raises:
+            DamagedError: the template refuses them, or is none.
+        """
+        with reading(Path(self.tokenizer.name_or_path), "*.jinja", "tokenizer_config.json"):
+            return str(
+                self.tokenizer.apply_chat_template(
+                    messages,
+                    tokenize=False,
+                    add_generation_prompt=reply_follows,
+                    enable_thinking=False,  # Qwen3's: replies begin at once, in training as in use
+                )
             )
-        )
 
     def _reply_spans(self, messages: Conversation, text: str) -> Spans:
         """Where replies stand in the rendered text: their words, and what ends them.

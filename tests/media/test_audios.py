@@ -80,7 +80,8 @@ def test_an_mp3_is_read_to_its_end_without_a_xing_header_and_when_joined(tmp_pat
 @pytest.mark.parametrize(
     ("suffix", "codec"),
     [("aac", "aac"), ("aiff", ""), ("caf", ""), ("w64", ""), ("wma", "wmav2"), ("m4a", "aac"),
-     ("ts", "aac"), ("opus", "libopus")],
+     ("ts", "aac"), ("opus", "libopus"), ("au", ""), ("wv", "wavpack"),
+     ("mp2", "mp2")],
 )  # fmt: skip
 def test_what_the_libraries_read_is_accepted(tmp_path: Path, suffix: str, codec: str) -> None:
     import soundfile
@@ -142,3 +143,51 @@ def test_a_silent_first_channel_gives_way_to_those_that_sound() -> None:
     for channels in ([silence, TONE], [silence, silence, TONE, silence]):
         heard = preprocess_audio(Audio(np.stack(channels), RATE), config)
         assert abs(heard - expected).max() < 0.01
+
+
+def wav(tmp_path: Path, samples: np.ndarray = TONE) -> tuple[Path, bytearray]:
+    path = tmp_path / "tone.wav"
+    save_audio(Audio(samples[None], RATE), path)
+    return path, bytearray(path.read_bytes())
+
+
+@pytest.mark.parametrize("size", [1, 1000, RATE])
+def test_a_wav_that_states_much_less_than_it_holds_is_read_to_its_end(
+    tmp_path: Path, size: int
+) -> None:
+    path, content = wav(tmp_path)
+    content[DATA_SIZE] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    with noted() as notes:
+        assert load_audio(path).samples.shape == (1, RATE)
+    assert "has another size than its header says" in notes[0]
+
+
+def test_chunks_behind_the_sound_of_a_wav_are_no_sound(tmp_path: Path) -> None:
+    path, content = wav(tmp_path)
+    path.write_bytes(content + b"LIST" + (5000).to_bytes(4, "little") + b"INFO" + bytes(4996))
+    with noted() as notes:
+        assert load_audio(path).samples.shape == (1, RATE)
+    assert not notes
+
+
+def test_what_is_compressed_inside_a_wav_is_read_whole(tmp_path: Path) -> None:
+    audio = load_audio(encoded(tmp_path / "inside.wav", "libmp3lame"))
+    assert audio.duration == pytest.approx(1, abs=0.2) and hertz(audio) == pytest.approx(440, abs=3)
+
+
+@pytest.mark.parametrize("junk", [b"\0" * 3000, b"x" * 100])
+def test_an_mp3_behind_something_else_is_found(tmp_path: Path, junk: bytes) -> None:
+    path = encoded(tmp_path / "bare.mp3", "libmp3lame", write_xing="0", id3v2_version="0")
+    for beginning in (junk, b""):
+        path.write_bytes(beginning + path.read_bytes()[0 if beginning else len(junk) + 50 :])
+        assert hertz(load_audio(path)) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("field", [slice(20, 22), slice(22, 24), slice(24, 28), slice(34, 36)])
+def test_a_wav_without_codec_channels_rate_or_bits_is_refused(tmp_path: Path, field: slice) -> None:
+    path, content = wav(tmp_path)
+    content[field] = bytes(field.stop - field.start)
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=r"tone\.wav"):
+        load_audio(path)

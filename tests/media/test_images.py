@@ -62,3 +62,19 @@ def test_a_huge_jpeg_is_decoded_at_a_part_of_its_size(
     monkeypatch.setattr(images, "MAX_REDUCED", 4000)
     with pytest.raises(MediaError, match="megapixels"):
         load_image(tmp_path / "huge.jpg")
+
+
+def test_pixels_that_are_no_numbers_are_told(tmp_path: Path) -> None:
+    values = np.full((16, 16), 0.5, np.float32)
+    values[0, 0] = np.nan
+    Image.fromarray(values).save(path := tmp_path / "nan.tif")
+    with noted() as notes:
+        assert load_image(path).getpixel((0, 0)) == (0, 0, 0)
+    assert [sentence.partition(" holds")[0] for sentence in notes] == [str(path)]
+
+
+@pytest.mark.parametrize("suffix", ["pcx", "sgi", "dds", "qoi", "dib", "icns"])
+def test_rare_formats_are_read_where_pillow_reads_them(tmp_path: Path, suffix: str) -> None:
+    image = Image.new("RGB", (64, 64), "orange")
+    image.save(path := tmp_path / f"rare.{suffix}")
+    assert load_image(path.rename(tmp_path / "nameless")).getpixel((9, 9)) == (255, 165, 0)

@@ -20,6 +20,7 @@ SILENT = NOISE * [[0], [1]]
         (Audio(NOISE, 16000), []),
         (Audio(NOISE * 0, 16000), ["is silent"]),
         (Audio(NOISE * 1e-5, 16000), ["is silent"]),
+        (Audio(NOISE * 0 + 0.5, 16000), ["is silent"]),
         (Audio(NOISE[:, :160], 16000), ["lasts 10 ms"]),
         (Audio(SILENT.astype(np.float32), 16000), ["is silent in its first channel"]),
         (Image.fromarray(PIXELS[0]), []),

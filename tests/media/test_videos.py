@@ -169,3 +169,10 @@ def test_a_playlist_is_not_followed_to_other_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text, encoding="utf-8")
         with pytest.raises(MediaError, match=name):
             load_video(tmp_path / name)
+
+
+def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    path = encoded(tmp_path / "clip.mp4", [0, 0.04, 0.08])
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"xyz1").replace(b"avcC", b"xyzC"))
+    with pytest.raises(MediaError, match=r"clip\.mp4 has a codec that is not known"):
+        load_video(path)

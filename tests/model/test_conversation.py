@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import warnings
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from nextgpt_lite.errors import DamagedError
 from nextgpt_lite.model.conversation import ConversationTokenizer
 from nextgpt_lite.model.llm import CHAT_TEMPLATES
 from nextgpt_lite.model.losses import IGNORE
@@ -179,3 +181,14 @@ def test_without_a_place_its_words_begin_the_first_user_turn_and_it_is_said(temp
 def test_a_system_turn_that_cannot_be_is_refused(messages: list[dict], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         conversation().encode(messages)
+
+
+@pytest.mark.parametrize(
+    "template", ["{% for m in messages %}{% stop %}", "{{ messages[9].content }}", "{{ 1 / 0 }}"]
+)
+def test_a_damaged_template_is_said_with_its_folder(template: str, tmp_path: Path) -> None:
+    (tmp_path / "chat_template.jinja").write_text(template)
+    tokenizer = copy.deepcopy(LLM.tokenizer)
+    tokenizer.chat_template, tokenizer.name_or_path = template, f"{tmp_path}"
+    with pytest.raises(DamagedError, match=r"chat_template\.jinja cannot be used"):
+        ConversationTokenizer(tokenizer, LLM.signal_ids, 1)
