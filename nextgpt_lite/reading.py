@@ -174,14 +174,17 @@ def whole_length(content: bytes, cells: bool = False) -> int:
 
 def read_yaml(path: Path, schema: Any = OBJECT, remedy: str = "correct it") -> Any:
     """The values of a YAML file; raises as `read_json` does."""
+    return checked(parse_yaml(read_text(path), f"{path}", remedy), schema, f"{path}", remedy)
+
+
+def parse_yaml(text: str, where: str, remedy: str = "correct it") -> Any:
+    """The values of a YAML text; raises DamagedError when it is none."""
     import yaml
 
-    text = read_text(path)
     try:
-        values = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DamagedError(f"{path} is no YAML ({said(error)}): {remedy}.") from error
-    return checked(values, schema, f"{path}", remedy)
+        raise DamagedError(f"{where} is no YAML ({said(error)}): {remedy}.") from error
 
 
 def read_csv(

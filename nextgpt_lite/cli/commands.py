@@ -19,6 +19,7 @@ from nextgpt_lite.cli.options import (
     Device,
     Folder,
     MaybeCount,
+    MaybeDevice,
     MaybeFolder,
     MaybeModel,
     MaybeOutput,
@@ -39,7 +40,7 @@ from nextgpt_lite.shipped import shipped
 Layout = Literal["legacy", "current"]
 
 
-def _grid(text: str) -> Path:
+def _shipped(text: str) -> Path:
     try:
         return Path(text) if Path(text).is_file() else shipped(text)
     except MissingError as error:
@@ -50,17 +51,19 @@ def _grid(text: str) -> Path:
 
 
 def train(
+    changes: Annotated[list[str] | None, Argument(metavar="[KEY=VALUE]...")] = None,
     *,
-    stage: Annotated[int, Option(min=1, max=3)],
-    output: Output,
-    profile: Profile = "lite",
+    config: Annotated[Path | None, Option(parser=_shipped, metavar="FILE")] = None,
+    stage: Annotated[int | None, Option(min=1, max=3)] = None,
+    output: MaybeOutput = None,
+    profile: Profile | None = None,
     data: Data = None,
     init: MaybeFolder = None,
     messenger: Literal["signal", "caption"] | None = None,
     steps: MaybeCount = None,
-    seed: Seed = 0,
-    resume: bool = False,
-    device: Device = "auto",
+    seed: Annotated[int | None, Option(min=0)] = None,
+    resume: bool | None = None,
+    device: MaybeDevice = None,
     batch_size: MaybeCount = None,
     accumulate: MaybeCount = None,
     mixed_precision: Annotated[
@@ -69,39 +72,46 @@ def train(
     checkpointing: bool | None = None,
     shard: bool | None = None,
     report_to: Literal["tensorboard", "trackio", "wandb"] | None = None,
-    samples_every: Annotated[int, Option(min=0)] = 0,
+    samples_every: Annotated[int | None, Option(min=0)] = None,
     cache: str | None = None,
 ) -> None:
     """Train one of the three stages.
 
-    Example: nextgpt-lite train --stage 2 --init runs/s1 --output runs/s2 --resume
+    Example: nextgpt-lite train --config configs/runs/paper.yaml stage=1 output=runs/s1
 
     Args:
+        changes: settings in the place of the file's and the preset's: learning_rate=3e-4
+            quantization=nf4 lora.rank=16 checkpoint_every=500; any field of the model or the
+            schedule.
+        config: a file of settings; those of `configs/runs` ship with the package.
         stage: 1 encoding alignment, 2 decoding alignment, 3 instruction tuning.
+        profile: size of the system, without --init; default: lite.
         init: folder of the model to start from, usually the stage before.
         messenger: what the LLM hands to the decoders, in a run without --init; default: signal.
-        steps: default: the stage's own.
-        batch_size: of one process; default: the stage's own.
+        steps: default: the preset's own, as of all numbers.
+        seed: of what is drawn at random; default: 0.
+        device: auto (the default), cpu, cuda, cuda:1 or mps.
+        batch_size: of one process.
         accumulate: passes in which the batch of a step is read, to save memory.
         mixed_precision: of what is computed: auto takes the fastest that the device has; default:
-            no.
+            auto for colab and paper, no for lite and smol, so that losses are the same on all
+            machines.
         checkpointing: compute activations again instead of keeping them.
         shard: under torchrun, split the model over the processes (FSDP2) instead of copying it.
         report_to: besides metrics.jsonl.
-        samples_every: steps between sample replies in samples.html; 0 makes none.
+        samples_every: steps between sample replies in samples.html; default: none.
         cache: folder where encoder outputs and caption conditions are kept for the next run;
             'none' keeps none; default: see `nextgpt-lite cache`.
     """
-    options = locals()
-    del options["messenger"], options["cache"]
+    given = {name: value for name, value in locals().items() if name not in ("config", "changes")}
     from nextgpt_lite.model.config import cache_folder
     from nextgpt_lite.training.run import train
+    from nextgpt_lite.training.runfile import settings
 
-    train(
-        **options,
-        config=None if messenger is None else {"messenger": messenger},
-        cache=None if cache == "none" else Path(cache or cache_folder()),
-    )
+    paths = {name: str(value) for name, value in given.items() if isinstance(value, Path)}
+    options = settings(config, changes or (), given | paths)
+    cache = options.pop("cache", None)
+    train(**options, cache=None if cache == "none" else Path(cache or cache_folder()))
 
 
 def refine(
@@ -281,7 +291,7 @@ def compare(
 
 
 def ablate(
-    grid: Annotated[Path, Argument(parser=_grid, metavar="FILE")],
+    grid: Annotated[Path, Argument(parser=_shipped, metavar="FILE")],
     *,
     output: Output,
     workers: Count = 1,

@@ -31,7 +31,7 @@ DECODER_SETTINGS: dict[str, dict[str, Any]] = _PRESETS["decoder_settings"]  # by
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 WEIGHTS = Path(__file__).parents[1] / "weights"
 PROJECTION_KINDS = ("transformer", "qformer", "mlp", "linear")
-DISTANCES = ("l2", "cosine", "norm-matched")
+DISTANCES = ("l2", "plain-l2", "cosine", "norm-matched")
 SETTINGS_FILE = "nextgpt_lite.json"  # in a decoder's folder: what its pipeline does not say
 MESSENGERS = ("signal", "caption")
 CHECKPOINTS = "NEXTGPT_LITE_CHECKPOINTS"  # environment variable: the folder `download` has filled
@@ -152,13 +152,17 @@ class NextGPTConfig:
     def from_profile(cls, profile: str, **changes: Any) -> Self:
         """The preset of that name, "lite", "smol", "colab" or "paper", with some fields changed.
 
-        `llm` may be a short name in `LANGUAGE_MODELS`; `decoders` changes what it names only (see
-        `with_decoders`), and `signal_tokens` leaves out what it does not name.
+        `llm` may be a short name in `LANGUAGE_MODELS`; `decoders` (see `with_decoders`), `lora` and
+        `output_projection` change what they name only; `signal_tokens` leaves out what it does not
+        name.
         """
         if profile not in PROFILES:
             names = ", ".join(PROFILES)
             raise ConfigError(f"Unknown profile {profile!r}: choose one of {names}.")
         preset = PROFILES[profile]
+        for part in ("lora", "output_projection"):
+            if isinstance(changes.get(part), Mapping):
+                changes[part] = {**preset.get(part, {}), **changes[part]}
         values = {"profile": profile, **preset, **changes}
         values = {**values, **LANGUAGE_MODELS.get(values["llm"], {})}
         config = cls.from_dict({**values, "decoders": preset["decoders"]})

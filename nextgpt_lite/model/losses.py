@@ -170,11 +170,12 @@ def condition_distance(
 ) -> Tensor:
     """How far projected signal tokens are from the condition they should become.
 
-    "l2" is the paper's. Conditions differ in scale (AudioLDM's has unit length over 512 numbers,
-    CLIP's about one per number), so the squared error is divided by the mean square of the target:
-    1.0 means "no better than zeros" for every modality. "cosine" is one minus the cosine of the L
-    pairs of vectors, which leaves their lengths free; "norm-matched" adds the squared relative
-    error of the lengths.
+    "l2" is the paper's, scaled. Conditions differ in scale (AudioLDM's has unit length over 512
+    numbers, CLIP's about one per number), so the squared error is divided by the mean square of the
+    target: 1.0 means "no better than zeros" for every modality. "plain-l2" is the mean length of
+    the L differences, divided by nothing, as the authors' code has it. "cosine" is one minus the
+    cosine of the L pairs of vectors, which leaves their lengths free; "norm-matched" adds the
+    squared relative error of the lengths.
 
     Args:
         projected: (X, L, C) output of the projection.
@@ -187,6 +188,8 @@ def condition_distance(
         if size is None:
             size = condition.pow(2).mean().clamp_min(TINY)
         error = (projected - condition).pow(2).flatten(1).mean(1).sum() / size
+    elif kind == "plain-l2":
+        error = (projected - condition).norm(dim=-1).mean(1).sum()
     else:
         errors = 1 - F.cosine_similarity(projected, condition, dim=-1)  # (X, L)
         if kind == "norm-matched":

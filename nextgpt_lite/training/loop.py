@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import (
@@ -44,6 +45,7 @@ from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.precision import compile_checked, mixed_precision
 from nextgpt_lite.training.provenance import provenance
 from nextgpt_lite.training.report import PROJECT, Trackers, Watcher, trackers
+from nextgpt_lite.training.runfile import RUN_CONFIG
 from nextgpt_lite.training.schedule import Schedule, decaying
 from nextgpt_lite.training.stages import (
     Stage,
@@ -71,8 +73,12 @@ class Trainer(Engine):
         cache: folder of frozen work that outlives the run (see `features`); None keeps none.
         report_to: "tensorboard", "trackio", "wandb", or accelerate's own trackers.
         watchers: called with each logged line, for instance `SamplesPage` or `LivePlot`.
+
+    Attributes:
+        settings: what `run.yaml` says of the run, where it can be said in a file (see `runfile`).
     """
 
+    settings: dict[str, Any] | None = None
     schedule: Schedule
     accelerator: Accelerator
 
@@ -124,7 +130,7 @@ class Trainer(Engine):
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         # Fused is one pass over the weights: five times as fast on a CPU.
         optimizer: Any = torch.optim.AdamW(
-            decaying(parameters, schedule.weight_decay), betas=(0.9, 0.98), fused=True
+            decaying(parameters, schedule.weight_decay), betas=(0.9, schedule.beta2), fused=True
         )
         if sharded:  # accelerate would copy it, or lose parameters of which it has no share
             self.wrapped = self.model
@@ -236,6 +242,9 @@ class Trainer(Engine):
             with beside(self.output / "ledger.json") as path:
                 rows = [row._asdict() for row in ledger(self.model, self.stage)]
                 path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            if self.settings is not None:
+                with beside(self.output / RUN_CONFIG) as path:
+                    path.write_text(yaml.safe_dump(self.settings, sort_keys=False), "utf-8")
         self.wrapped.train()
 
     def newest(self) -> Path | None:

@@ -84,7 +84,7 @@ def same_run(ours: dict[str, Any], theirs: dict[str, Any], where: Path) -> None:
     if "base" in ours:
         same_base(ours["base"], theirs.get("base", {}), where)
     pairs = [
-        (name, theirs["schedule"].get(name), value)
+        (name, theirs["schedule"].get(name, value), value)  # older ones lack newer numbers
         for name, value in ours["schedule"].items()
         if name not in FREE
     ]

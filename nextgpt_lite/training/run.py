@@ -13,11 +13,14 @@ from typing import Any, Literal
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Source, open_source
 from nextgpt_lite.errors import ConfigError
-from nextgpt_lite.model.config import NextGPTConfig
+from nextgpt_lite.model.checkpoint import read_config
+from nextgpt_lite.model.config import LANGUAGE_MODELS, NextGPTConfig, trained_folder
+from nextgpt_lite.model.hub import model_folder
 from nextgpt_lite.training.checkpoint import RUN_FILE, read_run
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.provenance import base, same_base
 from nextgpt_lite.training.report import Trackers, Watcher
+from nextgpt_lite.training.runfile import resolved
 from nextgpt_lite.training.samples_page import SamplesPage
 from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES
@@ -62,7 +65,7 @@ def train(
         cache: folder where frozen work is kept for the next run; None keeps it in memory.
         report_to, watchers: of `Trainer`.
         samples_every: steps between sample replies in `samples.html`; 0 makes none.
-        steps, batch_size, learning_rate: None takes the stage's own.
+        steps, batch_size, learning_rate: None takes the preset's own, as of all of `Schedule`.
         seed: of what is untrained, and of the order of the data.
         device, accumulate, mixed_precision, checkpointing, shard, schedule: changes of `Schedule`.
 
@@ -70,19 +73,17 @@ def train(
         the trainer, with `.model` trained.
 
     Raises:
-        ConfigError: the stage or a field is unknown, `data` lacks what the stage needs, or `config`
-            is given with an `init`, which has its own.
+        ConfigError: the stage or a field is unknown, `data` lacks what the stage needs, or `init`
+            was built with something else than `config`.
         MissingError: `init` or `data` is missing.
     """
     if stage not in STAGES:
         raise ConfigError(f"Unknown stage {stage!r}: choose 1, 2 or 3.")
     plan = STAGES[stage]
-    if init is not None and config:
-        raise ConfigError(
-            f"{init} is trained, so its {min(config)} cannot be changed: leave out init, or config."
-        )
+    if init is not None:
+        profile = _profile(init, config or {})
     numbers = Schedule.of(
-        plan, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed,
+        plan, profile, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed,
         device=device, accumulate=accumulate, mixed_precision=mixed_precision,
         checkpointing=checkpointing, shard=shard, **schedule,
     )  # fmt: skip
@@ -103,5 +104,31 @@ def train(
         watchers = [*watchers, page]
     kept = None if cache is None else Path(cache)
     trainer = Trainer(model, plan, source, Path(output), numbers, kept, report_to, watchers)
+    told = data if data is None or isinstance(data, str | Path) else type(data).__name__
+    trainer.settings = resolved(
+        numbers, model.config, init, stage=stage, output=str(output),
+        data=None if told is None else str(told), cache="none" if kept is None else str(kept),
+        report_to=report_to if isinstance(report_to, str) else None, samples_every=samples_every,
+    )  # fmt: skip
     trainer.run(resume)
     return trainer
+
+
+def _profile(init: str | Path, config: Mapping[str, Any]) -> str:
+    """The preset that a trained model began with.
+
+    Raises:
+        ConfigError: `config` says otherwise than what it was built of.
+    """
+    folder = trained_folder(init) if init == "lite" else model_folder(str(init))
+    saved = read_config(folder)["config"]
+    config = {**config, **LANGUAGE_MODELS.get(config.get("llm", ""), {})}
+    for name, value in config.items():
+        own = saved.get(name)
+        inside = {**own, **value} if isinstance(own, dict) and isinstance(value, dict) else value
+        if inside != own:
+            raise ConfigError(
+                f"{init} is trained with {name} {own!r}, which cannot become {value!r}: leave out "
+                f"init, or {name}."
+            )
+    return str(saved["profile"])

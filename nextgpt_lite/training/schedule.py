@@ -8,15 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 from torch.optim import Optimizer
 
 from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.reading import read_yaml
 from nextgpt_lite.training.stages import Stage
 
+Whole = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Real = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Changes that a preset brings, by its name and the stage's number.
+RECIPES: dict[str, dict[int, dict[str, Any]]] = read_yaml(Path(__file__).parent / "recipes.yaml")
 # What a resumed run may have otherwise.
 FREE = ("steps", "batch_size", "log_every", "checkpoint_every", "keep", "shard", "accumulate",
         "checkpointing", "compile", "device")  # fmt: skip
@@ -27,27 +35,29 @@ class Recipe:
     """The numbers of any run. Changing `steps` of a resumed run stretches its cosine.
 
     Attributes:
+        warmup: steps in which the rate rises; below 1 a share of all.
         weight_decay: of matrices only.
         clip: largest norm of the gradient.
         checkpoint_every: steps; a clock would not agree between processes.
         keep: how many of the newest checkpoints are kept, besides the best.
     """
 
-    steps: int
-    learning_rate: float
-    warmup: int = 50
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    seed: int = 0
-    log_every: int = 10
-    checkpoint_every: int = 100
-    keep: int = 2
+    steps: Whole
+    learning_rate: Real
+    warmup: Real = 50
+    weight_decay: Real = 0.01
+    clip: Real = 1.0
+    seed: Whole = 0
+    log_every: Count = 10
+    checkpoint_every: Count = 100
+    keep: Count = 2
 
     def rate(self, step: int) -> float:
         """Linear warm-up, then a cosine down to a twentieth; steps are counted from 0."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        warmup = round(self.warmup * self.steps) if self.warmup < 1 else self.warmup
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        progress = (step - warmup) / max(1, self.steps - warmup)
         return self.learning_rate * (0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
@@ -57,6 +67,7 @@ class Schedule(Recipe):
 
     Attributes:
         batch_size: of one process; the batch of a step is this times the processes.
+        beta2: of AdamW, whose beta1 is 0.9.
         shard: cut the model over the processes (FSDP2) instead of copying it (DDP).
         mixed_precision: "no", "bf16", "fp16" (with a scaler, for a T4), or "auto": the format
             that the device computes fastest in.
@@ -68,13 +79,14 @@ class Schedule(Recipe):
         compile: torch.compile LLM and output projections, after a check that it keeps gradients.
     """
 
-    batch_size: int
+    batch_size: Count
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.98
     device: str = "auto"
-    mixed_precision: str = "no"
+    mixed_precision: Literal["no", "bf16", "fp16", "auto"] = "no"
     shard: bool = False
     packed: bool = True
-    row: int = 0
-    accumulate: int = 1
+    row: Whole = 0
+    accumulate: Count = 1
     checkpointing: bool = False
     compile: bool = False
 
@@ -86,12 +98,13 @@ class Schedule(Recipe):
             )
 
     @classmethod
-    def of(cls, stage: Stage, **changes: Any) -> Schedule:
-        """The stage's defaults, with every given change that is not None."""
+    def of(cls, stage: Stage, profile: str = "lite", **changes: Any) -> Schedule:
+        """The stage's defaults, those of a preset, then every given change that is not None."""
         values = {
             "steps": stage.steps,
             "batch_size": stage.batch_size,
             "learning_rate": stage.learning_rate,
+            **RECIPES.get(profile, {}).get(stage.number, {}),
             **{name: value for name, value in changes.items() if value is not None},
         }
         return cls(**values)

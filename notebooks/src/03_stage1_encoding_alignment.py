@@ -354,6 +354,8 @@ record("times faster with kept vectors", gain)
 #
 # First the questions for later: media that training never sees (their
 # random seeds are apart), and what the untrained model says about them.
+# The paper trains with Adam; here it is AdamW, which keeps the decay of
+# weights apart from the gradient, with betas of 0.9 and 0.98 at this size.
 
 # %%
 unseen = {}

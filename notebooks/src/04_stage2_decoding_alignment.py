@@ -233,7 +233,8 @@ check_shape(projected, (5, 24, 128))
 # The paper measures the l2 distance of the two. Conditions differ much in
 # size (AudioLDM's is one vector of length 1, CLIP's has 77 rows of about
 # one a number), so here the squared error is divided by the target's mean
-# square. 1 then means "no better than zeros" for every decoder.
+# square. 1 then means "no better than zeros" for every decoder. The plain
+# distance is there too: `distance="plain-l2"` (configs/runs/paper.yaml).
 
 # %%
 from nextgpt_lite.model import condition_distance

@@ -40,7 +40,6 @@ def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ["sing"],
         ["train", "--stage", "4", "--output", "x"],
-        ["train", "--stage", "1"],
         ["pretrain", "--part", "nose", "--output", "x"],
         ["chat", "hello", "--modalities", "smell"],
         ["chat", "hello", "--num-inference-steps", "0"],
@@ -240,6 +239,9 @@ MISTAKES = [
     (f"train --stage 1 --output {__file__}", "is a file"),
     ("chat hi --json --quiet", "give one of"),
     ("train --stage 1 --output x --init none", "'none' does not exist"),
+    ("train --stage 1", "output is missing: give --output"),
+    ("train stage=1 output=x stepz=3", "use some of steps"),
+    ("train --config none.yaml", "none.yaml is not there"),
     ("refine --output x --init none", "'none' does not exist"),
     ("evaluate --table 9 --model lit", "Did you mean 'lite'"),
     ("evaluate --table 9 --media none", "'none' does not exist"),
