@@ -11,4 +11,5 @@ from .plots import (
 )
 from .rating import RatingWidget as RatingWidget
 from .results import record as record
+from .sliders import explore as explore
 from .start import start as start

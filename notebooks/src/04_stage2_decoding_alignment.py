@@ -176,7 +176,8 @@ record("inline projection equals OutputProjection", close)
 #
 # A diffusion model is conditioned on the output of *its* text encoder.
 # Give that encoder the caption, and the result is the target. So the
-# learning needs captions only.
+# learning needs captions only. (What a decoder does with a condition, and
+# what this choice of target costs, is the subject of notebook 13.)
 
 # %%
 from nextgpt_lite.world import caption, sample_scene, sentence
@@ -623,4 +624,5 @@ check("stage2.complete", complete)
 # | appendix E, blocks at inference | `generation.generate` | `test_generation.py` |
 #
 # Next: `05_stage3_instruction_tuning`, where the LLM learns *when* to
-# answer with which modality.
+# answer with which modality. Or first `13_the_decoder_from_scratch`: what
+# the frozen decoder does with a condition, in sixty lines of your own.

@@ -14,7 +14,8 @@
 # measured
 #
 # You need to have seen a causal language model with a key-value cache. The
-# paper describes this path in section 3 and appendix E.
+# paper describes this path in section 3 and appendix E. How a decoder turns
+# a condition into an image is notebook 13.
 
 # %% tags=["parameters"]
 profile = "lite"

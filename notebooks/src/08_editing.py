@@ -10,7 +10,7 @@
 # Time and memory: `lite` about 1.5 minutes, 0.9 GB · `colab`, `paper`: not
 # measured
 #
-# You need to know how a diffusion model is sampled (notebook 4). The paper
+# You need to know how a diffusion model is sampled (notebook 13). The paper
 # lists text-conditioned editing among its tasks (section 6, Tables 8 to 10)
 # and does not say how it was done; what follows is SDEdit, the oldest way.
 
