@@ -63,6 +63,7 @@ def train(
     steps: MaybeCount = None,
     seed: Annotated[int | None, Option(min=0)] = None,
     resume: bool | None = None,
+    anyway: bool = False,
     device: MaybeDevice = None,
     batch_size: MaybeCount = None,
     accumulate: MaybeCount = None,
@@ -89,6 +90,7 @@ def train(
         init: folder of the model to start from, usually the stage before.
         messenger: what the LLM hands to the decoders, in a run without --init; default: signal.
         steps: default: the preset's own, as of all numbers.
+        anyway: --resume, even where packages or media have changed since: not bit for bit.
         seed: of what is drawn at random; default: 0.
         device: auto (the default), cpu, cuda, cuda:1 or mps.
         batch_size: of one process.
@@ -103,13 +105,15 @@ def train(
         cache: folder where encoder outputs and caption conditions are kept for the next run;
             'none' keeps none; default: see `nextgpt-lite cache`.
     """
-    given = {name: value for name, value in locals().items() if name not in ("config", "changes")}
+    own = ("config", "changes", "anyway")
+    given = {name: value for name, value in locals().items() if name not in own}
     from nextgpt_lite.model.config import cache_folder
     from nextgpt_lite.training.run import train
     from nextgpt_lite.training.runfile import settings
 
     paths = {name: str(value) for name, value in given.items() if isinstance(value, Path)}
     options = settings(config, changes or (), given | paths)
+    options |= {"resume": "anyway"} if anyway else {}
     cache = options.pop("cache", None)
     train(**options, cache=None if cache == "none" else Path(cache or cache_folder()))
 
@@ -123,6 +127,7 @@ def refine(
     steps: Count = 2000,
     seed: Seed = 0,
     resume: bool = False,
+    anyway: bool = False,
     device: Device = "auto",
     precision: Precision | None = None,
 ) -> None:
@@ -134,11 +139,14 @@ def refine(
         init: folder of a model of stage 3.
         records: conversations to learn from.
         steps: of each projection.
+        anyway: --resume, even where packages or media have changed since: not bit for bit.
     """
     options = locals()
     from nextgpt_lite.training.refine import refine
 
     options["dtype"] = options.pop("precision")
+    del options["anyway"]
+    options["resume"] = "anyway" if anyway else resume
     refine(**options)
 
 

@@ -27,6 +27,7 @@ from nextgpt_lite.plugins import plugin, plugins
 DEFAULT = "lite"
 DRAWN = 64  # records that stand for all of an endless source
 PROMPTS = 3
+MIDDLE = 2**16  # bytes of a media file that tell it from another
 
 
 class Wanted(Protocol):
@@ -67,6 +68,10 @@ class Source(ABC):
     def identity(self) -> str:
         """Tells these records from others, for a run that goes on: by the first 64 of them."""
         return hash_plain(self(index).to_dict() for index in range(DRAWN))
+
+    def media(self) -> str | None:
+        """Tells the contents of the media files from others; None where there are no files."""
+        return None
 
     def prompts(self) -> list[Conversation]:
         """What a model in training is asked from time to time: the first turns of some records."""
@@ -112,8 +117,26 @@ class FolderSource(Source):
         return rng.choice(self.records[kind])
 
     def identity(self) -> str:
-        """sha256 of all records; media count by their paths, not by their bytes."""
+        """sha256 of all records; media count by their paths."""
         return hash_plain(r.to_dict() for records in self.records.values() for r in records)
+
+    def media(self) -> str | None:
+        """Of each file the size and its middle, which costs little and tells replaced ones."""
+        shown = (
+            part["path"]
+            for records in self.records.values() for record in records
+            for message in record.messages for part in parts_of(message) if "path" in part
+        )  # fmt: skip
+        digest = hashlib.sha256()
+        for name in sorted({str(path) for path in shown}):
+            path = safe_path(self.folder, name)  # type: ignore[arg-type]
+            if not path.is_file():
+                continue
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                file.seek(max(0, size - MIDDLE) // 2)
+                digest.update(f"{name} {size} ".encode() + file.read(MIDDLE))
+        return digest.hexdigest()
 
 
 def open_source(data: str | Path | Source | None, stage: Wanted, seed: int = 0) -> Source:

@@ -177,7 +177,7 @@ class Encoder(nn.Module):
             wanted = ImageBindConfig.TRUNKS if official else trunks or released
             state = read_tensors(path, wanted)
             shapes = {name: tensor.shape for name, tensor in state.items()}
-            with reading(path):
+            with reading(path.parent, "config.json", path.name):
                 config = ImageBindConfig.from_shapes(shapes, wanted, values)
             preprocess = PreprocessConfig()
         model: Any

@@ -31,6 +31,7 @@ _BEGINNINGS = {
     rb"RF64": ("WAV", "audio"),
     rb"FORM.{4}AIF[FC]": ("AIFF", "audio"),
     rb"(.{4})?G.{187}(.{4})?G.{187}(.{4})?G": ("TS", "video"),  # a packet each 188 or 192 bytes
+    rb".{4}ftypavis": ("AVIF", "image"),  # an animated one
     rb".{4}ftyp": ("MP4", "video"),  # of one of its many brands
     rb"P[1-6]\s": ("PPM", "image"),
     rb"\xff\x4f\xff\x51": ("J2K", "image"),

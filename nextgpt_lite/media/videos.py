@@ -97,7 +97,7 @@ def load_video(path: str | Path, max_frames: int = 128) -> Video:
     Frames are evenly spaced in time and at most `max_frames`, `fps` adapted; those of uneven times
     (telephones, screens) are shown for as long as a player shows them.
     """
-    path = checked(path, "video", "GIF", "APNG", "WEBP")
+    path = checked(path, "video", "GIF", "APNG", "WEBP", "AVIF")
     if (animated := _animation(path)) is not None:
         return _evenly(path, _thinned(animated, max_frames), 0.0, max_frames)
     with _opened(path) as container:
@@ -207,7 +207,7 @@ def _pixels(frame: Any, size: tuple[int, int]) -> np.ndarray:
 
 
 def _animation(path: Path) -> Iterator[ToBeShown] | None:
-    """The frames of an animated WebP or PNG, which FFmpeg does not read; None of another file."""
+    """The frames of an animated WebP, PNG or AVIF, which FFmpeg cannot read; None of others."""
     form = sniff(path)
     if form is None or form.modality != "image" or form.name == "GIF":
         return None

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from accelerate import Accelerator
@@ -37,7 +37,7 @@ from nextgpt_lite.training.checkpoint import (
     read_run,
     stopping,
 )
-from nextgpt_lite.training.provenance import same_run
+from nextgpt_lite.training.provenance import same_run, versions
 from nextgpt_lite.training.report import METRICS, Report, Watcher, keep_until, peak_memory
 from nextgpt_lite.training.schedule import Recipe
 from nextgpt_lite.writing import owned
@@ -47,6 +47,7 @@ GRADIENT_STEPS = 50  # after which everything that learns must have had a gradie
 SMOOTHING = 0.98  # of the loss by which checkpoints are compared
 
 Line = dict[str, float]
+Resume: TypeAlias = bool | Literal["anyway"]
 
 
 class Engine(ABC):
@@ -104,11 +105,12 @@ class Engine(ABC):
     def read(self, folder: Path) -> None:
         """Takes up what `write` wrote."""
 
-    def run(self, resume: bool = False) -> list[Line]:
+    def run(self, resume: Resume = False) -> list[Line]:
         """Trains to the last step and puts what was trained into `output`; the logged lines.
 
         Interrupted by Ctrl-C or SIGTERM it ends the step in hand and writes a checkpoint first;
-        after that, or after a kill, `resume=True` goes on from the newest checkpoint.
+        after that, or after a kill, `resume=True` goes on from the newest checkpoint, bit for bit;
+        "anyway" goes on also where that is not to be had, for packages or media are others now.
 
         Raises:
             NumericsError: the loss is not finite.
@@ -121,7 +123,7 @@ class Engine(ABC):
         with owned(self.output) if self.main else nullcontext():
             return self._run(resume)
 
-    def _run(self, resume: bool) -> list[Line]:
+    def _run(self, resume: Resume) -> list[Line]:
         schedule = self.schedule
         self.start(resume)
         logged: list[Line] = []
@@ -222,7 +224,7 @@ class Engine(ABC):
     def close(self) -> None:  # noqa: B027
         """Called when the run has ended, also by an error."""
 
-    def start(self, resume: bool) -> None:
+    def start(self, resume: Resume) -> None:
         """Takes up the newest checkpoint."""
         if not resume and any(self.checkpoints):
             raise ExistsError(
@@ -231,7 +233,7 @@ class Engine(ABC):
             )
         newest = self.newest() if resume else None
         if newest is not None:
-            self._load(newest)
+            self._load(newest, resume == "anyway")
         if self.main:
             keep_until(self.step, self.output / METRICS)
 
@@ -255,12 +257,14 @@ class Engine(ABC):
             "seconds": self.seconds,
             "loss": self.loss,
             "schedule": asdict(self.schedule),
+            "versions": versions(),
         }
 
-    def _load(self, folder: Path) -> None:
+    def _load(self, folder: Path, anyway: bool) -> None:
         """Takes up a checkpoint, unless another run would come of it."""
         theirs = read_run(folder)
-        same_run(self.state(), theirs, folder / RUN_FILE)
+        is_over = theirs["step"] >= self.schedule.steps  # nothing will be computed
+        same_run(self.state(), theirs, folder / RUN_FILE, anyway or is_over)
         self.read(folder)
         moments = read_tensors(folder / OPTIMIZER_FILE)
         with reading(folder / OPTIMIZER_FILE):

@@ -40,7 +40,7 @@ from nextgpt_lite.model.losses import Divisors, Losses
 from nextgpt_lite.model.sharding import gathered, shard
 from nextgpt_lite.reading import reading
 from nextgpt_lite.training.checkpoint import RUN_FILE, read_run
-from nextgpt_lite.training.engine import Engine, Line
+from nextgpt_lite.training.engine import Engine, Line, Resume
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.precision import compile_checked, mixed_precision
 from nextgpt_lite.training.provenance import provenance
@@ -139,7 +139,7 @@ class Trainer(Engine):
             self.wrapped, optimizer = self.accelerator.prepare(self.model, optimizer)
         super().__init__(self.model, learning, [optimizer], output, schedule, watchers)
 
-    def run(self, resume: bool = False) -> list[Line]:
+    def run(self, resume: Resume = False) -> list[Line]:
         """As of `Engine`; a loss that is not finite names the records of the batch.
 
         Raises:
@@ -225,7 +225,7 @@ class Trainer(Engine):
         """As of `Engine`, and how many records were bad so far."""
         return {**lines[-1], **{name: n for name, n in self.set_aside.items() if n}}
 
-    def start(self, resume: bool) -> None:
+    def start(self, resume: Resume) -> None:
         """Checks what will learn, takes up the newest checkpoint, writes the ledger."""
         check_learning(self.model, self.stage, self.optimizers[0])
         if self.schedule.compile:

@@ -40,7 +40,8 @@ def provenance(model: NextGPT, source: Source) -> dict[str, Any]:
     return {
         "base": base(model),
         "data": source.identity(),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "media": source.media(),
+        "versions": versions(),
         "commit": _commit(),
     }
 
@@ -69,14 +70,15 @@ def same_base(ours: dict[str, Any], theirs: dict[str, Any], where: Path) -> None
             )
 
 
-def same_run(ours: dict[str, Any], theirs: dict[str, Any], where: Path) -> None:
+def same_run(
+    ours: dict[str, Any], theirs: dict[str, Any], where: Path, anyway: bool = False
+) -> None:
     """Refuses a checkpoint from which another run would come than the one that is asked for.
-
-    Other versions of packages are warned of: they round otherwise.
 
     Args:
         ours, theirs: what `run.json` says, of this run and of a checkpoint.
         where: the file `theirs` was read from.
+        anyway: other packages, which round otherwise, and other media are only warned of.
 
     Raises:
         CheckpointError: naming what differs.
@@ -99,10 +101,18 @@ def same_run(ours: dict[str, Any], theirs: dict[str, Any], where: Path) -> None:
     changed = [
         f"{name} {old} -> {now.get(name)}" for name, old in then.items() if old != now.get(name)
     ]
-    if changed:
+    what = [f"other packages ({', '.join(changed)})"] if changed else []
+    if None not in (seen := {theirs.get("media"), ours.get("media")}) and len(seen) > 1:
+        what.append("other contents of the data's media files")
+    if what and not anyway:
+        raise CheckpointError(
+            f"{where} was written with {' and '.join(what)}: the run would not go on bit for bit. "
+            "Bring those back, or go on all the same with --anyway (in Python resume='anyway')."
+        )
+    if what:
         logger.warning(
-            "%s was written with other packages (%s): the run goes on, but not bit for bit as it "
-            "would have with them.", where, ", ".join(changed),
+            "%s was written with %s: the run goes on, but not bit for bit.",
+            where, " and ".join(what),
         )  # fmt: skip
 
 
@@ -121,8 +131,9 @@ def _files(name: str) -> dict[str, str | None]:
     return {"revision": revision, "sha256": digest.hexdigest()}
 
 
-def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
+def versions() -> dict[str, str | None]:
+    """Of what a run computes with; None of a package that is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)

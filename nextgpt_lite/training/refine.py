@@ -28,10 +28,12 @@ from nextgpt_lite.model.batch import collate
 from nextgpt_lite.model.conversation import Encoded
 from nextgpt_lite.model.device import half_of
 from nextgpt_lite.model.losses import condition_distance
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.training.stages import STAGES
 from nextgpt_lite.training.usable import Usable
+from nextgpt_lite.writing import usable as probed
 
 # Projections learn these states by heart long before they have seen every scene (with 1,800
 # captions the error of new ones stays at twice that of those seen), so most conversations are
@@ -48,7 +50,7 @@ def refine(
     records: int = 40_000,
     steps: int = 2000,
     seed: int = 0,
-    resume: bool = False,
+    resume: Resume = False,
     device: str = "auto",
     dtype: str | None = None,
 ) -> NextGPT:
@@ -60,7 +62,7 @@ def refine(
         data: as of `train`.
         records: conversations to gather signal states from.
         steps: of each projection.
-        resume: go on from the checkpoints in `output`; the states are gathered anew.
+        resume: go on from the checkpoints in `output`, as of `train`; the states are gathered anew.
         device, dtype: as of `NextGPT.from_pretrained`.
 
     Raises:
@@ -70,6 +72,7 @@ def refine(
     model = NextGPT.from_pretrained(init, device=device, dtype=dtype)
     if not model.output_projections:
         raise ConfigError(f"{init} has captions as messenger: there is no projection to refine.")
+    probed(Path(output))
     stage = replace(STAGES[3], mixture=KINDS)
     source = open_source(data, stage, seed + 1)  # other conversations than the stages had
     with torch.autocast(model.device.type, half_of(model.device)):

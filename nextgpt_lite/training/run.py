@@ -17,6 +17,7 @@ from nextgpt_lite.model.checkpoint import read_config
 from nextgpt_lite.model.config import LANGUAGE_MODELS, NextGPTConfig, trained_folder
 from nextgpt_lite.model.hub import model_folder
 from nextgpt_lite.training.checkpoint import RUN_FILE, read_run
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.provenance import base, same_base
 from nextgpt_lite.training.report import Trackers, Watcher
@@ -35,7 +36,7 @@ def train(
     config: Mapping[str, Any] | None = None,
     data: str | Path | Source | None = None,
     init: str | Path | None = None,
-    resume: bool = False,
+    resume: Resume = False,
     cache: str | Path | None = None,
     report_to: Trackers | None = None,
     samples_every: int = 0,
@@ -61,7 +62,8 @@ def train(
         data: a folder in the released formats, the name of a plugin, or a source; None is the
             plugin "lite", which makes conversations without end.
         init: folder of an earlier stage (or "lite"); nothing it learned is lost.
-        resume: go on from the checkpoint in `output`.
+        resume: go on from the checkpoint in `output`, bit for bit; "anyway" also where packages or
+            media have changed since, and so not bit for bit.
         cache: folder where frozen work is kept for the next run; None keeps it in memory.
         report_to, watchers: of `Trainer`.
         samples_every: steps between sample replies in `samples.html`; 0 makes none.

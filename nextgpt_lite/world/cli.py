@@ -22,6 +22,7 @@ def pretrain(
     steps: MaybeCount = None,
     seed: Seed = 0,
     resume: bool = False,
+    anyway: bool = False,
     device: str = "auto",
     start: str | None = None,
     typed: Annotated[float, Option(min=0, max=1)] = 0.0,
@@ -33,6 +34,7 @@ def pretrain(
     Args:
         part: what to train.
         steps: default: the part's own.
+        anyway: --resume, even where packages have changed since: not bit for bit.
         start: folder of weights to start from instead of random ones; 'shipped' takes the
             package's own.
         typed: of the llm: share of conversations whose user types as people do.
@@ -55,9 +57,8 @@ def pretrain(
             )
     usable(output)  # before data are made
     module = import_module(f"nextgpt_lite.world.pretraining.{part}")
-    exported = module.train(
-        output, seed=seed, device=str(pick_device(device)), resume=resume, **options
-    )
+    options["resume"] = "anyway" if anyway else resume
+    exported = module.train(output, seed=seed, device=str(pick_device(device)), **options)
     print(f"{exported}: copy it to nextgpt_lite/weights/lite/{part} to ship it")
 
 

@@ -131,7 +131,7 @@ def test_frames_are_turned_and_mirrored_as_the_file_says(tmp_path: Path, matrix)
     assert abs(shown.astype(int) - expected).mean() < 6
 
 
-@pytest.mark.parametrize("suffix", ["webp", "png"])
+@pytest.mark.parametrize("suffix", ["webp", "png", "avif"])
 def test_animated_pictures_are_clips_and_still_ones_are_not(tmp_path: Path, suffix: str) -> None:
     frames = [Image.new("RGB", (16, 16), (index * STEP,) * 3) for index in range(8)]
     path = tmp_path / f"moving.{suffix}"

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from nextgpt_lite.chat import NextGPT
+from nextgpt_lite.data.sources import FolderSource
+from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.config import locate
+from nextgpt_lite.training import provenance
 from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints
 from nextgpt_lite.training.engine import CHECKPOINTS
+from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.provenance import base, same_base, same_run
+from nextgpt_lite.training.stages import STAGES
 from tests.tiny import Made, tiny_model
-from tests.training.runs import finished, record, trainer
+from tests.training.runs import QUICK, finished, record, trainer
 
 
 @pytest.mark.parametrize(
@@ -32,8 +40,46 @@ def test_another_run_is_not_gone_on_with(
 
 def test_other_packages_are_said(caplog: pytest.LogCaptureFixture) -> None:
     run = {"schedule": {}, "versions": {"torch": "1.0", "numpy": "2.0"}}
-    same_run({**run, "versions": {"torch": "2.0", "numpy": "2.0"}}, run, Path("run.json"))
-    assert "run.json was written with other packages (torch 1.0 -> 2.0)" in caplog.text
+    now = {**run, "versions": {"torch": "2.0", "numpy": "2.0"}}
+    said = r"run.json was written with other packages \(torch 1.0 -> 2.0\)"
+    with pytest.raises(CheckpointError, match=f"{said}.*--anyway"):
+        same_run(now, run, Path("run.json"))
+    same_run(now, run, Path("run.json"), anyway=True)
+    assert re.search(said, caplog.text)
+
+
+def test_a_run_goes_on_with_other_packages_on_request_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(tmp_path)
+    monkeypatch.setattr(provenance, "PACKAGES", ("torch", "not-there"))
+    trainer(tiny_model(), 3, tmp_path).run(resume=True)  # nothing is left to compute
+    longer = {"steps": 4, "warmup": 1}
+    with pytest.raises(CheckpointError, match="other packages"):
+        trainer(tiny_model(), 3, tmp_path, **longer).run(resume=True)
+    assert trainer(tiny_model(), 3, tmp_path, **longer).run(resume="anyway")[-1]["step"] == 4
+
+
+def test_media_that_were_replaced_are_not_gone_on_with(tmp_path: Path) -> None:
+    data, output = tmp_path / "data", tmp_path / "run"
+    (data / "images").mkdir(parents=True)
+    pairs = [{"image_name": "a.png", "caption": "a red car"}]
+    (data / "image_pairs.json").write_text(json.dumps(pairs))
+    picture = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
+    Image.fromarray(picture).save(data / "images" / "a.png", compress_level=0)
+
+    def run(steps: int) -> Trainer:
+        source = FolderSource(STAGES[1], data)
+        schedule = Schedule.of(STAGES[1], **{**QUICK, "steps": steps})
+        return Trainer(tiny_model(), STAGES[1], source, output, schedule)
+
+    run(1).run()
+    run(2).run(resume=True)
+    picture[150] = 0  # as large as before
+    Image.fromarray(picture).save(data / "images" / "a.png", compress_level=0)
+    with pytest.raises(CheckpointError, match="other contents of the data's media"):
+        run(3).run(resume=True)
+    assert run(3).run(resume="anyway")[-1]["step"] == 3
 
 
 def test_other_data_and_another_base_are_not_gone_on_with(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def _train(plan: Plan, index: int, device: str) -> None:
         replace(run.schedule, device=device),
         cache=plan.output / "cache",
     )
-    trainer.run(resume=True)
+    trainer.run(resume="anyway")  # whose warning tells that packages have changed
     shutil.rmtree(run.folder / CHECKPOINTS)  # its last one has become the folder's model
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.audio_parts import (
     FRAMES,
@@ -65,7 +66,7 @@ def train(
     steps: int = 4000,
     seed: int = 0,
     device: str = "cpu",
-    resume: bool = False,
+    resume: Resume = False,
     budget: Budget | None = None,
     start: str | Path | None = None,
 ) -> Path:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.pretraining.parts import begin
@@ -67,7 +68,7 @@ def train_text(
     steps: int,
     seed: int = 0,
     device: str = "cpu",
-    resume: bool = False,
+    resume: Resume = False,
     start: str | Path | None = None,
 ) -> PartTrainer:
     """Trains the reader; its average holds the text encoder to freeze.

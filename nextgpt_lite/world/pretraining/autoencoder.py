@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.part import LossParts, PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.denoiser import caption_ids
 from nextgpt_lite.world.pretraining.parts import begin
@@ -44,7 +45,7 @@ def train_autoencoder(
     batch_size: int = 32,
     seed: int = 0,
     device: str = "cpu",
-    resume: bool = False,
+    resume: Resume = False,
 ) -> AutoencoderKL:
     """Trains the autoencoder and saves it, normalised, to `output/vae`.
 
@@ -76,7 +77,7 @@ def tune_decoding(
     batch_size: int = 8,
     seed: int = 0,
     device: str = "cpu",
-    resume: bool = False,
+    resume: Resume = False,
 ) -> AutoencoderKL:
     """Trains the decoding half alone, in `output`, on latents that are a little off.
 

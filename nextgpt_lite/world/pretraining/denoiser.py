@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nextgpt_lite.decoders.noise import denoising_target
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.part import LossParts, PartRecipe, PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.pretraining.parts import begin
@@ -103,7 +104,7 @@ def train_denoiser(
     *,
     batch_size: int,
     noisier: float,
-    resume: bool,
+    resume: Resume,
 ) -> PartTrainer:
     """Trains the UNet in `output` on batches of the pool.
 

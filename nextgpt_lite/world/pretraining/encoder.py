@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.encoder_data import (
     ATTRIBUTES,
@@ -105,7 +106,7 @@ def train(
     steps: int = 2300,
     seed: int = 0,
     device: str = "cpu",
-    resume: bool = False,
+    resume: Resume = False,
     start: str | Path | None = None,
     trunk_steps: int = TRUNK_STEPS,
 ) -> Path:
@@ -129,7 +130,7 @@ def train(
     return folder
 
 
-def train_trunks(output: Path, steps: int, seed: int, device: str, resume: bool) -> Encoder:
+def train_trunks(output: Path, steps: int, seed: int, device: str, resume: Resume) -> Encoder:
     """All trunks together, from random weights."""
     encoder = build(seed)
     data = EncoderData(encoder.tokenize, encoder.preprocess)

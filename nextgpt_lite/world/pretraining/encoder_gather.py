@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig
 from nextgpt_lite.encoders.config import VisionConfig
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.encoder_data import (
     ATTRIBUTES,
@@ -242,7 +243,7 @@ def train_later_blocks(
     steps: int,
     seed: int = 0,
     device: str = "cpu",
-    resume: bool = False,
+    resume: Resume = False,
 ) -> tuple[Encoder, PartTrainer]:
     """Trains the later vision blocks in `output`; returns the encoder and how it was trained.
 

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from nextgpt_lite.media import Video
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.part import PartRecipe
 from nextgpt_lite.world.pretraining.autoencoder import train_autoencoder, tune_decoding
 from nextgpt_lite.world.pretraining.denoiser import Denoiser, frozen_text_encoder, train_denoiser
@@ -74,7 +75,7 @@ def train(
     steps: int = 8000,
     seed: int = 0,
     device: str = "cpu",
-    resume: bool = False,
+    resume: Resume = False,
     *,
     batch_size: int = 32,
     start: str | Path | None = None,

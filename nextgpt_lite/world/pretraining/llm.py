@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from nextgpt_lite.messages import Message
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue.corpus import RESTATE
@@ -125,7 +126,7 @@ def train(
     steps: int = STEPS,
     seed: int = 0,
     device: str = "cpu",
-    resume: bool = False,
+    resume: Resume = False,
     start: str | Path | None = None,
     typed: float = 0.0,
 ) -> Path:

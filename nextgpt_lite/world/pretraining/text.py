@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world import scene as world
 from nextgpt_lite.world.describe import caption, paraphrase
@@ -71,7 +72,7 @@ def train(
     steps: int = 1500,
     seed: int = 0,
     device: str = "cpu",
-    resume: bool = False,
+    resume: Resume = False,
     batch_size: int = 128,
 ) -> CLIPTextModel:
     """Trains it and returns the averaged weights, frozen."""
@@ -126,7 +127,7 @@ def widen(
     steps: int = 500,
     seed: int = 0,
     device: str = "cpu",
-    resume: bool = False,
+    resume: Resume = False,
     batch_size: int = 64,
 ) -> CLIPTextModel:
     """Moves captions of opposite relations further apart, all others nowhere; returns it, frozen.

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from nextgpt_lite.media import Video
 from nextgpt_lite.model.config import WEIGHTS
+from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.part import PartRecipe
 from nextgpt_lite.world.pretraining.autoencoder import draw_clip
 from nextgpt_lite.world.pretraining.denoiser import Denoiser, frozen_text_encoder, train_denoiser
@@ -98,7 +99,7 @@ def train(
     steps: int = 8000,
     seed: int = 0,
     device: str = "cpu",
-    resume: bool = False,
+    resume: Resume = False,
     *,
     image: str | Path = SHIPPED_IMAGE,
     batch_size: int = 8,
