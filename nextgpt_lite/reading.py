@@ -59,7 +59,7 @@ def reading(place: Path, *names: str, remedy: str = AGAIN) -> Iterator[None]:
     except _FATAL:
         raise
     except BaseException as error:
-        if isinstance(error, NextGPTError | OSError) and re.search(r"[/\\\\]", str(error)):
+        if isinstance(error, NextGPTError | OSError) and _names_a_file(error, place):
             raise
         if place.is_file():
             _refuse_pointer(place)
@@ -69,6 +69,15 @@ def reading(place: Path, *names: str, remedy: str = AGAIN) -> Iterator[None]:
         listed = ", ".join(path.relative_to(place).as_posix() for path in found)
         what = f"{place}: {listed} cannot be used together" if listed else f"{place} cannot be used"
         raise DamagedError(f"{what} ({said(error)}): {remedy}.") from error
+
+
+def _names_a_file(error: Exception, place: Path) -> bool:
+    """Whether it names `place`, or any file or folder; a value that looks like one is none."""
+    words = [word.rstrip(".,:") for word in re.split(r"[\s'\"()]+", f"{error}")]
+    paths = [word for word in words if re.search(r"[/\\]", word)]
+    if isinstance(error, OSError):  # of what is missing, too
+        return bool(paths)
+    return f"{place}" in f"{error}" or any(Path(path).exists() for path in paths)
 
 
 def said(error: BaseException) -> str:

@@ -105,8 +105,9 @@ def train(
         cache: folder where encoder outputs and caption conditions are kept for the next run;
             'none' keeps none; default: see `nextgpt-lite cache`.
     """
-    own = ("config", "changes", "anyway")
-    given = {name: value for name, value in locals().items() if name not in own}
+    given = locals()
+    for name in ("config", "changes", "anyway"):
+        del given[name]
     from nextgpt_lite.model.config import cache_folder
     from nextgpt_lite.training.run import train
     from nextgpt_lite.training.runfile import settings

@@ -18,7 +18,7 @@ import torch
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from nextgpt_lite.errors import MissingError
+from nextgpt_lite.errors import DamagedError, MissingError
 from nextgpt_lite.reading import check_sums, checked, read_json, read_sizes, reading
 
 INDEX_FILE = "model_index.json"
@@ -119,7 +119,14 @@ def _load_part(folder: Path, part: str, library: str, name: str) -> None:
     """Loads one part of a pipeline, to see whether that can be done."""
     if library not in ("diffusers", "transformers"):  # a module of a pipeline's own folder
         library = f"diffusers.pipelines.{library}"
-    getattr(import_module(library), name).from_pretrained(str(folder / part), local_files_only=True)
+    try:
+        module = import_module(library)
+    except ImportError as error:
+        raise DamagedError(
+            f"{folder / INDEX_FILE}: {part} is of {library}, which is not installed: correct that, "
+            "or install it."
+        ) from error
+    getattr(module, name).from_pretrained(str(folder / part), local_files_only=True)
 
 
 def pipeline_class(name: str) -> Any:

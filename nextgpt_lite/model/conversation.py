@@ -113,7 +113,8 @@ class ConversationTokenizer:
         self.signal_ids = signal_ids
         self.input_tokens = input_tokens
         self.messenger = messenger
-        self.harmless = Harmless(tokenizer, self._between_turns())
+        with reading(Path(tokenizer.name_or_path), "token*.json", "*.jinja"):
+            self.harmless = Harmless(tokenizer, self._between_turns())
 
     def encode(self, messages: Conversation, *, reply_follows: bool = False) -> Encoded:
         """Ids, labels and slots of a conversation.

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from nextgpt_lite.checkpoints.catalogue import warn_of_licences
 from nextgpt_lite.encoders import Encoder
-from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.errors import ConfigError, MissingError
 from nextgpt_lite.locks import LOADING
 from nextgpt_lite.model import checkpoint
 from nextgpt_lite.model.batch import Batch, SignalTargets
@@ -202,8 +202,12 @@ class NextGPTModel(FrozenParts):
         found = with_found_conditions(config).conditions if decoders else {}
         config.conditions.update({m: found[m] for m in decoders if m in found})
         unlike = [m for m in decoders if config.conditions.get(m) != trained.conditions.get(m)]
-        with reading(folder / checkpoint.CONFIG_FILE, remedy=checkpoint.REMEDY):
-            model = cls.from_config(config, new=False, device=device, dtype=dtype)
+        path = folder / checkpoint.CONFIG_FILE
+        with reading(path, remedy=checkpoint.REMEDY):
+            try:
+                model = cls.from_config(config, new=False, device=device, dtype=dtype)
+            except MissingError as error:
+                raise MissingError(f"{path} asks for what is not there: {error}") from error
         model.load_trained(folder, anew=[f"output_projections.{m}." for m in unlike])
         return model
 
