@@ -41,6 +41,12 @@ def official_samples() -> Path:
 
 
 @pytest.fixture(scope="session")
+def odd_inputs(official_samples: Path) -> Path:
+    """Files that once were read wrongly, beside those samples."""
+    return official_samples.with_name("odd_inputs")
+
+
+@pytest.fixture(scope="session")
 def lite():
     """The shipped model, loaded once for all tests that ask it something."""
     from nextgpt_lite.chat import NextGPT

@@ -15,7 +15,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DECLARED = [
     requirement
-    for listed in (PROJECT["dependencies"], *map(EXTRAS.get, ("notebooks", "eval", "demo", "dev")))
+    for listed in (
+        PROJECT["dependencies"],
+        *map(EXTRAS.get, ("notebooks", "eval", "demo", "data", "dev")),
+    )
     for requirement in listed
     if not requirement.startswith("nextgpt-lite[")
 ]
@@ -29,7 +32,7 @@ def name_of(requirement: str) -> str:
 
 
 def test_developers_have_what_the_extras_they_test_need():
-    assert EXTRAS["dev"][0] == "nextgpt-lite[notebooks,eval,demo]"
+    assert EXTRAS["dev"][0] == "nextgpt-lite[notebooks,eval,demo,data]"
 
 
 def imported(source: str) -> set[str]:

@@ -31,7 +31,8 @@ from nextgpt_lite.plugins import plugin, plugins
 PROGRAM = "nextgpt-lite"
 REFUSALS = (NextGPTError, OSError, ValueError, ModuleNotFoundError)
 HELP = {  # of parameters that mean the same in every command
-    "data": "folder of data, or the name of a plugin that makes some; default: lite.",
+    "data": "folder or file of data, or a plugin that makes some; may be repeated, DIR=2 draws "
+    "from it twice as often; default: lite.",
     "device": "auto (CUDA, else MPS, else CPU), cpu, cuda, cuda:1 or mps.",
     "guidance_scale": "how closely media follow what was asked; default: each decoder's own.",
     "max_new_tokens": "words of a reply, in tokens.",

@@ -57,7 +57,8 @@ def train(
     stage: Annotated[int | None, Option(min=1, max=3)] = None,
     output: MaybeOutput = None,
     profile: Profile | None = None,
-    data: Data = None,
+    data: Data = [],  # noqa: B006
+    follow_links: bool | None = None,
     init: MaybeFolder = None,
     messenger: Literal["signal", "caption"] | None = None,
     steps: MaybeCount = None,
@@ -87,6 +88,7 @@ def train(
         config: a file of settings; those of `configs/runs` ship with the package.
         stage: 1 encoding alignment, 2 decoding alignment, 3 instruction tuning.
         profile: size of the system, without --init; default: lite.
+        follow_links: let symbolic links in the folders of data lead out of them.
         init: folder of the model to start from, usually the stage before.
         messenger: what the LLM hands to the decoders, in a run without --init; default: signal.
         steps: default: the preset's own, as of all numbers.
@@ -113,6 +115,7 @@ def train(
     from nextgpt_lite.training.runfile import settings
 
     paths = {name: str(value) for name, value in given.items() if isinstance(value, Path)}
+    paths["data"] = [*data] or None  # type: ignore[assignment]
     options = settings(config, changes or (), given | paths)
     options |= {"resume": "anyway"} if anyway else {}
     cache = options.pop("cache", None)
@@ -123,7 +126,7 @@ def refine(
     *,
     init: Folder,
     output: Output,
-    data: Data = None,
+    data: Data = [],  # noqa: B006
     records: Count = 40_000,
     steps: Count = 2000,
     seed: Seed = 0,
@@ -154,7 +157,7 @@ def refine(
 def known_media(
     model: Annotated[str, Argument()] = "lite",
     *,
-    data: Data = None,
+    data: Data = [],  # noqa: B006
     records: Count = 6000,
     seed: Seed = 0,
 ) -> None:
@@ -169,6 +172,30 @@ def known_media(
     from nextgpt_lite.training.known_media import write_known_media
 
     print(write_known_media(model, data, records, seed))
+
+
+def data_check(
+    folder: Annotated[Path, Argument(exists=True)],
+    *,
+    output: MaybeOutput = None,
+    media: bool = False,
+    follow_links: bool = False,
+) -> None:
+    """Check data before a training reads them: what is there, what is wrong, why.
+
+    Example: nextgpt-lite data check my_data --media --output out/check
+
+    Args:
+        folder: of data, or one file.
+        output: folder for data_check.html, with the same and the first records of each kind.
+        media: open every image, audio and video, too.
+        follow_links: let symbolic links in the folder lead out of it.
+    """
+    from nextgpt_lite.data.check import PAGE, check
+
+    print(check(folder, output, media, follow_links))
+    if output is not None:
+        print(output / PAGE)
 
 
 def cache(*, folder: Path | None = None, prune: MaybeSize = None) -> None:
@@ -414,3 +441,4 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         ("Checkpoints", (params, doctor, download, sums, convert)),
     )
 }
+COMMANDS["Training"]["data check"] = data_check

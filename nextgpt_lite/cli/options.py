@@ -58,13 +58,16 @@ def _plugin(name: str) -> str:
     return name
 
 
-def _data(name: str) -> Path:
-    if not Path(name).is_dir():
+def _data(text: str) -> str:
+    name, equals, weight = text.rpartition("=")
+    if Path(text).exists() or not equals or not re.fullmatch(r"[\d.e+-]+", weight):
+        name = text
+    if not Path(name).exists():
         try:
             _plugin(name)
         except BadParameter as error:
-            raise BadParameter(f"{name} is no folder. {error.message}") from None
-    return Path(name)
+            raise BadParameter(f"{name} is no folder or file. {error.message}") from None
+    return text
 
 
 def _device(name: str) -> str:
@@ -108,7 +111,7 @@ Modalities = Annotated[
 ]
 Profile = Literal["lite", "smol", "colab", "paper"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Data = Annotated[Path | None, Option(parser=_data, metavar="NAME|DIR")]
+Data = Annotated[list[str], Option(parser=_data, metavar="NAME|DIR[=WEIGHT]")]
 Plugin = Annotated[str, Option(parser=_plugin, metavar="NAME")]
 MaybePlugin = Annotated[str | None, Option(parser=_plugin, metavar="NAME")]
 Device = Annotated[str, Option(parser=_device, metavar="NAME")]

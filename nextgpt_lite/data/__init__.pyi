@@ -1,4 +1,5 @@
 from .folder import Records as Records, index_folder as index_folder
 from .records import Record as Record
-from .released import Report as Report, read_file as read_file, read_folder as read_folder
+from .released import read_file as read_file, read_folder as read_folder
+from .report import Report as Report
 from .sources import FolderSource as FolderSource, Source as Source, open_source as open_source

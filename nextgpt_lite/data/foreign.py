@@ -4,6 +4,8 @@
     VideoChat   [{"video": "a.mp4", "QA": [{"i": "...", "q": "...", "a": "..."}]}]
     Alpaca      [{"instruction": "...", "input": "...", "output": "..."}]
     LLaVA       [{"id": "7", "image": "a.jpg", "conversations": [{"from": "human", ...}, ...]}]
+    messages    {"images": ["a.jpg"], "messages": [{"role": "user", "content": "<image> ..."}, ...]}
+    captions    of COCO, CC3M, WebVid, AudioCaps, `metadata.csv` and archives, see `pair`
 
 Knows: these fields. Leaves to others: LLaVA's conversations, which the authors' own files have
 taken over (`released`), and where a medium may lie.
@@ -14,35 +16,42 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote, urlsplit
 
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.messages import Message, Part, Role, parts_of
+from nextgpt_lite.data.tables import CAPTIONS
+from nextgpt_lite.data.tidy import caption, words
+from nextgpt_lite.errors import DataError
+from nextgpt_lite.messages import Message, Part, Role, in_our_form, parts_of
+from nextgpt_lite.model.modality import MODALITIES
 
 MINIGPT4_SUFFIX = ".jpg"
+EMBEDDING_SUFFIX = ".npy"
+FILES = ("filepath", "file_name", "filename", "file", "path", "url", "image_url", "contenturl")
 
 Item = dict[str, Any]
 
 
-def read(item: Item, place: Callable[[str, Any], str]) -> list[Message] | None:
+def read(item: Item, shown: Callable[..., Part]) -> list[Message] | None:
     """The messages of a MiniGPT-4, VideoChat or Alpaca item; None where it is none of them.
 
     Args:
         item: as in the file.
-        place: modality and name -> path of a medium.
+        shown: modality and names that it may have -> the part of a medium.
     """
-    if "image_id" in item:
+    if "image_id" in item and "image_name" not in item:
         name = str(item["image_id"])
         name += "" if Path(name).suffix else MINIGPT4_SUFFIX
-        shown = {"type": "image", "path": place("image", name)}
-        return [_message("user", shown), _message("assistant", item["caption"])]
+        said = caption(item["caption"])
+        return [_message("user", shown("image", name)), _message("assistant", said)]
     if "QA" in item:
         modality = "video" if "video" in item else "image"
-        shown = {"type": modality, "path": place(modality, item[modality])}
+        medium = shown(modality, item[modality])
         messages: list[Message] = []
         for turn in item["QA"]:
             question = [turn["i"], turn["q"]] if turn.get("i") else [turn["q"]]
             messages += [
-                _message("user", *([] if messages else [shown]), *question),
+                _message("user", *([] if messages else [medium]), *question),
                 _message("assistant", turn["a"]),
             ]
         return messages
@@ -50,6 +59,75 @@ def read(item: Item, place: Callable[[str, Any], str]) -> list[Message] | None:
         asked = [item["instruction"], *([item["input"]] if item.get("input") else [])]
         return [_message("user", *asked), _message("assistant", item["output"])]
     return None
+
+
+def with_turns(item: Item) -> Item:
+    """An item of `messages` with role and content as one of `conversations`.
+
+    Media stand as `<image>` in the words, and in lists beside them, or as parts of a content.
+    """
+    if not isinstance(item.get("messages"), list):
+        return item
+    made: Item = {key: value for key, value in item.items() if key != "messages"}
+    turns = []
+    for message in map(in_our_form, item["messages"]):
+        side = {"assistant": "output"}.get(message["role"], "input")
+        pieces = []
+        for part in parts_of(message):
+            if part["type"] == "text":
+                pieces.append(words(part.get("text"), "text"))
+                continue
+            pieces.append(f"<{part['type']}>")
+            name = part.get("path", part.get("data"))
+            if name is not None:
+                if str(name).startswith(("http:", "https:", "data:")):
+                    raise DataError(f"shows {name!r:.40}: fetch it, and name the file.")
+                name = str(name).removeprefix("file://")
+                made.setdefault(f"{side}_{part['type']}", []).append(name)
+            if "caption" in part:
+                made.setdefault(f"{part['type']}_captions", []).append(part["caption"])
+        turns.append({"from": message["role"], "value": "\n".join(pieces)})
+    return {**made, "conversations": turns}
+
+
+def pair(item: Item) -> tuple[str, tuple[Any, ...], str] | None:
+    """(modality, what its medium may be called, field of the caption) of a captioned medium.
+
+    Covers the authors' pairs, COCO, tables with a column for the file, CC3M (url), WebVid
+    (videoid, page_dir), AudioCaps (youtube_id), and samples of archives.
+    """
+    field = next((name for name in CAPTIONS if name in item), "caption")
+    for modality in MODALITIES:
+        for key in (f"{modality}_name", f"{modality}_path", modality, f"{modality}_file"):
+            if isinstance(item.get(key), str | int) or hasattr(item.get(key), "open"):
+                held = item[key]
+                return modality, (bare(modality, held),), field
+    if "videoid" in item:
+        name = f"{item['videoid']}.mp4"
+        folder = [f"{item['page_dir']}/{name}"] if item.get("page_dir") else []
+        return "video", (name, *folder), field
+    if "youtube_id" in item:
+        stems = [item["youtube_id"], f"Y{item['youtube_id']}", item.get("audiocap_id", "")]
+        stems += [f"{item['youtube_id']}_{item.get('start_time', 0)}"]
+        return "audio", tuple(f"{s}.{e}" for s in stems if s for e in ("wav", "flac", "mp3")), field
+    for key in FILES:
+        if isinstance(item.get(key), str) and item[key].strip():
+            place = item[key].strip()
+            if "://" in place:
+                place = Path(unquote(urlsplit(place).path)).name or "unnamed"
+            suffix = Path(place).suffix.lower()
+            kinds = (m for m, row in MODALITIES.items() if suffix in row.extensions)
+            return next(kinds, "image"), (place,), field
+    return None
+
+
+def bare(modality: str, name: Any) -> Any:
+    """A media name; the authors' files sometimes give that of its condition, `a.jpg.npy`."""
+    if hasattr(name, "open"):  # the medium itself
+        return name
+    whole = str(name).removesuffix(EMBEDDING_SUFFIX)
+    of_numbers = EMBEDDING_SUFFIX in MODALITIES[modality].extensions
+    return str(name) if of_numbers and not whole.endswith(EMBEDDING_SUFFIX) else whole
 
 
 def llava_item(record: Record) -> Item:
@@ -91,10 +169,10 @@ def alpaca_item(record: Record) -> Item:
 
 def _message(role: Role, *content: Any) -> Message:
     parts: list[Part] = [
-        cast("Part", c) if isinstance(c, dict) else {"type": "text", "text": str(c).strip()}
+        cast("Part", c) if isinstance(c, dict) else {"type": "text", "text": words(c, role)}
         for c in content
     ]
-    return {"role": role, "content": parts}
+    return {"role": role, "content": [p for p in parts if p["type"] != "text" or p["text"]]}
 
 
 def _words(message: Message) -> list[str]:

@@ -2,36 +2,35 @@
 
 Knows: the fields of the pair, comprehension, generation, T2M, T+X-T and MosIT files, and their
 quirks: a string or a list, an id as number or text, line ends in captions, `conversation` or
-`conversations`, `<image>` placeholders or `<Image>name</Image>` inline, conditions computed before.
+`conversations`, `<image>` placeholders or `<Image>name</Image>` inline.
 Leaves to others: writing (`writing`), other projects' formats (`foreign`), long files (`stream`,
 `folder`), opening media (`media`), tokens (`conversation`), what the samples show.
 
-A media file is named without its folder and lies in `images/`, `audios/` or `videos/` beside the
-JSON file; a record's "path" is relative to the folder that is read and never leads out of it. A
-condition computed before lies in `embed/`, there or in the folder that is read; a record's
-"embedding" is its path, or its bare name where there is no such file.
+Where media and conditions computed before lie is for `places` to find; a record's "path" is
+relative to the folder that is read and never leads out of it. A record's "embedding" is the path of
+such a condition, or its bare name where there is no such file.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nextgpt_lite.data import foreign
+from nextgpt_lite.data import foreign, tidy
+from nextgpt_lite.data.places import HELD_OUT_SUFFIX, data_files, find_condition, find_medium
 from nextgpt_lite.data.records import Kind, Record
-from nextgpt_lite.data.stream import items, parse
+from nextgpt_lite.data.report import Report
+from nextgpt_lite.data.stream import items
 from nextgpt_lite.errors import DataError
-from nextgpt_lite.media import safe_path
+from nextgpt_lite.media import check_name
 from nextgpt_lite.messages import Message, Part, Role, parts_of
 from nextgpt_lite.model.modality import MODALITIES
 
-HELD_OUT_SUFFIX = "_held_out"
-EMBEDDING_SUFFIX = ".npy"
-EMBEDDINGS = "embed"
 _ROLES: dict[str, Role] = {
+    "system": "system",
     "human": "user",
     "user": "user",
     "gpt": "assistant",
@@ -39,50 +38,6 @@ _ROLES: dict[str, Role] = {
 }
 
 Item = dict[str, Any]
-
-
-class Report:
-    """What was skipped while reading, and why: every file counted, the first reasons in full."""
-
-    SHOWN = 10
-
-    def __init__(self) -> None:
-        self.read = 0
-        self.skipped: Counter[str] = Counter()
-        self.reasons: list[str] = []
-
-    def skip(self, path: Path, reason: str) -> None:
-        """Notes an item (or a whole file) that was left out."""
-        self.skipped[str(path)] += 1
-        if len(self.reasons) < self.SHOWN:
-            self.reasons.append(reason)
-
-    def __str__(self) -> str:
-        total = sum(self.skipped.values())
-        if not total:
-            return f"{self.read} items read, none skipped"
-        files = ", ".join(f"{count} in {name}" for name, count in self.skipped.items())
-        lines = [f"{self.read} items read, {total} skipped: {files}", *self.reasons]
-        if total > len(self.reasons):
-            lines.append(f"... and {total - len(self.reasons)} more")
-        return "\n".join(lines)
-
-
-def data_files(folder: str | Path, held_out: bool = False) -> list[Path]:
-    """The JSON files in a folder and in the folders right inside it, in the order of names.
-
-    Args:
-        folder: such as `data_samples`.
-        held_out: the files whose name ends in "_held_out" instead of all others.
-
-    Raises:
-        DataError: there is none.
-    """
-    found = sorted([*Path(folder).glob("*.json"), *Path(folder).glob("*/*.json")])
-    files = [path for path in found if path.stem.endswith(HELD_OUT_SUFFIX) == held_out]
-    if not files:
-        raise DataError(f"{folder}: no JSON data file lies there; give a folder of data files.")
-    return files
 
 
 def read_folder(
@@ -125,11 +80,10 @@ def read_file(
 def read_items(path: Path, root: Path, report: Report | None) -> Iterator[tuple[Any, Record]]:
     """(place in the file, record) of each item; holds one at a time. See `read_file`."""
     try:
-        for span, raw in items(path):
+        for span, load in items(path):
             try:
-                record = read_item(
-                    parse(raw, f"{path}, item {span.number}"), path, root, span.number
-                )
+                item = load()
+                record = read_item(item, path, root, span.number)
             except ValueError as error:
                 if report is None:
                     raise
@@ -137,6 +91,12 @@ def read_items(path: Path, root: Path, report: Report | None) -> Iterator[tuple[
                 continue
             if report is not None:
                 report.read += 1
+                report.notes["with characters that are no text, left out"] += item != (
+                    tidy.without_no_text(item)
+                )
+                report.notes["longer than most contexts, to be cut"] += (
+                    tidy.longest(record.messages) > tidy.LONG
+                )
             yield span, record
     except ValueError as error:
         if report is None:
@@ -149,100 +109,108 @@ def read_item(item: Any, path: Path, root: Path, number: int) -> Record:
     """The record of item `number` of a file; raises ValueError as `read_file` does."""
     where = f"{path}, item {number}"
     try:
-        record = _read_item(item, path, f"{path.stem}_{number:06d}")
+        fallback = f"{path.stem}_{number:06d}"
+        record = _read_item(tidy.without_no_text(item), Place(path, root), fallback)
+        tidy.check_turns(record.messages)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise DataError(f"{where}: lacks or misuses {error}; see the data sheet.") from error
     except ValueError as error:
         raise type(error)(f"{where}: {error}") from error
-    between = path.parent.relative_to(root)
-    for message in record.messages:
-        for part in parts_of(message):
-            if "path" in part:
-                part["path"] = str(between / part["path"])
-            if "embedding" in part:
-                part["embedding"] = _embedding(part["embedding"], path.parent, root)
     return record
 
 
-def _embedding(name: str, folder: Path, root: Path) -> str:
-    """Where a condition computed before lies, relative to the root; its name where it does not."""
-    for place in (folder, root):
-        if (place / EMBEDDINGS / name).is_file():
-            return str((place / EMBEDDINGS / name).relative_to(root))
-    return name
+@dataclass(frozen=True)
+class Place:
+    """The file that an item stands in, and the data folder."""
+
+    path: Path
+    root: Path
+
+    def shown(self, modality: str, *named: Any) -> Part:
+        """The part of a medium: a file by its possible names, or what an archive holds."""
+        if hasattr(named[0], "open"):
+            return {"type": modality, "source": named[0]}
+        return {"type": modality, "path": find_medium(self.path, self.root, modality, named)}
 
 
-def _read_item(item: Item, path: Path, fallback: str) -> Record:
+def _read_item(item: Item, place: Place, fallback: str) -> Record:
     if not isinstance(item, dict):
         raise DataError(f"is a {type(item).__name__} and no object; see the data sheet.")
-    if (messages := foreign.read(item, lambda m, name: _media_path(path, m, name))) is not None:
+    item = foreign.with_turns(item)
+    if (messages := foreign.read(item, place.shown)) is not None:
         kind = "pair" if "image_id" in item else _kind(messages, "")
         return Record(str(item.get("id", fallback)), messages, kind)
     if "conversations" not in item and "conversation" not in item:
-        return _read_pair(item, path)
+        return _read_pair(item, place, fallback)
     turns = item["conversations" if "conversations" in item else "conversation"]
     identity = str(item.get("id", fallback))
     if any(f"{modality}_list" in item for modality in MODALITIES):
-        messages = _read_inline(item, turns, path)
+        messages = _read_inline(item, turns, place)
     else:
-        messages = _read_placeholders(item, turns, path)
-    return Record(identity, messages, _kind(messages, path.stem.removesuffix(HELD_OUT_SUFFIX)))
+        messages = _read_placeholders(item, turns, place)
+    stem = place.path.stem.removesuffix(HELD_OUT_SUFFIX)
+    return Record(identity, messages, _kind(messages, stem))
 
 
-def _read_pair(item: Item, path: Path) -> Record:
-    modality = next((m for m in MODALITIES if f"{m}_name" in item), None)
-    if modality is None:
+def _read_pair(item: Item, place: Place, fallback: str) -> Record:
+    found = foreign.pair(item)
+    if found is None:
         _refuse_unknown(item, r"(\w+)_name")
         raise DataError("has neither a conversation nor a media name; see the data sheet.")
-    words = _clean(item["caption"])
-    media: Part = {"type": modality, "path": _media_path(path, modality, item[f"{modality}_name"])}
-    identity = item.get(MODALITIES[modality].pair_id, item.get("id", media["path"]))
+    modality, names, field = found
+    said = tidy.caption(item.get(field), field)
+    shown = place.shown(modality, *names)
+    identity = item.get(MODALITIES[modality].pair_id, item.get("id", shown.get("path", fallback)))
     messages: list[Message] = [
-        {"role": "user", "content": [media]},
-        {"role": "assistant", "content": [{"type": "text", "text": words}]},
+        {"role": "user", "content": [shown]},
+        {"role": "assistant", "content": [{"type": "text", "text": said}]},
     ]
     return Record(str(identity), messages, "pair")
 
 
-def _read_placeholders(item: Item, turns: list[Item], path: Path) -> list[Message]:
+def _read_placeholders(item: Item, turns: list[Item], place: Place) -> list[Message]:
     """Comprehension, generation, T2M, T+X-T and processed MosIT: media are counted off."""
     _refuse_unknown(item, r"(?:input|output)_(\w+)")
     placeholder = re.compile(rf"<({'|'.join(MODALITIES)})>")
     waiting = {
-        "user": {m: iter(_shown(item, m, path)) for m in MODALITIES},
-        "assistant": {m: iter(_made(item, m, path)) for m in MODALITIES},
+        "user": {m: iter(_shown(item, m, place)) for m in MODALITIES},
+        "assistant": {m: iter(_made(item, m, place)) for m in MODALITIES},
     }
     messages: list[Message] = []
     for turn in turns:
         role = _ROLES[turn["from"]]
         content: list[Part] = []
-        words = placeholder.split(turn["value"])  # text, modality, text, modality, text, ...
+        words = placeholder.split(
+            tidy.words(turn["value"], "value")
+        )  # text, modality, text, modality, text, ...
         for index, word in enumerate(words):
             if index % 2:
                 content.append(next(waiting[role][word], Part(type=word)))
-            elif text := _clean(word):
+            elif text := word.strip():
                 content.append({"type": "text", "text": text})
         if role == "assistant" and isinstance(turn.get("caption"), str):
             for part in content:
                 if part["type"] != "text" and "caption" not in part:
-                    part["caption"] = _clean(turn["caption"])
+                    part["caption"] = tidy.caption(turn["caption"])
         messages.append({"role": role, "content": content})
     unplaced = [part for parts in waiting["user"].values() for part in parts]
-    first = messages[0]  # LLaVA files may leave the placeholder out
-    first["content"] = [*unplaced, *parts_of(first)]
+    for first in [m for m in messages if m["role"] == "user"][:1]:
+        first["content"] = [*unplaced, *parts_of(first)]  # LLaVA may leave the placeholder out
     for message in messages:
         for part in parts_of(message):
-            if part["type"] != "text" and not {"path", "caption"} & part.keys():
+            if part["type"] != "text" and not {"path", "caption", "source"} & part.keys():
                 raise DataError(f"has a <{part['type']}> that no field names; name its file.")
     return messages
 
 
-def _shown(item: Item, modality: str, path: Path) -> Iterator[Part]:
-    for name in _list(item.get(f"input_{modality}", item.get(modality))):  # LLaVA: "image"
-        yield {"type": modality, "path": _media_path(path, modality, name)}
+def _shown(item: Item, modality: str, place: Place) -> Iterator[Part]:
+    for name in _list(
+        item.get(f"input_{modality}", item.get(modality, item.get(f"{modality}s")))
+    ):  # LLaVA: "image"
+        yield place.shown(modality, foreign.bare(modality, name))
 
 
-def _made(item: Item, modality: str, path: Path) -> Iterator[Part]:
+def _made(item: Item, modality: str, place: Place) -> Iterator[Part]:
     captions = _list(item.get(f"{modality}_captions"))
     names = _list(item.get(f"output_{modality}"))
     embeddings = _list(item.get(f"{modality}_caption_embeddings"))
@@ -250,36 +218,36 @@ def _made(item: Item, modality: str, path: Path) -> Iterator[Part]:
         part: Part = {"type": modality}
         if index < len(embeddings):
             name = str(embeddings[index])
-            safe_path(path.parent / EMBEDDINGS, name)
-            part["embedding"] = name
+            check_name(place.root, name)
+            part["embedding"] = find_condition(place.path, place.root, name)
         if index < len(captions):
-            part["caption"] = _clean(captions[index])
+            part["caption"] = tidy.caption(captions[index], f"{modality}_captions")
         if index < len(names):
-            part["path"] = _media_path(path, modality, names[index])
+            part |= place.shown(modality, foreign.bare(modality, names[index]))
         yield part
 
 
-def _read_inline(item: Item, turns: list[Item], path: Path) -> list[Message]:
+def _read_inline(item: Item, turns: list[Item], place: Place) -> list[Message]:
     """Raw MosIT: a medium stands by name where it appears, its caption is looked up by name."""
     names = "|".join(MODALITIES)
     inline = re.compile(rf"<({names})>\s*([^<>]+?)\s*</\1>", re.IGNORECASE)
     captions = {
-        (modality, entry[f"{modality}_name"]): _clean(entry["caption"])
+        (modality, entry[f"{modality}_name"]): tidy.caption(entry["caption"])
         for modality in MODALITIES
         for entry in item.get(f"{modality}_list", [])
     }
     messages: list[Message] = []
     for turn in turns:
         content: list[Part] = []
-        pieces = inline.split(turn["value"])  # text, modality, name, text, ...
+        pieces = inline.split(tidy.words(turn["value"], "value"))  # text, modality, name, text, ...
         for index in range(0, len(pieces), 3):
             if index:
                 modality, name = pieces[index - 2].lower(), pieces[index - 1]
-                part: Part = {"type": modality, "path": _media_path(path, modality, name)}
+                part = place.shown(modality, foreign.bare(modality, name))
                 if (modality, name) in captions:
                     part["caption"] = captions[modality, name]
                 content.append(part)
-            if text := _clean(pieces[index]):
+            if text := pieces[index].strip():
                 content.append({"type": "text", "text": text})
         messages.append({"role": _ROLES[turn["from"]], "content": content})
     return messages
@@ -304,15 +272,6 @@ def _kind(messages: list[Message], stem: str) -> Kind:
     return "t2m" if "assistant" in sides else "understand"
 
 
-def _media_path(path: Path, modality: str, name: Any) -> str:
-    row, name = MODALITIES[modality], str(name)
-    bare = name.removesuffix(EMBEDDING_SUFFIX)
-    if EMBEDDING_SUFFIX not in row.extensions or bare.endswith(EMBEDDING_SUFFIX):
-        name = bare  # else media themselves are such files
-    safe_path(path.parent / row.plural, name)
-    return f"{row.plural}/{name}"
-
-
 def _refuse_unknown(item: Item, pattern: str) -> None:
     """Refuses a field that names media of a modality which is not in the table."""
     for field in item:
@@ -328,7 +287,3 @@ def _list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list) else [value]
-
-
-def _clean(text: str) -> str:
-    return str(text).strip()

@@ -1,7 +1,8 @@
 """Where a training's conversations come from: records by number, found by name.
 
 Knows: what a source is, a folder of files as one, and how a folder or a plugin is found by its
-name. Leaves to others: file formats and places (`released`, `folder`), tokens and features.
+name. Leaves to others: file formats and places (`released`, `folder`), their order (`order`),
+tokens and features.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
-from nextgpt_lite.data.folder import index_folder
+from nextgpt_lite import media
+from nextgpt_lite.data import hub
+from nextgpt_lite.data.folder import identity, index_cache, index_folder
+from nextgpt_lite.data.order import Epochs, Shares
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.data.released import Report
-from nextgpt_lite.errors import DataError, MissingError
-from nextgpt_lite.media import safe_path
-from nextgpt_lite.messages import Conversation, Part, parts_of
+from nextgpt_lite.data.report import Report
+from nextgpt_lite.errors import ConfigError, DataError, MissingError
+from nextgpt_lite.messages import Conversation, Message, Part, parts_of, text_of
 from nextgpt_lite.model.modality import get_modality
 from nextgpt_lite.plugins import plugin, plugins
 
@@ -28,6 +30,11 @@ DEFAULT = "lite"
 DRAWN = 64  # records that stand for all of an endless source
 PROMPTS = 3
 MIDDLE = 2**16  # bytes of a media file that tell it from another
+SEEN = 500  # records of a kind whose media are told apart
+
+
+# A name, a source, a data set of `datasets`; several of them, or names with weights.
+Data: TypeAlias = "str | Path | Source | Sequence[Any] | Mapping[str, Any] | None"
 
 
 class Wanted(Protocol):
@@ -85,51 +92,97 @@ class Source(ABC):
         return asked
 
 
-class FolderSource(Source):
-    """Conversations of a folder in the released formats, kinds weighted as the stage says.
+class Indexed(Source):
+    """Records of some kinds, weighted as a stage says, each once before any comes again.
 
-    Records stay in their files until they are drawn. Wrong items and those without their media
-    are left out, with a warning that counts them; `report` has the reasons.
+    Pairs of medium and caption serve where captions are wanted and there are none: their captions
+    are then what is asked for.
+
+    Args:
+        stage: what is wanted.
+        found: records by kind.
+        seed: of the order.
+        name: for errors.
+
+    Raises:
+        DataError: there is no record of any kind the stage needs.
+    """
+
+    def __init__(
+        self, stage: Wanted, found: Mapping[str, Sequence[Record]], seed: int, name: str
+    ) -> None:
+        self.records = {kind: records for kind, records in found.items() if kind in stage.mixture}
+        self.turned = "caption" in stage.mixture and "caption" not in found and "pair" in found
+        if self.turned:
+            self.records["caption"] = found["pair"]
+        if "pair" in self.records and not getattr(self.records["pair"], "present", True):
+            del self.records["pair"]
+        if not self.records:
+            needed = ", ".join(stage.mixture)
+            raise DataError(
+                f"{name}: no record for stage {stage.number}; it needs one of {needed}."
+            )
+        self.shares = Shares({kind: stage.mixture[kind] for kind in self.records}, seed)
+        self.epochs = {
+            kind: Epochs(len(records), seed + 1, getattr(records, "groups", lambda: None)())
+            for kind, records in self.records.items()
+        }
+
+    def __call__(self, index: int) -> Record:
+        which, drawn = self.shares(index)
+        kind = [*self.records][which]
+        record = self.records[kind][self.epochs[kind](drawn)]
+        return as_caption(record) if self.turned and kind == "caption" else record
+
+
+class FolderSource(Indexed):
+    """Conversations of a folder, or of one file, in any of the formats that are read.
+
+    Records stay in their files until they are drawn. Wrong items are left out, with a warning that
+    counts them and those without their media; `report` has the reasons.
+
+    Args:
+        follow_links: let symbolic links in the folder lead out of it.
 
     Raises:
         DataError: the folder has no record of any kind the stage needs.
     """
 
-    def __init__(self, stage: Wanted, folder: str | Path, seed: int = 0) -> None:
-        self.folder = Path(folder)
+    def __init__(
+        self, stage: Wanted, folder: str | Path, seed: int = 0, follow_links: bool = False
+    ) -> None:
+        self.place = Path(folder)
+        self.folder = self.place if self.place.is_dir() else self.place.parent
+        if follow_links:
+            media.follow_links(self.folder)
         self.report = Report()
-        found = index_folder(self.folder, report=self.report)
-        if self.report.skipped:
-            warnings.warn(str(self.report), stacklevel=2)
-        by_kind = {kind: records for kind, records in found.items() if kind in stage.mixture}
-        if not by_kind:
-            needed = ", ".join(stage.mixture)
-            raise DataError(
-                f"{folder}: no record for stage {stage.number}; it needs one of {needed}."
-            )
-        self.records = by_kind
-        self.weights = [stage.mixture[kind] for kind in by_kind]
-        self.seed = seed
-
-    def __call__(self, index: int) -> Record:
-        rng = Random(f"{self.seed}/{index}")
-        kind = rng.choices(list(self.records), self.weights)[0]
-        return rng.choice(self.records[kind])
+        keep = index_cache() / ("linked" if follow_links else "")
+        found = index_folder(folder, report=self.report, keep=keep)
+        try:
+            super().__init__(stage, found, seed, f"{folder}")
+        except DataError:  # of media that may be there by now
+            self.report = Report()
+            found = index_folder(folder, report=self.report, keep=keep, anew=True)
+            super().__init__(stage, found, seed, f"{folder}")
+        finally:
+            if self.report.skipped:
+                warnings.warn(str(self.report), stacklevel=2)
 
     def identity(self) -> str:
-        """sha256 of all records; media count by their paths."""
-        return hash_plain(r.to_dict() for records in self.records.values() for r in records)
+        """sha256 of all data files; media count by their names, not by their bytes."""
+        return identity(self.place)
 
     def media(self) -> str | None:
-        """Of each file the size and its middle, which costs little and tells replaced ones."""
+        """Of some hundred files the size and the middle, which tells replaced ones."""
         shown = (
             part["path"]
-            for records in self.records.values() for record in records
+            for records in self.records.values()
+            for record in records[:: len(records) // SEEN + 1]
             for message in record.messages for part in parts_of(message) if "path" in part
         )  # fmt: skip
         digest = hashlib.sha256()
         for name in sorted({str(path) for path in shown}):
-            path = safe_path(self.folder, name)  # type: ignore[arg-type]
+            path = path_of({"type": "image", "path": name}, self.folder)
             if not path.is_file():
                 continue
             size = path.stat().st_size
@@ -139,26 +192,133 @@ class FolderSource(Source):
         return digest.hexdigest()
 
 
-def open_source(data: str | Path | Source | None, stage: Wanted, seed: int = 0) -> Source:
-    """The source of a name: a folder in the released formats, or a plugin such as "lite".
-
-    Args:
-        data: None means the lite world; a source is returned as it is.
-        stage: what is wanted of it.
-        seed: of the order, and of what is made.
+class HubSource(Indexed):
+    """The rows of a data set of Hugging Face `datasets`.
 
     Raises:
-        MissingError: it is neither a folder nor a plugin.
-        DataError: the folder lacks what the stage needs.
+        DataError: it has no record of any kind the stage needs.
+        PackageError: `datasets` is not installed.
     """
+
+    def __init__(self, stage: Wanted, data: Any, seed: int = 0) -> None:
+        self.data, name = hub.load(data)
+        self.report = Report()
+        found = hub.rows_by_kind(self.data, name, self.report, index_cache())
+        if self.report.skipped:
+            warnings.warn(str(self.report), stacklevel=2)
+        super().__init__(stage, found, seed, name)
+
+    def identity(self) -> str:
+        """The fingerprint that `datasets` gives it."""
+        return f"{self.data._fingerprint}"
+
+
+class Mixture(Source):
+    """Several sources, each with a weight."""
+
+    def __init__(self, sources: Sequence[Source], weights: Sequence[float], seed: int = 0) -> None:
+        self.sources = [*sources]
+        self.shares = Shares(dict(enumerate(weights)), seed)
+
+    def __call__(self, index: int) -> Record:
+        which, drawn = self.shares(index)
+        source = self.sources[which]
+        record = source(drawn)
+        if source.folder is not None:  # paths below it, while a mixture has no folder
+            for part in (part for message in record.messages for part in parts_of(message)):
+                if "path" in part:
+                    part["path"] = path_of(part, source.folder)
+                if "embedding" in part:
+                    part["embedding"] = str(source.folder / part["embedding"])
+        return record
+
+    def identity(self) -> str:
+        """Of the sources and their weights."""
+        parts = [*(source.identity() for source in self.sources), [*map(int, self.shares.counts)]]
+        return hash_plain([{"of": parts}])
+
+
+def as_caption(record: Record) -> Record:
+    """A pair as what stage 2 learns from: its caption is asked for, its medium is made."""
+    shown = next(p for p in parts_of(record.messages[0]) if p["type"] != "text")
+    said = text_of(record.messages[1])
+    messages: list[Message] = [
+        {"role": "user", "content": [{"type": "text", "text": said}]},
+        {"role": "assistant", "content": [{**shown, "caption": said}]},
+    ]
+    return Record(record.id, messages, "caption")
+
+
+def open_source(data: Data, stage: Wanted, seed: int = 0, follow_links: bool = False) -> Source:
+    """The source of a name: files in any format that is read, or a plugin such as "lite".
+
+    Args:
+        data: a folder, a file, a plugin, a source, a data set of Hugging Face `datasets` or the
+            folder of one; several of them, `NAME=WEIGHT` or a mapping with weights. None means
+            the lite world.
+        stage: what is wanted of it.
+        seed: of the order, and of what is made.
+        follow_links: let symbolic links in folders lead out of them.
+
+    Raises:
+        MissingError: it is neither a folder, a file nor a plugin.
+        DataError: the data lack what the stage needs.
+        PackageError: the package `datasets` is needed.
+    """
+    if isinstance(data, Mapping) and all(isinstance(v, int | float) for v in data.values()):
+        data = [f"{name}={weight}" for name, weight in data.items()]
+    if isinstance(data, str | Path):
+        data = [data]
+    if not isinstance(data, list | tuple) or not data:
+        return _opened(data or None, stage, seed, follow_links)
+    named = [weighted(each) for each in data]
+    if len(named) == 1:
+        return _opened(named[0][0], stage, seed, follow_links)
+    sources, weights, refused = [], [], []
+    for name, weight in named:
+        try:
+            sources.append(_opened(name, stage, seed, follow_links))
+            weights.append(weight)
+        except DataError as error:
+            refused.append(str(error))
+    if not sources:
+        raise DataError(" ".join(refused))
+    for reason in refused:
+        warnings.warn(f"{reason} The other data are used.", stacklevel=2)
+    return Mixture(sources, weights, seed)
+
+
+def weighted(data: Any) -> tuple[Any, float]:
+    """`NAME=WEIGHT` as both; the weight is 1 where none is said.
+
+    Raises:
+        ConfigError: the weight is not above 0.
+    """
+    if not isinstance(data, str | Path) or Path(data).exists():
+        return data, 1.0
+    name, _, text = str(data).rpartition("=")
+    if not name:
+        return data, 1.0
+    try:
+        weight = float(text)
+    except ValueError:
+        return data, 1.0
+    if not 0 < weight < float("inf"):
+        raise ConfigError(f"{data}: the weight is {text}; give a number above 0.")
+    return name, weight
+
+
+def _opened(data: Any, stage: Wanted, seed: int, follow_links: bool) -> Source:
     if isinstance(data, Source):
         return data
+    if hasattr(data, "features") or isinstance(data, dict) or (data and hub.is_saved(Path(data))):
+        return HubSource(stage, data, seed)
     name = DEFAULT if data is None else str(data)
-    if data is not None and Path(data).is_dir():
-        return FolderSource(stage, data, seed)
+    if data is not None and Path(data).exists():
+        return FolderSource(stage, data, seed, follow_links)
     if name not in plugins():
         raise MissingError(
-            f"{name}: there is no such folder, and no plugin of that name (there are: "
+            f"{name}: there is no such folder or file, and no plugin of that name (there are: "
             f"{', '.join(plugins())}); give a folder of data files."
         )
     made: Source = plugin(name).source(stage, seed)
@@ -176,7 +336,7 @@ def medium(part: Part, folder: Path | None = None) -> Any:
 
 def path_of(part: Part, folder: Path | None) -> Path:
     """Where the file of a media part lies; refuses to leave the folder."""
-    return Path(part["path"]) if folder is None else safe_path(folder, part["path"])
+    return Path(part["path"]) if folder is None else media.safe_path(folder, part["path"])
 
 
 def hash_plain(records: Iterable[Mapping[str, Any]]) -> str:

@@ -1,24 +1,33 @@
-"""A JSON list of any length, item by item, with the place of each in the file.
+"""Files of any length, item by item, with the place of each in its file.
 
-Knows: how to find where an item begins and ends while holding one block and one item in memory.
-Leaves to others: what an item means.
+Knows: lists of JSON, objects that wrap them, lines of JSON; how to find where an item begins and
+ends while holding one block and one item in memory. Leaves to others: tables (`tables`), archives
+(`shards`), what an item means.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from nextgpt_lite.data import shards, tables
 from nextgpt_lite.errors import DataError
 
 BLOCK = 2**18  # bytes read at once
+FIRST = 2**18  # an object that is longer wraps others
+LINES = (".jsonl", ".ndjson")
+SUFFIXES = (".json", *LINES, *tables.DELIMITERS, shards.SUFFIX)
+WRAPPED = "annotations"  # MiniGPT-4 and COCO wrap their list in an object
 _SCAN = json.JSONDecoder(strict=False)
-_BLANK = re.compile(r"[\s,]*")
-_OPENING = re.compile(r'\s*(?:\{\s*"annotations"\s*:\s*)?\[')  # MiniGPT-4 wraps its list
+_BLANK = re.compile(r"[\s,:]*")
+
+Found = Iterator[tuple["Span", Callable[[], Any]]]
 
 
 @dataclass(frozen=True)
@@ -37,52 +46,183 @@ class Span:
         """
         with path.open("rb") as file:
             file.seek(self.start)
-            return parse(file.read(self.length), f"{path}, item {self.number}")
+            return parse(file.read(self.length), path, self.number)
 
 
-def parse(raw: bytes, where: str) -> Any:
-    """One item, which is named `where`; raises DataError when it is not JSON in UTF-8."""
+def parse(raw: bytes, path: Path, number: int) -> Any:
+    """One item of a file; raises DataError when it is not what the file's name says."""
+    where = f"{path}, item {number}"
+    if path.suffix == shards.SUFFIX:
+        return shards.item(raw, where)
+    if path.suffix in tables.DELIMITERS:
+        return tables.item(raw, path, where)
     try:
-        return json.loads(raw.decode("utf-8"), strict=False)
+        item = json.loads(raw.decode("utf-8"), strict=False)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: is no JSON in UTF-8 ({error}); write it again.") from error
+    if isinstance(item, dict) and isinstance(item.get("image_id"), int):  # of COCO
+        stat = path.stat()
+        name = _coco_images(path, stat.st_size, stat.st_mtime_ns).get(item["image_id"])
+        item = item if name is None else {**item, "image_name": name}
+    return item
 
 
-def items(path: Path) -> Iterator[tuple[Span, bytes]]:
-    """Every item of a list, or of the list under "annotations", as bytes.
+def items(path: Path) -> Found:
+    """Every item of a file: its place, and a function that reads it as `parse` does.
 
     Raises:
-        DataError: the file holds no list, or breaks off; names the file and the item.
+        DataError: the file holds no items, or breaks off; names the file and the item.
+    """
+    if path.suffix == shards.SUFFIX:
+        for number, (start, length, read) in enumerate(shards.samples(path)):
+            yield Span(number, start, length), read
+        return
+    cut = (
+        _lines(path)
+        if path.suffix in LINES
+        else tables.rows(path)
+        if path.suffix in tables.DELIMITERS
+        else _listed(path, WRAPPED)
+    )
+    for number, (start, raw) in enumerate(cut):
+        yield (
+            Span(number, start, len(raw)),
+            lambda raw=raw, number=number: parse(raw, path, number),  # type: ignore[misc]
+        )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    start = 0
+    with path.open("rb") as file:
+        for line in file:
+            content = line.removeprefix(b"\xef\xbb\xbf") if not start else line
+            if content.strip():
+                yield start + len(line) - len(content), content
+            start += len(line)
+
+
+def _listed(path: Path, key: str) -> Iterator[tuple[int, bytes]]:
+    """(first byte, bytes) of each item of a file's list, or of the list under `key`.
+
+    Lists one behind the other are read as one, objects one behind the other as lines.
     """
     # Latin-1 makes a character of each byte, so places in the text are places in the file; JSON's
     # own characters are ASCII, and the items are decoded as UTF-8 once they are cut out.
     with path.open("r", encoding="latin-1", newline="") as file:
-        text = file.read(BLOCK)
-        at = 3 if text.startswith("\xef\xbb\xbf") else 0  # a byte order mark
-        opening = _OPENING.match(text, at)
-        if opening is None:
-            raise DataError(f"{path}: holds no list of items; wrap its content in [ ].")
-        before, at, number = 0, opening.end(), 0
-        while True:
-            at = _skip(text, at)
-            if text[at : at + 1] == "]":
+        text = _Text(file, path)
+        if text.next() == "{":
+            if text.lines(key):
+                while text.next() == "{":
+                    yield text.cut()
                 return
+            text.seek(key)
+        wrapped = text.wrapped
+        while text.next() == "[":
+            yield from text.list()
+            if wrapped:
+                return
+        if text.next() or not text.number:
+            raise text.error()
+
+
+class _Text:
+    """A long JSON text, of which one block and one value are in memory."""
+
+    def __init__(self, file: TextIO, path: Path) -> None:
+        self.file, self.path = file, path
+        self.text = file.read(BLOCK)
+        self.before, self.at = 0, 3 * self.text.startswith("\xef\xbb\xbf")  # a byte order mark
+        self.number = 0  # items so far
+        self.lists = 0
+        self.wrapped = False
+
+    def next(self) -> str:
+        """The character that a value begins or ends with; none where the text ends."""
+        while True:
+            blank = _BLANK.match(self.text, self.at)
+            self.at = self.at if blank is None else blank.end()
+            if self.at < len(self.text) or not self._more():
+                return self.text[self.at : self.at + 1]
+
+    def cut(self) -> tuple[int, bytes]:
+        """(first byte, bytes) of the next value, behind which the text goes on."""
+        while True:
             try:
-                _, end = _SCAN.raw_decode(text, at)
-                if end == len(text):
-                    raise ValueError  # perhaps only the beginning of a number or word
-            except (ValueError, RecursionError) as error:
-                block = file.read(max(BLOCK, len(text) - at))  # doubling keeps long items linear
-                if not block:
-                    raise DataError(
-                        f"{path}: not a JSON text from item {number} on; write the file again."
-                    ) from error
-                before, text, at = before + at, text[at:] + block, 0
-                continue
-            yield Span(number, before + at, end - at), text[at:end].encode("latin-1")
-            at, number = end, number + 1
+                _, end = _SCAN.raw_decode(self.text, self.at)
+                whole = end < len(self.text)  # else perhaps the beginning of a number or word
+            except (ValueError, RecursionError):
+                end = 0
+                whole = False
+            if not whole and not self._more() and not end:
+                raise self.error()
+            if whole or (end and end == len(self.text)):
+                start, raw = self.before + self.at, self.text[self.at : end].encode("latin-1")
+                self.at, self.number = end, self.number + 1
+                return start, raw
+
+    def list(self) -> Iterator[tuple[int, bytes]]:
+        """The items of the list that begins here."""
+        self.at, self.lists = self.at + 1, self.lists + 1
+        while self.next() != "]":
+            yield self.cut()
+        self.at += 1
+
+    def lines(self, key: str) -> bool:
+        """Whether whole objects follow each other; refuses a single one that wraps no list."""
+        while True:
+            try:
+                value, end = _SCAN.raw_decode(self.text, self.at)
+                break
+            except (ValueError, RecursionError):
+                if len(self.text) > FIRST or not self._more():
+                    return False
+        if key in value:
+            return False
+        length = end - self.at
+        while not (behind := self.text[self.at + length :].lstrip()) and self._more():
+            pass
+        if behind[:1] == "{":
+            return True
+        raise self.error()
+
+    def seek(self, key: str) -> None:
+        """Goes to the list under a key of the object that begins here."""
+        self.at += 1
+        while self.next() == '"':
+            found = json.loads(self.cut()[1])
+            if self.next() == "[" and found == key:
+                self.number, self.wrapped = 0, True
+                return
+            if self.next() == "[":
+                for _ in self.list():
+                    pass
+            else:
+                self.cut()
+        self.number = self.lists = 0
+        raise self.error()
+
+    def error(self) -> DataError:
+        """The text is not what it should be from here on."""
+        if not self.lists:
+            return DataError(f"{self.path}: holds no list of items; wrap its content in [ ].")
+        return DataError(
+            f"{self.path}: not a JSON text from item {self.number} on; write the file again."
+        )
+
+    def _more(self) -> bool:
+        block = self.file.read(max(BLOCK, len(self.text) - self.at))  # doubling keeps it linear
+        self.before, self.text, self.at = self.before + self.at, self.text[self.at :] + block, 0
+        return bool(block)
 
 
-def _skip(text: str, at: int) -> int:
-    blank = _BLANK.match(text, at)
-    return at if blank is None else blank.end()
+@lru_cache(maxsize=4)
+def _coco_images(path: Path, size: int, changed: int) -> dict[int, str]:
+    """Names of a COCO file's pictures by their numbers; none where it lists none."""
+    found = {}
+    with suppress(DataError):
+        for _, raw in _listed(path, "images"):
+            image = json.loads(raw)
+            if not isinstance(image, dict) or "file_name" not in image:
+                break
+            found[image["id"]] = image["file_name"]
+    return found

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from nextgpt_lite.data.foreign import EMBEDDING_SUFFIX
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.data.released import EMBEDDING_SUFFIX
 from nextgpt_lite.messages import Message, Part, parts_of, text_of
 from nextgpt_lite.model.modality import MODALITIES
 

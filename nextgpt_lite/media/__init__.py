@@ -2,7 +2,7 @@
 
 from nextgpt_lite.errors import MediaError
 from nextgpt_lite.media.audios import load_audio, save_audio
-from nextgpt_lite.media.files import load_array, safe_path, save_array
+from nextgpt_lite.media.files import check_name, follow_links, load_array, safe_path, save_array
 from nextgpt_lite.media.given import as_array, as_audio, as_image, as_video, fetch, several, take
 from nextgpt_lite.media.images import load_image, save_image
 from nextgpt_lite.media.notes import note, noted
@@ -19,7 +19,9 @@ __all__ = [
     "as_audio",
     "as_image",
     "as_video",
+    "check_name",
     "fetch",
+    "follow_links",
     "load_array",
     "load_audio",
     "load_image",

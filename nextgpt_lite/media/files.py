@@ -37,12 +37,37 @@ def save_array(array: Any, path: str | Path) -> None:
         np.save(file, np.asarray(array), allow_pickle=False)
 
 
+_trusted: set[Path] = set()  # folders out of which links may lead
+
+
+def follow_links(folder: str | Path) -> None:
+    """Lets links in a folder of the user's own lead anywhere, from now on in this process."""
+    _trusted.add(Path(folder).resolve())
+
+
 def safe_path(folder: str | Path, name: str | Path) -> Path:
     """Where the media file `name` of a data file lies: always inside `folder`, else MediaError.
 
-    Absolute names, "..", and links that lead out of the folder are refused.
+    Absolute names, "..", and links that lead out of the folder are refused; not those of the
+    Hugging Face cache from a snapshot to its blobs, nor those of a folder given to `follow_links`.
     """
-    folder, name = Path(folder), str(name)
+    check_name(folder, name)
+    path, home = Path(folder) / name, Path(folder).resolve()
+    target = path.resolve()
+    if target.is_relative_to(home) or _trusted & {home, *home.parents}:
+        return path
+    for snapshots in home.parents:
+        if snapshots.name == "snapshots" and target.is_relative_to(snapshots.parent / "blobs"):
+            return path
+    raise MediaError(
+        f"{str(name)!r} points outside its data folder {folder}: name a file inside that folder, "
+        "or let links lead out of it with --follow-links (in Python media.follow_links(folder))"
+    )
+
+
+def check_name(folder: str | Path, name: str | Path) -> None:
+    """Refuses a name that by itself leads out of a folder: MediaError."""
+    name = str(name)
     windows = PureWindowsPath(name)  # also splits at "/", so one look serves both kinds of names
     unsafe = (
         not name
@@ -51,12 +76,10 @@ def safe_path(folder: str | Path, name: str | Path) -> Path:
         or bool(windows.anchor)
         or ".." in windows.parts
     )
-    path = folder if unsafe else folder / name
-    if unsafe or not path.resolve().is_relative_to(folder.resolve()):
+    if unsafe:
         raise MediaError(
             f"{name!r} points outside its data folder {folder}: name a file inside that folder"
         )
-    return path
 
 
 def refused(path: str | Path, wrong: str, remedy: str) -> MediaError:

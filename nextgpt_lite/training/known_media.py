@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.data.sources import Source, medium, open_source
+from nextgpt_lite.data.sources import Data, medium, open_source
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.messages import parts_of
 from nextgpt_lite.model.checkpoint import seal
@@ -23,7 +23,7 @@ from nextgpt_lite.training.stages import STAGES
 
 
 def write_known_media(
-    model: str | Path, data: str | Path | Source | None = None, records: int = 6000, seed: int = 0
+    model: str | Path, data: Data = None, records: int = 6000, seed: int = 0
 ) -> Path:
     """Reads a source's input media with the model's encoder; writes their statistics beside it.
 

@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from tqdm.auto import tqdm
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.data.sources import Source, open_source
+from nextgpt_lite.data.sources import Data, Source, open_source
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.batch import collate
 from nextgpt_lite.model.conversation import Encoded
@@ -46,7 +46,7 @@ def refine(
     init: str | Path,
     output: str | Path,
     *,
-    data: str | Path | Source | None = None,
+    data: Data = None,
     records: int = 40_000,
     steps: int = 2000,
     seed: int = 0,

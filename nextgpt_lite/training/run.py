@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.data.sources import Source, open_source
+from nextgpt_lite.data.sources import Data, open_source
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.checkpoint import read_config
 from nextgpt_lite.model.config import LANGUAGE_MODELS, NextGPTConfig, trained_folder
@@ -34,7 +34,8 @@ def train(
     *,
     profile: str = "lite",
     config: Mapping[str, Any] | None = None,
-    data: str | Path | Source | None = None,
+    data: Data = None,
+    follow_links: bool = False,
     init: str | Path | None = None,
     resume: Resume = False,
     cache: str | Path | None = None,
@@ -59,8 +60,9 @@ def train(
         output: folder of the run; stage n + 1 takes it as `init`.
         profile: preset to start from when there is no `init`.
         config: changes to that preset: `{"messenger": "caption"}`, `{"signal_tokens": {...}}`, ...
-        data: a folder in the released formats, the name of a plugin, or a source; None is the
-            plugin "lite", which makes conversations without end.
+        data: a folder or file, the name of a plugin, a source, or several with weights, see
+            `data.open_source`; None is the plugin "lite", which makes conversations without end.
+        follow_links: let symbolic links in folders of data lead out of them.
         init: folder of an earlier stage (or "lite"); nothing it learned is lost.
         resume: go on from the checkpoint in `output`, bit for bit; "anyway" also where packages or
             media have changed since, and so not bit for bit.
@@ -90,7 +92,7 @@ def train(
         checkpointing=checkpointing, shard=shard, **schedule,
     )  # fmt: skip
     usable(Path(output))
-    source = open_source(data, plan, numbers.seed)
+    source = open_source(data, plan, numbers.seed, follow_links)
     if init is None:
         model = NextGPT.from_config(
             NextGPTConfig.from_profile(profile, **(config or {})), numbers.seed, device=device
@@ -106,14 +108,21 @@ def train(
         watchers = [*watchers, page]
     kept = None if cache is None else Path(cache)
     trainer = Trainer(model, plan, source, Path(output), numbers, kept, report_to, watchers)
-    told = data if data is None or isinstance(data, str | Path) else type(data).__name__
     trainer.settings = resolved(
         numbers, model.config, init, stage=stage, output=str(output),
-        data=None if told is None else str(told), cache="none" if kept is None else str(kept),
+        data=_told(data), follow_links=follow_links, cache="none" if kept is None else str(kept),
         report_to=report_to if isinstance(report_to, str) else None, samples_every=samples_every,
     )  # fmt: skip
     trainer.run(resume)
     return trainer
+
+
+def _told(data: Any) -> Any:
+    """Data as a run file names them."""
+    if isinstance(data, list | tuple):
+        return [_told(each) for each in data]
+    plain = data is None or isinstance(data, str | Mapping)
+    return data if plain else str(data) if isinstance(data, Path) else type(data).__name__
 
 
 def _profile(init: str | Path, config: Mapping[str, Any]) -> str:

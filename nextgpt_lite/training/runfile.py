@@ -37,6 +37,7 @@ _TYPES: dict[str, Any] = {
     "output": str,
     "init": str,
     "data": Any,
+    "follow_links": bool,
     "cache": str,
     "resume": bool,
     "report_to": Literal["tensorboard", "trackio", "wandb"],

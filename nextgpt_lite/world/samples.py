@@ -11,8 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from nextgpt_lite.data.places import HELD_OUT_SUFFIX
 from nextgpt_lite.data.records import Kind, Record
-from nextgpt_lite.data.released import HELD_OUT_SUFFIX
 from nextgpt_lite.data.writing import conversation_item, mosit_item, pair_item, write_file
 from nextgpt_lite.messages import Part, parts_of
 from nextgpt_lite.model.modality import get_modality

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nextgpt_lite.data.folder import index_folder
-from nextgpt_lite.data.released import Report
+from nextgpt_lite.data.report import Report
 from nextgpt_lite.data.writing import write_file
 from tests.data.formats import ASKED, FORMATS, written_file
 
@@ -18,7 +18,8 @@ def test_items_without_their_media_are_skipped(tmp_path: Path) -> None:
         written_file(tmp_path, [FORMATS["cc3m" if stem == "cc3m" else "generation"][1]], stem)
     report = Report()
     found = index_folder(tmp_path, report=report)
-    assert set(found) == {"caption"}  # what is to be made needs no file
+    assert found["caption"].present == 1, "what is to be made needs no file"
+    assert (len(found["pair"]), found["pair"].present) == (1, 0), "it keeps its number"
     assert "a.jpg does not exist" in report.reasons[0] and report.read == 1
     with pytest.raises(ValueError, match="does not exist"):
         index_folder(tmp_path)
@@ -35,6 +36,7 @@ def test_a_long_file_is_never_in_memory(tmp_path: Path) -> None:
     assert path.stat().st_size > 14e6
     tracemalloc.start()
     records = index_folder(tmp_path)["caption"]
+    assert records.places.itemsize <= 32
     drawn = records[count - 1]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nextgpt_lite.data.folder import index_folder
-from nextgpt_lite.data.released import Report, read_file, read_folder
+from nextgpt_lite.data.released import read_file, read_folder
+from nextgpt_lite.data.report import Report
 from nextgpt_lite.data.writing import write_file
 from nextgpt_lite.media import MediaError
 from tests.data.formats import FORMATS, written_file

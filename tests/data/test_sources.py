@@ -12,7 +12,7 @@ from PIL import Image
 from nextgpt_lite.data import sources
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.sources import FolderSource, open_source
-from nextgpt_lite.errors import DataError, MissingError
+from nextgpt_lite.errors import ConfigError, DataError, MissingError
 from nextgpt_lite.training.stages import STAGES
 from tests.tiny import Made
 
@@ -44,7 +44,7 @@ def test_a_folder_a_plugin_and_a_source_are_found(
     assert open_source("mine", STAGES[2], 7) == "made"
     assert open_source(None, STAGES[3]) == "made"
     assert asked == ["mine", (STAGES[2], 7), "lite", (STAGES[3], 0)]
-    with pytest.raises(MissingError, match=r"no such folder, and no plugin .*lite, mine"):
+    with pytest.raises(MissingError, match=r"no such folder or file, and no plugin .*lite, mine"):
         open_source(folder / "none", STAGES[1])
 
 
@@ -54,8 +54,68 @@ def test_a_folder_is_drawn_by_number_and_seed(folder: Path) -> None:
 
     assert drawn(0) == drawn(0) != drawn(1)
     assert set(drawn(0)) == {"0", "1", "2"}
+    (folder / "pairs.json").write_text('[{"instruction": "Add.", "input": "", "output": "5"}]')
     with pytest.raises(DataError, match="no record for stage 2; it needs one of caption"):
         FolderSource(STAGES[2], folder)
+
+
+def test_pairs_alone_serve_stages_1_and_2_their_media_only_stage_1(folder: Path) -> None:
+    for name in ("0.png", "1.png", "2.png"):
+        (folder / "images" / name).unlink()
+    with pytest.warns(UserWarning, match="does not exist"):
+        source = FolderSource(STAGES[2], folder)
+    asked, made = source(0).messages
+    assert asked["content"] == [{"type": "text", "text": made["content"][0]["caption"]}]
+    assert {source(index).messages[1]["content"][0]["caption"] for index in range(3)} == {
+        "picture 0", "picture 1", "picture 2",
+    }  # fmt: skip
+    with pytest.warns(UserWarning), pytest.raises(DataError, match="no record for stage 1"):
+        FolderSource(STAGES[1], folder)
+    Image.new("RGB", (8, 8)).save(folder / "images" / "1.png")
+    with pytest.warns(UserWarning, match="2 skipped"):
+        assert FolderSource(STAGES[1], folder)(0), "the index is not trusted when nothing is there"
+
+
+def test_each_record_comes_once_an_epoch_and_sources_in_their_shares(folder: Path) -> None:
+    source = FolderSource(STAGES[1], folder)
+    for epoch in range(5):
+        drawn = [source(index).id for index in range(3 * epoch, 3 * epoch + 3)]
+        assert sorted(drawn) == ["0", "1", "2"]
+    other = Made(lambda index: Record(f"other {index}", [], "pair"))
+    mixed = open_source([f"{folder}=3", other], STAGES[1])
+    drawn = [mixed(index) for index in range(1000)]
+    others = [record.id for record in drawn if record.id.startswith("other")]
+    assert others == [f"other {index}" for index in range(250)]
+    shown = next(r for r in drawn if not r.id.startswith("other")).messages[0]["content"][0]
+    assert Path(shown["path"]).is_file() and mixed.folder is None
+    assert mixed.identity() != open_source([folder, other], STAGES[1]).identity()
+    assert open_source({str(folder): 3.0, "lite": 1}, STAGES[1])(0).messages
+    with pytest.raises(ConfigError, match="above 0"):
+        open_source([f"{folder}=0", other], STAGES[1])
+
+
+def test_links_out_of_the_folder_need_a_word_those_of_hugging_face_do_not(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (folder / "images").rename(elsewhere / "images")
+    (folder / "images").symlink_to(elsewhere / "images")
+    with (
+        pytest.warns(UserWarning, match="--follow-links"),
+        pytest.raises(DataError, match="no record"),
+    ):
+        FolderSource(STAGES[1], folder)
+    source = FolderSource(STAGES[1], folder, follow_links=True)
+    assert source.prompts()[0][0]["content"][0]["data"].size == (8, 8)
+    snapshot = elsewhere / "datasets--a" / "snapshots" / "1"
+    (snapshot / "images").mkdir(parents=True)
+    (elsewhere / "datasets--a" / "blobs").mkdir()
+    for item in PAIRS:
+        blob = elsewhere / "datasets--a" / "blobs" / item["id"]
+        blob.write_bytes((elsewhere / "images" / item["image_name"]).read_bytes())
+        (snapshot / "images" / item["image_name"]).symlink_to(f"../../../blobs/{item['id']}")
+    (snapshot / "pairs.json").write_text(json.dumps(PAIRS))
+    assert FolderSource(STAGES[1], snapshot).prompts()[0][0]["content"][0]["data"].size == (8, 8)
 
 
 def test_records_tell_sources_apart(folder: Path) -> None:

@@ -1,0 +1,137 @@
+"""Data sets of Hugging Face `datasets` as records: one in memory, a saved one, parquet files.
+
+Knows: rows and columns of media. Leaves to others: what the fields of a row mean (`released`).
+The package `datasets` is needed, nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, overload
+from uuid import uuid4
+
+import numpy as np
+
+from nextgpt_lite.data.records import KINDS, Record
+from nextgpt_lite.data.released import read_item
+from nextgpt_lite.data.report import Report
+from nextgpt_lite.data.shards import Held
+from nextgpt_lite.errors import DataError, PackageError
+
+PARQUET = ".parquet"
+_MEDIA = {"Image": "image", "Audio": "audio", "Video": "video"}  # features -> modalities
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` wrote a folder, or it (or a file) is of parquet."""
+    names = ("state.json", "dataset_dict.json")
+    return (
+        folder.suffix == PARQUET
+        or any((folder / n).is_file() for n in names)
+        or any(folder.glob(f"*{PARQUET}"))
+    )
+
+
+def load(data: Any) -> tuple[Any, str]:
+    """A data set with its media undecoded, and its name.
+
+    Raises:
+        PackageError: `datasets` is not installed.
+        DataError: it has several splits and none is called "train".
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise PackageError(
+            "The package datasets reads these data: pip install 'nextgpt-lite[data]'."
+        ) from error
+    name = f"{data}" if isinstance(data, str | Path) else "the data set"
+    if isinstance(data, str | Path):
+        place = Path(data)
+        if place.suffix == PARQUET or any(place.glob(f"*{PARQUET}")):
+            files = [place] if place.suffix == PARQUET else sorted(place.glob(f"*{PARQUET}"))
+            data = datasets.Dataset.from_parquet([str(path) for path in files])
+        else:
+            data = datasets.load_from_disk(str(place))
+    if isinstance(data, dict):
+        if len(data) > 1 and "train" not in data:
+            raise DataError(f"{name}: its splits are {', '.join(data)}; give one of them.")
+        data = data["train"] if "train" in data else next(iter(data.values()))
+    for column, feature in data.features.items():
+        if type(feature).__name__ in _MEDIA:
+            data = data.cast_column(column, type(feature)(decode=False))
+    return data, name
+
+
+class Rows(Sequence[Record]):
+    """Some rows of a data set as records."""
+
+    def __init__(self, data: Any, rows: np.ndarray, name: str) -> None:
+        self.data, self.rows, self.name = data, rows, name
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return Rows(self.data, self.rows[index], self.name)
+        number = int(self.rows[index])
+        return _record(self.data[number], _columns(self.data), self.name, number)
+
+
+def rows_by_kind(data: Any, name: str, report: Report, keep: Path) -> dict[str, Rows]:
+    """The rows of a data set by the kind of their records, kept by its fingerprint.
+
+    Args:
+        report: told of rows that are wrong.
+        keep: folder where it is kept.
+    """
+    kept = keep / f"dataset-{data._fingerprint}.npy"
+    kinds = np.zeros(0, np.int8)  # (N,) -1 for what is wrong
+    with suppress(OSError, ValueError):
+        kinds = np.load(kept)
+    if len(kinds) != len(data):
+        kinds = np.full(len(data), -1, np.int8)
+        columns = _columns(data)
+        bare = data.remove_columns([*columns])
+        for number, row in enumerate(bare):
+            try:
+                absent = {column: {"bytes": b""} for column in columns}
+                kinds[number] = KINDS.index(_record({**row, **absent}, columns, name, number).kind)
+            except ValueError as error:
+                report.skip(Path(name), str(error))
+        with suppress(OSError):
+            keep.mkdir(parents=True, exist_ok=True)
+            draft = kept.with_name(f".{uuid4().hex}.npy")
+            np.save(draft, kinds)
+            draft.replace(kept)
+    wrong = int((kinds < 0).sum())
+    if wrong and not report.skipped:
+        report.skip(Path(name), f"{name}: when they were first read, they were wrong.", wrong)
+    report.read += len(kinds) - wrong
+    found = {kind: np.flatnonzero(kinds == n) for n, kind in enumerate(KINDS)}
+    return {kind: Rows(data, rows, name) for kind, rows in found.items() if len(rows)}
+
+
+def _columns(data: Any) -> dict[str, str]:
+    """Columns of media and their modalities."""
+    features = {column: type(feature).__name__ for column, feature in data.features.items()}
+    return {column: _MEDIA[name] for column, name in features.items() if name in _MEDIA}
+
+
+def _record(row: dict[str, Any], columns: dict[str, str], name: str, number: int) -> Record:
+    item = {key: value for key, value in row.items() if value is not None}
+    for column, modality in columns.items():
+        held = item.pop(column, None)
+        if held is not None:
+            content = held.get("bytes")
+            item[modality] = Held(
+                modality, Path(held["path"]).read_bytes() if content is None else content
+            )
+    return read_item(item, Path(name), Path(name).parent, number)

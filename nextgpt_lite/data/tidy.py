@@ -1,0 +1,77 @@
+"""Whether an item's texts are texts, and a conversation one that can be learned from.
+
+Knows: what no text holds, how turns follow each other. Leaves to others: the fields of formats.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from nextgpt_lite.errors import DataError
+from nextgpt_lite.messages import Message, parts_of
+
+LONG = 4000  # characters of a text that hardly fits into the context of a language model
+# Halves of a surrogate pair, private use (which stands for media inside the package), and control
+# characters that are neither tab nor line end.
+_NO_TEXT = re.compile("[\ud800-\udfff\ue000-\uf8ff\U000f0000-\U0010ffff\x00-\x08\x0b-\x1f\x7f]")
+_ABSENT = frozenset(("nan", "NaN", "None", "null", "NULL"))  # what programs write for no caption
+
+
+def without_no_text(value: Any) -> Any:
+    """A value of JSON whose texts hold characters of text only."""
+    if isinstance(value, str):
+        return _NO_TEXT.sub("", value.replace("\r\n", "\n"))
+    if isinstance(value, list):
+        return [without_no_text(each) for each in value]
+    if isinstance(value, dict):
+        return {key: without_no_text(each) for key, each in value.items()}
+    return value
+
+
+def words(value: Any, field: str) -> str:
+    """A text without the blanks around it.
+
+    Raises:
+        DataError: it is none: null, a number, a list, an object.
+    """
+    if not isinstance(value, str):
+        shown = "null" if value is None else f"{value!r:.40}, a {type(value).__name__}"
+        raise DataError(f"field {field!r} is {shown}, where words belong: write a text.")
+    return value.strip()
+
+
+def caption(value: Any, field: str = "caption") -> str:
+    """`words` that say something; raises DataError likewise."""
+    text = words(value, field)
+    if not text or text in _ABSENT:
+        raise DataError(f"field {field!r} is {text!r}: write what the medium shows.")
+    return text
+
+
+def check_turns(messages: list[Message]) -> None:
+    """Whether a model can learn to answer from a conversation.
+
+    Raises:
+        DataError: it is empty, user and assistant do not take turns, or a reply is missing.
+    """
+    turns = messages[messages[:1] != [] and messages[0]["role"] == "system" :]
+    if not turns:
+        raise DataError("its conversation is empty: give a user turn and a reply.")
+    for number, message in enumerate(turns):
+        expected = "assistant" if number % 2 else "user"
+        if message["role"] != expected:
+            raise DataError(
+                f"turn {number} is the {message['role']}'s where the {expected}'s belongs: let "
+                "user and assistant take turns, the user first."
+            )
+        if number % 2 and not parts_of(message):
+            raise DataError(f"turn {number} is an empty reply: write one.")
+    if len(turns) % 2:
+        raise DataError("it ends with the user's turn: give the reply to it, or leave it out.")
+
+
+def longest(messages: list[Message]) -> int:
+    """Characters of the longest text."""
+    texts = (p.get("text") or p.get("caption") or "" for m in messages for p in parts_of(m))
+    return max(map(len, texts), default=0)
