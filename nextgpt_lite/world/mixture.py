@@ -33,7 +33,8 @@ from nextgpt_lite.world.scene import (
 # Share of replies that say in words what they show. A small LLM spells out sums and references
 # before its signal tokens and gets them right; 0 leaves all of it to the tokens.
 TELLS = 1.0
-PICTURES = 2  # pairs that show a picture for one of each other modality: it tells most
+PICTURES = 2  # pairs or captions that show a picture for one of each other modality: it tells most
+SEVERAL = 0.4  # share of captioned pictures that show several kinds: of those there are the most
 ABOUT_GIVEN = 0.2  # share of MosIT data that gives a medium and wishes for another in one message
 TYPED = 0.5  # share of stage 3 whose user types as people do, of the kinds that it wants
 TYPED_KINDS = frozenset(("understand", "t2m", "mosit", "text"))
@@ -66,7 +67,7 @@ class WorldMixture(Source):
         self.stage = stage.number
         self.kinds = list(stage.mixture)
         self.weights = list(stage.mixture.values())
-        self.typed = stage.number == 3 and not TYPED_KINDS.isdisjoint(self.kinds)
+        self.typed = stage.number == 3
         self.modalities = tuple(stage.modalities) or MODALITIES
         for modality in self.modalities:
             check_modality(modality)
@@ -75,7 +76,7 @@ class WorldMixture(Source):
     def __call__(self, index: int) -> Record:
         rng = Random(f"{self.seed}/{index}")
         kind = rng.choices(self.kinds, self.weights)[0]
-        typed = self.typed and rng.random() < TYPED
+        typed = self.typed and kind in TYPED_KINDS and rng.random() < TYPED
         record = self._drawn(kind, typed, rng)
         while not self._fits(record):
             record = self._drawn(kind, typed, rng)
@@ -112,11 +113,14 @@ class WorldMixture(Source):
         if typed:
             while (record := typed_record(rng, tells=TELLS)).kind not in self.kinds:
                 pass
-        elif kind == "pair":
+        elif kind in ("pair", "caption"):
             shares = [PICTURES if name == "image" else 1 for name in self.modalities]
-            record = dialogue.pair(rng, rng.choices(self.modalities, shares)[0])
-        elif kind == "caption":
-            record = dialogue.caption_record(rng, rng.choice(self.modalities))
+            modality = rng.choices(self.modalities, shares)[0]
+            if kind == "pair":
+                record = dialogue.pair(rng, modality)
+            else:
+                several = rng.random() < SEVERAL
+                record = dialogue.caption_record(rng, modality, several=several)
         else:
             make: dict[str, Callable[[Random], Record]] = {
                 "understand": dialogue.understand,

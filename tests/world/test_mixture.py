@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -76,3 +77,13 @@ def test_some_dialogues_of_stage_3_give_a_medium_and_wish_for_another_at_once() 
     for record in at_once:
         for message in record.messages:
             assert any(part["type"] != "text" for part in message["content"])
+
+
+def test_captions_show_pictures_twice_as_often_and_many_kinds_often() -> None:
+    """The most captions there are are of three kinds; drawn as in dialogues, one in twenty was."""
+    mixture = WorldMixture(replace(STAGES[3], mixture={"caption": 1.0}), 0)
+    scenes = [mixture(index).messages[-1]["content"][-1]["scene"] for index in range(400)]
+    groups = [len(scene.groups) for scene in scenes if isinstance(scene, Picture)]
+    assert 160 <= len(groups) <= 240
+    assert 0.2 <= groups.count(3) / len(groups) <= 0.4
+    assert all(mixture(index).kind == "caption" for index in range(40)), "nobody types a caption"

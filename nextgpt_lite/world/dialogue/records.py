@@ -95,9 +95,18 @@ def pair(rng: Random, modality: str, split: Split = "train") -> Record:
     return _record("pair", messages, rng)
 
 
-def caption_record(rng: Random, modality: str, split: Split = "train") -> Record:
-    """Stage 2: nothing from the user; a description (of three kinds), then the medium itself."""
-    scene = sample_scene(rng, modality, split)
+def caption_record(
+    rng: Random, modality: str, split: Split = "train", several: bool = False
+) -> Record:
+    """Stage 2: nothing from the user; a description (one of three), then the medium itself.
+
+    Args:
+        several: a picture shows two or three kinds.
+    """
+    if several and modality == "image":
+        scene: Scene = sample_picture(rng, split, rng.choice((2, 3, 3)))
+    else:
+        scene = sample_scene(rng, modality, split)
     words = rng.choice((caption(scene), paraphrase(scene, rng, split), telling(scene)))
     return _record("caption", [user(""), assistant(sentence(words), scene)], rng)
 

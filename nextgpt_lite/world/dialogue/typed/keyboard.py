@@ -19,7 +19,7 @@ from nextgpt_lite.world.scene import Split
 ROWS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 MANNERS: Final = ("plain", "lower", "capitals", "title", "wild")
 CASES: Final = (36, 45, 12, 3, 1)
-TYPOS: Final = 0.42  # share of messages with at least one error
+TYPOS: Final = 0.5  # share of messages with at least one error
 
 
 def typed(text: str, rng: Random, split: Split, decorated: bool = True, keep: str = "") -> str:
@@ -35,7 +35,7 @@ def typed(text: str, rng: Random, split: Split, decorated: bool = True, keep: st
     if rng.random() < 0.3:
         text = _american(text)
     if rng.random() < TYPOS:
-        text = mistype(text, rng, split, rng.choice((1, 1, 1, 2, 2, 3)), keep)
+        text = mistype(text, rng, split, rng.choice((1, 1, 2, 2, 3)), keep)
     return marks(cased(text, rng), rng)
 
 
