@@ -17,7 +17,7 @@ TINYLLAMA, SMOLLM = "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "HuggingFaceTB/SmolLM2
 
 def test_an_unknown_choice_is_named() -> None:
     for changes, said in (
-        ({"distance": "l3"}, "'distance' is 'l3': use one of l2, cosine, norm-matched"),
+        ({"distance": "l3"}, "'distance' is 'l3': use one of l2, plain-l2, cosine, norm-matched"),
         ({"output_projection": {"kind": "rnn"}}, "'output_projection.kind' is 'rnn'"),
     ):
         with pytest.raises(ValueError, match=said):

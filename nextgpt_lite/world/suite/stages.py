@@ -1,4 +1,6 @@
-"""Examinations of what stages 1 and 2 taught: telling what media show, and making them.
+"""Examinations of what stages 1 and 2 teach: telling what media show, and making them.
+
+The model examined has been through stage 3 too, whose LoRA has its part in these answers.
 
 Knows: which questions are asked. Leaves to others: writing replies (`chat`),
 prompts (`prompts`), what stage 3 taught (`dialogues`).
@@ -46,7 +48,7 @@ def stage_1(examiner: Examiner) -> Found:
         replies = drafts(examiner.model, [messages for messages, _ in asked])
         right = [says(reply, answer) for reply, (_, answer) in zip(replies, asked, strict=True)]
         rows.append(
-            share("after stage 1", f"{about} of a {NAMES[modality]}, asked", Score.of(right), 93)
+            share("stage 1's task, after stage 3", f"{about} of a {NAMES[modality]}, asked", Score.of(right), 93)
         )
     splits: tuple[tuple[Split, str, float | None], ...] = (
         ("train", "", 93), ("held_out", " with a held-out pair", None)
@@ -67,7 +69,7 @@ def stage_1(examiner: Examiner) -> Found:
                 for reply, scene in zip(replies, scenes, strict=True)
             ]
             measure = f"caption of a {NAMES[modality]}{words}"
-            rows.append(share("after stage 1", measure, Score.of(right), bar))
+            rows.append(share("stage 1's task, after stage 3", measure, Score.of(right), bar))
     return Found(rows)
 
 
@@ -109,7 +111,7 @@ def stage_2(examiner: Examiner) -> Found:
         note = f"{shares[1]:.1f} % against {shares[0]:.1f} %"
         rows.append(
             resampled(
-                "after stage 2", f"{name}, signal tokens behind the caption by", lost, _points, 3,
+                "stage 2's task, after stage 3", f"{name}, signal tokens behind the caption by", lost, _points, 3,
                 unit="points", at_most=True, note=note,
             )
         )  # fmt: skip
