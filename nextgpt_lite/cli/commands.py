@@ -6,6 +6,7 @@ reads a function (`cli`), and all work. Every heavy import sits inside the comma
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,10 +21,10 @@ from nextgpt_lite.cli.options import (
     Folder,
     MaybeCount,
     MaybeDevice,
+    MaybeFile,
     MaybeFolder,
     MaybeModel,
     MaybeOutput,
-    MaybePath,
     MaybePlugin,
     MaybeSize,
     Models,
@@ -229,14 +230,14 @@ def evaluate(
     table: str | None = None,
     model: MaybeModel = None,
     profile: Profile = "lite",
-    data: MaybePath = None,
+    data: Annotated[list[Path], Option(exists=True)] = [],  # noqa: B006
     media: MaybeFolder = None,
     plugin: Plugin = "lite",
     metric: list[str] = [],  # noqa: B006
     output: MaybeOutput = None,
     quick: bool = False,
     workers: MaybeCount = None,
-    count: MaybeCount = None,
+    count: Annotated[int | None, Option("--count", "--limit", min=1)] = None,
     num_inference_steps: MaybeCount = None,
     device: Device = "auto",
     precision: Precision | None = None,
@@ -250,15 +251,18 @@ def evaluate(
         table: 2 to 13, tables of the paper's section 6, ours beside theirs (14: compare); or one
             that a plugin registers.
         model: folder of a trained model; default: the shipped one of the profile.
-        data: the table's own benchmark file or folder; default: items of the plugin.
+        data: the table's own benchmark files or folders (several for Tables 11 and 13); default:
+            items of the plugin.
         media: folder of its media, if not beside it.
         plugin: whose items are measured.
         metric: further columns, by the metrics' names.
-        output: keeps what is printed; the suite needs it, and continues what is there.
+        output: keeps what is printed and what was made, and continues what is there; the suite
+            needs it.
         quick: the suite with 40 prompts a row.
         workers: processes of the suite, each with a model of its own; default: one a thread, up
             to 4.
-        count: of each row (500) or task of a table (50).
+        count: of each row (500) or task of a table (50; of a benchmark's file the first, default
+            all).
         num_inference_steps: diffusion steps; default: 20 for the suite, each decoder's own for a
             table.
     """
@@ -286,9 +290,20 @@ def evaluate(
 
     for kind, wanted in [("table", table), *(("metric", each) for each in metric)]:
         find(kind, wanted)  # a name that is unknown is told before the model is loaded
+    parts = None if output is None else output / f"table_{table}"
     setting = Setting(
-        count or 50, steps=steps, data=data, media=media, plugin=plugin, metrics=tuple(metric)
-    )
+        count or (sys.maxsize if data else 50), steps=steps, data=tuple(data), media=media,
+        plugin=plugin, metrics=tuple(metric), parts=parts,
+    )  # fmt: skip
+    if parts is not None:
+        from nextgpt_lite.evaluation.comparison.run import model_identity, same_settings
+
+        made_by = {
+            "model": name, "files of the model": model_identity(name), "count": setting.count,
+            "steps": steps, "data": [str(path) for path in data], "media": media and str(media),
+            "plugin": plugin, "precision": precision,
+        }  # fmt: skip
+        same_settings(parts / "settings.json", made_by)
     sheet = run_table(table, NextGPT.from_pretrained(name, device=device, dtype=precision), setting)
     print(sheet.markdown())
     if output is not None:
@@ -303,6 +318,8 @@ def compare(
     prompts: Count = 200,
     groups: list[str] | None = None,
     plugin: Plugin = "lite",
+    instructions: MaybeFile = None,
+    judge: str | None = None,
     num_inference_steps: MaybeCount = None,
     device: Device = "auto",
     precision: Precision | None = None,
@@ -317,6 +334,10 @@ def compare(
         prompts: of each group, half simple and half complex.
         groups: default: all.
         plugin: whose instructions are asked, and whose judge says what answers are worth.
+        instructions: your own instead, a file of JSON lines {"id", "prompt", "truth": [{"type",
+            "caption"}]}; all of them are asked.
+        judge: 'likeness' (the encoder's), the name of a plugin, or one that you registered;
+            default: the plugin's, or likeness for a file.
     """
     options = locals()
     models, caption_models = options.pop("model"), options.pop("caption_model")

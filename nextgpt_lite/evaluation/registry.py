@@ -10,7 +10,7 @@
 | `metric` | `(Outcome) -> float`, a column of a table | `metrics.named` |
 | `table` | `(name, model, Setting) -> Sheet` | `tables` |
 | `system` | `(model) -> System`, something that answers | `baselines` |
-| `judge` | `(model) -> Judge`: what an answer is worth | a plugin |
+| `judge` | `(model) -> Judge`: what an answer is worth | `comparison.own`, a plugin |
 | `instructions` | `(count, *, seed, groups) -> list[Instruction]` | a plugin |
 | `items`, `unseen`, `wishes`, `questions`, `sound_classes`, `facts` | what the paper's tables are \
 measured on where no file is given, see `tables` | a plugin |
@@ -35,6 +35,7 @@ OWN = {
     "metric": ("metrics.named",),
     "table": ("tables.generating", "tables.describing", "tables.editing", "tables.choosing"),
     "system": ("baselines",),
+    "judge": ("comparison.own",),
 }
 _registered: dict[tuple[str, str], Any] = {}
 

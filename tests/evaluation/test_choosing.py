@@ -17,6 +17,7 @@ from nextgpt_lite.evaluation.benchmarks.choices import (
 )
 from nextgpt_lite.evaluation.tables import choosing
 from nextgpt_lite.evaluation.tables.sheet import Setting, run_table
+from nextgpt_lite.reading import read_csv
 from nextgpt_lite.turn import prompt_embeddings
 from nextgpt_lite.world.benchmarks import choices as lite_choices
 from tests.tiny import tiny_model
@@ -69,3 +70,31 @@ def test_tables_12_and_13_have_the_papers_columns(model: NextGPT, tmp_path: Path
     assert json.loads((tmp_path / "table_13.json").read_text())["number"] == 13
     with pytest.raises(ValueError, match="There is no table '1': use one of 2, 3, 4"):
         run_table(1, model)
+
+
+def test_answers_are_written_for_the_benchmarks_own_evaluation(
+    model: NextGPT, tmp_path: Path
+) -> None:
+    """Several files in one run; MME's result files and MMBench's submission hold each answer."""
+    files = tuple(
+        lite_choices.write_questions(name, tmp_path, 1) for name in ("mmbench", "seed_bench")
+    )
+    sheet = run_table(13, model, Setting(count=2, data=files, media=tmp_path))
+    assert "N = 2 questions in MMBench's file and 2 in SEED-Bench's" in sheet.protocol
+    sheet.write(tmp_path / "out")
+    rows = read_csv(tmp_path / "out/mmbench_submission.tsv", ("index", "A", "prediction"),
+                    delimiter="\t")  # fmt: skip
+    assert len(rows) == 2 and all(row["prediction"] in "ABCD" for row in rows)
+    (tmp_path / "mme").mkdir()
+    mme = lite_choices.write_questions("mme", tmp_path / "mme", 2)
+    run_table(12, model, Setting(count=6, data=(mme,))).write(tmp_path / "out")
+    lines = [
+        line.split("\t")
+        for path in (tmp_path / "out/mme_results").glob("*.txt")
+        for line in path.read_text().splitlines()
+    ]
+    assert len(lines) == 6
+    for image, _, truth, answer in lines:
+        assert image.endswith(".png") and {truth, answer} <= {"Yes", "No"}
+    with pytest.raises(ValueError, match="takes one --data"):
+        run_table(12, model, Setting(data=(mme, mme)))

@@ -66,7 +66,7 @@ def test_a_whole_comparison_is_gone_on_with_and_not_mixed(tmp_path: Path, monkey
     made = {"a": tiny_model(), "b": tiny_model(1), "c": tiny_model(messenger="caption")}
     monkeypatch.setattr(run_comparison.NextGPT, "from_pretrained", lambda name, **_: made[name])
 
-    monkeypatch.setattr(run_comparison, "_identity", str)
+    monkeypatch.setattr(run_comparison, "model_identity", str)
 
     def compared(models, captions, **options) -> list[tuple[str, int]]:
         options = {"prompts": 2, "groups": ["image"], "num_inference_steps": 1, **options}

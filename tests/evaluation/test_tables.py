@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.cli import main
 from nextgpt_lite.evaluation.tables import generating
 from nextgpt_lite.evaluation.tables.sheet import TABLES, Setting, run_table
+from nextgpt_lite.media import Audio
+from nextgpt_lite.model.modality import get_modality
 from tests.evaluation.test_edits import write_davis, write_vctk
 
 SMALL = Setting(count=2, steps=1)
@@ -39,7 +42,7 @@ def test_clips_and_recordings_are_edited_from_published_files(
     davis = write_davis(tmp_path / "davis", {"bear": 3, "dogs-jump": 2})
     vctk = write_vctk(tmp_path / "vctk", {"p225_001": "Please call Stella."})
     for number, folder, count in ((9, davis, 2), (10, vctk, 1)):
-        sheet = run_table(number, lite, Setting(count=5, steps=1, data=folder))
+        sheet = run_table(number, lite, Setting(count=5, steps=1, data=(folder,)))
         assert len(sheet.rows) == 5 and "caption of the result, masked" in sheet.rows
         for row in sheet.rows.values():
             assert len(row) == len(TABLES[number].columns)
@@ -75,3 +78,20 @@ def test_the_command_prints_and_keeps_a_table(
     assert "leave out --data" in capsys.readouterr().err
     assert main([*ask, "6", "--data", "nowhere.json"]) == 2
     assert "'nowhere.json' does not exist" in capsys.readouterr().err
+
+
+def test_real_sounds_get_no_inception_score_of_a_worlds_classes(
+    lite: NextGPT, tmp_path: Path
+) -> None:
+    """By classes of another world, any sound would get 1."""
+    lines = ["audiocap_id,youtube_id,start_time,caption"]
+    for index, seed in enumerate((0, 1)):
+        noise = np.random.default_rng(seed).standard_normal((1, 16000)).astype(np.float32)
+        get_modality("audio").save(Audio(noise / 9, 16000), tmp_path / f"s{index}.wav")
+        lines.append(f"{index},s{index},0,water runs over stones")
+    (tmp_path / "test.csv").write_text("\n".join(lines) + "\n")
+    sheet = run_table(4, lite, Setting(count=2, steps=1, data=(tmp_path / "test.csv",)))
+    for row in sheet.rows.values():
+        assert [value is None for value in row] == [c == "IS" for c in TABLES[4].columns]
+    assert sheet.notes == ["IS: the Inception Score needs the classes of these sounds, which no "
+                           "plugin names; it is not measured."]  # fmt: skip

@@ -55,7 +55,12 @@ def test_distances_are_what_they_say() -> None:
     target = torch.tensor([[[3.0, 4.0]], [[0.0, 2.0]]])  # (X, L, C), lengths 5 and 2
     doubled, turned = 2 * target, torch.tensor([[[-4.0, 3.0]], [[2.0, 0.0]]])
     plain = (3.5, (50**0.5 + 8**0.5) / 2)
-    expected = {"l2": (1.0, 2.0), "plain-l2": plain, "cosine": (0.0, 1.0), "norm-matched": (1.0, 1.0)}
+    expected = {
+        "l2": (1.0, 2.0),
+        "plain-l2": plain,
+        "cosine": (0.0, 1.0),
+        "norm-matched": (1.0, 1.0),
+    }
     assert set(expected) == set(DISTANCES)
     for kind, (twice, across) in expected.items():
         assert condition_distance(target, target, kind=kind) == pytest.approx(0.0, abs=1e-6)

@@ -92,7 +92,10 @@ def plan_of(cell: Cell, output: Path) -> Plan:
     before = ""
     for number in cell.settings.stages:
         first = number == 1 and not runs
-        stage, schedule = cell.settings.stage(number), cell.settings.numbers(number, cell.seed)
+        stage, schedule = (
+            cell.settings.stage(number),
+            cell.settings.numbers(number, cell.seed, cell.profile),
+        )
         reaching = ["encoder", "llm"]
         if not first:
             trained_by = "" if config.denoising else " text"
@@ -116,7 +119,7 @@ def plan_of(cell: Cell, output: Path) -> Plan:
     key = _hash(
         {
             "model": before,
-            "score": cell.score.model_dump(mode="json"),
+            "score": cell.score.model_dump(mode="json", exclude={"instructions"}),
             "asked": [one.plain() for one in asked],
             "frozen": {part: frozen[part] for part in ("encoder", *sorted(making))},
         }
@@ -165,7 +168,7 @@ def score(model: NextGPT, cell: Cell) -> Iterator[Row]:
     rows = judged(
         Chat(model, cell.name),
         asked,
-        find("judge", settings.plugin)(model),
+        find("judge", settings.judging)(model),
         seed=cell.seed,
         num_inference_steps=settings.num_inference_steps,
         batch_size=settings.batch_size,

@@ -24,6 +24,7 @@ from transformers import AutoConfig
 
 from nextgpt_lite.data.records import Kind
 from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.evaluation.comparison.own import read_instructions
 from nextgpt_lite.evaluation.protocols import Instruction
 from nextgpt_lite.evaluation.registry import find
 from nextgpt_lite.model.config import NextGPTConfig, check_layer, locate
@@ -101,10 +102,10 @@ class Settings(BaseModel):
         mixture: Any = self.mixture.get(number, stage.mixture)
         return replace(stage, mixture=mixture, modalities=modalities)
 
-    def numbers(self, number: int, seed: int) -> Schedule:
-        """The schedule of a stage."""
+    def numbers(self, number: int, seed: int, profile: str) -> Schedule:
+        """The schedule of a stage, from the preset's."""
         changes = self.schedule.get(number, Changes()).model_dump(exclude_unset=True)
-        return Schedule.of(STAGES[number], **{"seed": seed, **changes})
+        return Schedule.of(STAGES[number], profile, **{"seed": seed, **changes})
 
 
 class ScoreSettings(BaseModel):
@@ -112,7 +113,9 @@ class ScoreSettings(BaseModel):
 
     Attributes:
         plugin: whose instructions are asked, and whose judge says what answers are worth.
-        groups: of its instructions; None takes all.
+        instructions: a file of the reader's own instead (see `comparison.own`).
+        judge: name in the registry; None takes the plugin's, or "likeness" for a file.
+        groups: of the instructions; None takes all.
         prompts: instructions of each group and level.
         num_inference_steps: of the decoders.
         batch_size: media a decoder makes at once; fixed, for rounding depends on it.
@@ -121,6 +124,8 @@ class ScoreSettings(BaseModel):
     model_config = STRICT
 
     plugin: str = "lite"
+    instructions: str | None = None
+    judge: str | None = None
     groups: list[str] | None = None
     prompts: Count = 100
     num_inference_steps: Count = 20
@@ -128,10 +133,23 @@ class ScoreSettings(BaseModel):
 
     def asked(self) -> list[Instruction]:
         """The instructions, the same for every cell and seed."""
-        made: list[Instruction] = find("instructions", self.plugin)(
-            self.prompts, groups=self.groups
-        )
-        return made
+        if self.instructions is None:
+            made: list[Instruction] = find("instructions", self.plugin)(
+                self.prompts, groups=self.groups
+            )
+            return made
+        kept: dict[tuple[str, str], list[Instruction]] = {}
+        for one in read_instructions(self.instructions):
+            if one.group in (self.groups or [one.group]):
+                kept.setdefault((one.group, one.level), []).append(one)
+        if not kept:
+            raise ConfigError(f"{self.instructions} has no instruction of the groups {self.groups}")
+        return [one for some in kept.values() for one in some[: self.prompts]]
+
+    @property
+    def judging(self) -> str:
+        """The name of the judge."""
+        return self.judge or (self.plugin if self.instructions is None else "likeness")
 
 
 class GridFile(BaseModel):
@@ -202,6 +220,7 @@ def read_grid(path: str | Path) -> Grid:
     }
     try:
         file.score.asked()
+        find("judge", file.score.judging)
     except ValueError as error:
         raise ConfigError(f"{path}: field 'score': {_one_line(error)}") from error
     cells = tuple(
@@ -221,7 +240,7 @@ def _settings(where: str, profile: str, values: dict[str, Any]) -> Settings:
             blocks = AutoConfig.from_pretrained(locate(config.llm)).num_hidden_layers
         check_layer(config.hidden_layer, blocks)
         for number in settings.stages:
-            settings.numbers(number, 0)
+            settings.numbers(number, 0, profile)
             settings.stage(number)
     except ValueError as error:
         raise ConfigError(f"{where}: {_one_line(error)}") from error

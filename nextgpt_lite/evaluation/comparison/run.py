@@ -14,6 +14,7 @@ from pathlib import Path
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.evaluation.baselines import Chat, share_frozen
+from nextgpt_lite.evaluation.comparison.own import read_instructions
 from nextgpt_lite.evaluation.comparison.rows import run
 from nextgpt_lite.evaluation.comparison.table14 import report
 from nextgpt_lite.evaluation.protocols import System
@@ -36,6 +37,8 @@ def compare_models(
     num_inference_steps: int | None = None,
     seed: int | None = None,
     plugin: str = "lite",
+    instructions: str | Path | None = None,
+    judge: str | None = None,
     systems: Sequence[str] = BESIDE,
     device: str = "auto",
     dtype: str | None = None,
@@ -51,7 +54,10 @@ def compare_models(
         num_inference_steps: of all decoders; None takes each one's own.
         seed: of the instructions; None takes the plugin's own.
         plugin: whose instructions are asked, and whose judge says what answers are worth.
-        systems: names in the registry, made of the first model's frozen parts.
+        instructions: a file of the reader's own instead (see `own`), of which all are asked.
+        judge: name in the registry; None takes the plugin's, or "likeness" for a file.
+        systems: names in the registry, made of the first model's frozen parts; "ground truth" is
+            left out where a true medium is not there.
         device, dtype: as of `NextGPT.from_pretrained`.
 
     Returns:
@@ -62,15 +68,26 @@ def compare_models(
             of another comparison.
     """
     output = Path(output)
-    asked = find("instructions", plugin)((prompts + 1) // 2, seed=seed, groups=groups)
+    if instructions is None:
+        asked = find("instructions", plugin)((prompts + 1) // 2, seed=seed, groups=groups)
+    else:
+        asked = [
+            one for one in read_instructions(instructions) if one.group in (groups or {one.group})
+        ]
+        if not asked:
+            raise ConfigError(f"{instructions} has no instruction of the groups {groups}.")
+    if not all("path" in part or "source" in part for one in asked for part in one.wanted):
+        systems = [name for name in systems if name != "ground truth"]
+    judge = judge or (plugin if instructions is None else "likeness")
     settings: dict[str, object] = {
         "models": [str(m) for m in models], "caption_models": [str(m) for m in caption_models],
         "num_inference_steps": num_inference_steps, "instructions_seed": seed, "plugin": plugin,
-        "files of the models": [_identity(m) for m in (*models, *caption_models)],
+        "instructions": None if instructions is None else str(instructions), "judge": judge,
+        "files of the models": [model_identity(m) for m in (*models, *caption_models)],
     }  # fmt: skip
     with owned(output):
-        _same_settings(output / "settings.json", settings)
-        if has("write_instructions", plugin):
+        same_settings(output / "settings.json", settings)
+        if instructions is None and has("write_instructions", plugin):
             find("write_instructions", plugin)(output / "instructions.jsonl", asked)
         answering: list[tuple[int, System]] = []
         for wanted, folders in (("signal", models), ("caption", caption_models)):
@@ -87,7 +104,7 @@ def compare_models(
         first = answering[0][1].model
         answering += [(0, find("system", name)(first)) for name in systems]
         rows = run(
-            answering, asked, find("judge", plugin)(first), output / "rows.csv",
+            answering, asked, find("judge", judge)(first), output / "rows.csv",
             num_inference_steps=num_inference_steps, watch=print,
         )  # fmt: skip
         text = report(rows)
@@ -95,13 +112,18 @@ def compare_models(
         return text
 
 
-def _identity(name: str | Path) -> str:
+def model_identity(name: str | Path) -> str:
     """What a model's name stood for when its answers were judged."""
     folder = trained_folder(name)
     return identity(folder) if folder.is_dir() else str(name)
 
 
-def _same_settings(path: Path, settings: dict[str, object]) -> None:
+def same_settings(path: Path, settings: dict[str, object]) -> None:
+    """Writes settings, or refuses others than those that are there.
+
+    Raises:
+        ConfigError: naming what differs.
+    """
     if path.is_file() and (before := read_json(path)) != settings:
         name = next((key for key in settings if before.get(key) != settings[key]), "something else")
         raise ConfigError(

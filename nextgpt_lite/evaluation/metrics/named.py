@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from nextgpt_lite.errors import DataError
+from nextgpt_lite.errors import ConfigError, DataError
 from nextgpt_lite.evaluation.metrics import captioning
 from nextgpt_lite.evaluation.metrics.distances import (
     frechet_distance,
@@ -119,8 +119,18 @@ def masked_frechet(found: Outcome) -> float:
 
 @register("metric", "IS")
 def inception(found: Outcome) -> float:
-    """Inception Score of a zero-shot classifier of the plugin's classes of audio."""
-    classes = find("sound_classes", found.plugin or "lite")()
+    """Inception Score of a zero-shot classifier of the plugin's classes of audio.
+
+    Raises:
+        ConfigError: the items are of a file, and no plugin names classes of its sounds: by those of
+            another world nearly any audio gets 1.
+    """
+    if not has("sound_classes", found.plugin):
+        raise ConfigError(
+            "the Inception Score needs the classes of these sounds, which no plugin names; it is "
+            "not measured."
+        )
+    classes = find("sound_classes", found.plugin)()
     probabilities = found.features.class_probabilities(found.modality, found.made, classes)
     return inception_score(probabilities)
 

@@ -6,16 +6,18 @@ others: the files (`benchmarks.choices`).
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
-from tqdm.auto import tqdm
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.benchmarks.choices import (
+    LETTERS,
     YES_NO,
     Choice,
     read_mmbench,
@@ -23,10 +25,12 @@ from nextgpt_lite.evaluation.benchmarks.choices import (
     read_seed_bench,
 )
 from nextgpt_lite.evaluation.registry import find, register
+from nextgpt_lite.evaluation.tables.kept import in_parts
 from nextgpt_lite.evaluation.tables.sheet import Setting, Sheet
 from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.model.losses import IGNORE
 
+GROUP = 32  # questions after which answers are kept
 MME_COLUMNS = (
     "existence", "count", "color", "posters", "celebrity", "scene", "commonsense_reasoning",
     "numerical_calculation", "text_translation",
@@ -49,23 +53,32 @@ class Answered(NamedTuple):
         return self.taken == self.choice.answer
 
 
-def take(model: NextGPT, choices: Sequence[Choice]) -> list[Answered]:
+def take(
+    model: NextGPT, choices: Sequence[Choice], parts: Path | None = None, name: str = "questions"
+) -> list[Answered]:
     """The likeliest option of each question, the medium before it, options not listed.
 
     Protocol: the option with the least mean cross-entropy a token, as a whole reply; of Yes and No
     the one that likelier begins the reply. As the prompt lists no options, their order plays no
     part, and MMBench's circular evaluation would ask the same thing again.
+
+    Args:
+        parts, name: where answers are kept (see `kept`).
     """
-    taken = []
-    for choice in tqdm(choices, desc="questions", leave=False):
+
+    def taken(choice: Choice) -> int:
         content: list[Part] = [
             {"type": choice.modality, "data": choice.media()},
             {"type": "text", "text": choice.question},
         ]
         whole = choice.options != YES_NO
         losses = answer_losses(model, content, choice.options, whole=whole)
-        taken.append(Answered(choice, losses.index(min(losses))))
-    return taken
+        return losses.index(min(losses))
+
+    made = in_parts(
+        parts, name, len(choices), GROUP, lambda part: [taken(choices[i]) for i in part]
+    )
+    return [Answered(choice, index) for choice, index in zip(choices, made, strict=True)]
 
 
 def mme_score(answered: Sequence[Answered]) -> float:
@@ -89,7 +102,8 @@ def accuracy(answered: Sequence[Answered]) -> float | None:
 def measure_mme(number: int, model: NextGPT, setting: Setting) -> Sheet:
     """Table 12."""
     with TemporaryDirectory() as folder:
-        answered = take(model, read_mme(setting.data or _questions("mme", folder, setting)))
+        choices = read_mme(setting.file or _questions("mme", folder, setting))
+        answered = take(model, choices[: setting.count] if setting.data else choices, setting.parts)
     row = tuple(
         mme_score(found) if (found := [a for a in answered if a.choice.category == task]) else None
         for task in MME_COLUMNS
@@ -98,19 +112,26 @@ def measure_mme(number: int, model: NextGPT, setting: Setting) -> Sheet:
         f"N = {len(answered)} questions of {setting.where} in MME's files; Yes or No by the "
         "likelier beginning of the reply; 100 (acc + acc+), 75 by guessing."
     )
-    return Sheet(12, {"NExT-GPT": row}, protocol)
+    return Sheet(12, {"NExT-GPT": row}, protocol, files=mme_results(answered))
 
 
 @register("table", "13")
 def measure_mmbench_and_seed_bench(number: int, model: NextGPT, setting: Setting) -> Sheet:
-    """Table 13; of a benchmark's own file its half alone."""
-    data, mmbench, seed_bench = setting.data, list[Answered](), list[Answered]()
+    """Table 13; of the benchmarks' own files, .tsv or .json, those that are given."""
     with TemporaryDirectory() as folder:
-        if data is None or data.suffix != ".json":
-            mmbench = take(model, read_mmbench(data or _questions("mmbench", folder, setting)))
-        if data is None or data.suffix == ".json":
-            file = data or _questions("seed_bench", folder, setting)
-            seed_bench = take(model, read_seed_bench(file, setting.media))
+        files = setting.data or [
+            _questions(name, folder, setting) for name in ("mmbench", "seed_bench")
+        ]
+        most = setting.count if setting.data else None
+        asked: dict[str, list[Choice]] = {"mmbench": [], "seed_bench": []}
+        for file in files:
+            if file.suffix == ".json":
+                asked["seed_bench"] += read_seed_bench(file, setting.media)[:most]
+            else:
+                asked["mmbench"] += read_mmbench(file)[:most]
+        mmbench, seed_bench = (
+            take(model, some, setting.parts, name) for name, some in asked.items()
+        )
 
     def of(answered: Sequence[Answered], wanted: Callable[[Choice], bool]) -> float | None:
         return accuracy([each for each in answered if wanted(each.choice)])
@@ -132,7 +153,31 @@ def measure_mmbench_and_seed_bench(number: int, model: NextGPT, setting: Setting
         f"{setting.where}; the option of least loss a token as the whole reply, options not "
         "listed; accuracy in per cent, 25 by guessing."
     )
-    return Sheet(13, {"NExT-GPT": row}, protocol)
+    files_of = {"mmbench_submission.tsv": mmbench_submission(mmbench)} if mmbench else {}
+    return Sheet(13, {"NExT-GPT": row}, protocol, files=files_of)
+
+
+def mme_results(answered: Sequence[Answered]) -> dict[str, str]:
+    """Files that MME's own evaluation reads: image, question, truth and answer, one a subtask."""
+    files: dict[str, str] = {}
+    for choice, taken in answered:
+        name = f"mme_results/{choice.category}.txt"
+        truth = "" if choice.answer is None else choice.options[choice.answer]
+        image = choice.source.name if isinstance(choice.source, Path) else choice.item
+        line = "\t".join((image, choice.question, truth, choice.options[taken]))
+        files[name] = files.get(name, "") + f"{line}\n"
+    return files
+
+
+def mmbench_submission(answered: Sequence[Answered]) -> str:
+    """The table that MMBench's server takes (as TSV): each question with the letter taken."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(("index", "question", *LETTERS, "prediction"))
+    for choice, taken in answered:
+        options = [*choice.options, *[""] * (len(LETTERS) - len(choice.options))]
+        writer.writerow((choice.id, choice.question, *options, LETTERS[taken]))
+    return text.getvalue()
 
 
 def _questions(benchmark: str, folder: str, setting: Setting) -> Path:

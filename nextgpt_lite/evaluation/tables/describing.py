@@ -7,6 +7,7 @@ Knows: the question, and the sets of Table 11. Leaves to others: items (a plugin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.metrics.captioning import has_java
@@ -15,11 +16,13 @@ from nextgpt_lite.evaluation.metrics.named import Outcome
 from nextgpt_lite.evaluation.protocols import Item, noun
 from nextgpt_lite.evaluation.registry import find, has, register
 from nextgpt_lite.evaluation.tables.generating import from_signals
+from nextgpt_lite.evaluation.tables.kept import in_parts
 from nextgpt_lite.evaluation.tables.sheet import TABLES, Setting, Sheet
 from nextgpt_lite.messages import Message, Part
 
 MODALITY = {5: "audio", 6: "image", 7: "video"}
 MAX_WORDS = 48
+GROUP = 64  # media in memory at once
 
 
 @register("table", "5", "6", "7")
@@ -46,14 +49,14 @@ def measure_zero_shot(number: int, model: NextGPT, setting: Setting) -> Sheet:
 
     A plugin has sets of its own in the place of the paper's three, by name.
     """
-    if setting.data is None:
-        sets: dict[str, list[Item]] = find("unseen", setting.plugin)(setting.count)
-    else:
-        sets = {setting.data.stem: setting.items("image")}
+    sets: dict[str, list[Item]] = {p.stem: setting.read(p, "image") for p in setting.data}
+    if not setting.data:
+        sets = find("unseen", setting.plugin)(setting.count)
     names = [f"CIDEr, {name}" for name in sets]
     sheet = Sheet(11, columns=(*names, "FID", *setting.metrics))
     values = [
-        100 * find("metric", "CIDEr")(_described(model, part, setting)) for part in sets.values()
+        100 * find("metric", "CIDEr")(_described(model, part, setting, f"words, {name}"))
+        for name, part in sets.items()
     ]
     sheet.rows["NExT-GPT"] = tuple(values)
     items = next(iter(sets.values()))
@@ -68,11 +71,21 @@ def measure_zero_shot(number: int, model: NextGPT, setting: Setting) -> Sheet:
     return sheet
 
 
-def describe(model: NextGPT, items: Sequence[Item]) -> list[str]:
-    """What the model says of each medium, asked in one turn, media forbidden."""
-    asked = [_asked(item) for item in items]
-    replies = model.chat_batch(asked, output_modalities=[], max_new_tokens=MAX_WORDS)
-    return [reply.text for reply in replies]
+def describe(
+    model: NextGPT, items: Sequence[Item], parts: Path | None = None, name: str = "words"
+) -> list[str]:
+    """What the model says of each medium, asked in one turn, media forbidden.
+
+    Args:
+        parts, name: where it is kept (see `kept`).
+    """
+
+    def make(part: range) -> list[str]:
+        asked = [_asked(items[i]) for i in part]
+        replies = model.chat_batch(asked, output_modalities=[], max_new_tokens=MAX_WORDS)
+        return [reply.text for reply in replies]
+
+    return in_parts(parts, name, len(items), GROUP, make)
 
 
 def _asked(item: Item) -> list[Message]:
@@ -80,9 +93,11 @@ def _asked(item: Item) -> list[Message]:
     return [{"role": "user", "content": [{"type": item.modality, "data": item.media()}, question]}]
 
 
-def _described(model: NextGPT, items: Sequence[Item], setting: Setting) -> Outcome:
+def _described(
+    model: NextGPT, items: Sequence[Item], setting: Setting, name: str = "words"
+) -> Outcome:
     captions = [item.captions for item in items]
-    made = describe(model, items)
+    made = describe(model, items, setting.parts, name)
     return Outcome("text", made, captions, Features.of(model), plugin=setting.source)
 
 

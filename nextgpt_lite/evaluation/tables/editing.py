@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.errors import ConfigError
@@ -27,6 +26,7 @@ from nextgpt_lite.evaluation.protocols import Wish
 from nextgpt_lite.evaluation.registry import find, register
 from nextgpt_lite.evaluation.statistics import Score
 from nextgpt_lite.evaluation.tables.generating import BATCH, decode
+from nextgpt_lite.evaluation.tables.kept import in_parts
 from nextgpt_lite.evaluation.tables.sheet import TABLES, Setting, Sheet
 from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.turn import signal_conditions
@@ -63,7 +63,7 @@ def measure(number: int, model: NextGPT, setting: Setting) -> Sheet:
         captions = [[wish.caption] for wish in wishes]
         given, truth = [wish.medium for wish in wishes], [wish.truth for wish in wishes]
         masks = [wish.mask for wish in wishes]
-        for name, made in _rows(model, modality, wishes, setting).items():
+        for name, made in _rows(model, modality, wishes, what, setting).items():
             found = Outcome(modality, made, captions, features, truth, given, masks, setting.source)
             sheet.add(name, found, (*metrics, *(setting.metrics if last else ())))
             for wish, medium in zip(wishes, made, strict=True):
@@ -73,7 +73,7 @@ def measure(number: int, model: NextGPT, setting: Setting) -> Sheet:
         sheet.notes = ["Every attribute as wished, by the world's verifiers:"]
         sheet.notes += [f"- {name}: {Score.of(some)}" for name, some in granted.items()]
     wished = WISHED[number]
-    if setting.data is not None:
+    if setting.data:
         wished = f"{FILE_WISHES[modality]}, not the paper's"
     measured = MEASURED[number].format(count=len(wishes), features=features.name)
     sheet.protocol = f"{measured}; wished: {wished}; strength {STRENGTH}, {setting.where}."
@@ -83,21 +83,21 @@ def measure(number: int, model: NextGPT, setting: Setting) -> Sheet:
 def _wishes(number: int, model: NextGPT, what: str, setting: Setting) -> Sequence[Wish]:
     """`count` wishes of the plugin, or of the benchmark at hand."""
     modality = MODALITY[number]
-    if setting.data is None:
+    if setting.file is None:
         made: Sequence[Wish] = find("wishes", setting.plugin)(
             modality, setting.count, what, seed=setting.seed
         )
         return made
     decoder: Any = model.decoder(modality)
     if number == 9:
-        return read_davis(setting.data, decoder.frames)[: setting.count]
+        return read_davis(setting.file, decoder.frames)[: setting.count]
     if number == 10:
-        return read_vctk(setting.data, setting.count, decoder.seconds, setting.seed)
+        return read_vctk(setting.file, setting.count, decoder.seconds, setting.seed)
     raise ConfigError("Table 8 is measured on a plugin's wishes: leave out --data.")
 
 
 def _rows(
-    model: NextGPT, modality: str, wishes: Sequence[Wish], setting: Setting
+    model: NextGPT, modality: str, wishes: Sequence[Wish], what: str, setting: Setting
 ) -> dict[str, list[Any]]:
     """Each row's media."""
     decoder = model.decoder(modality)
@@ -105,15 +105,19 @@ def _rows(
     asked = [_said(modality, wish) for wish in wishes]
     signals = signal_conditions(model, asked, modality)
     rows = {
-        "NExT-GPT, signal tokens": edited(model, modality, wishes, signals, setting),
-        "caption of the result": edited(model, modality, wishes, captions, setting),
-    }
+        name: edited(model, modality, wishes, conditions, setting, name=f"{what}, {name}")
+        for name, conditions in (
+            ("NExT-GPT, signal tokens", signals), ("caption of the result", captions)
+        )
+    }  # fmt: skip
     masks = [wish.mask for wish in wishes]
     if masks[0] is not None:
-        made = edited(model, modality, wishes, captions, setting, masks)
-        rows["caption of the result, masked"] = made
+        name = "caption of the result, masked"
+        rows[name] = edited(
+            model, modality, wishes, captions, setting, masks, name=f"{what}, {name}"
+        )
     rows["nothing changed"] = [wish.medium for wish in wishes]
-    rows["made anew from the caption"] = decode(decoder, captions, setting)
+    rows["made anew from the caption"] = decode(decoder, captions, setting, f"{what}, anew")
     return rows
 
 
@@ -130,12 +134,12 @@ def edited(
     conditions: Tensor,
     setting: Setting,
     masks: Sequence[Any] | None = None,
+    name: str = "editing",
 ) -> list[Any]:
     """Each wish's medium, edited under its condition (N, L, C), a few at a time."""
-    made: list[Any] = []
-    for start in tqdm(range(0, len(wishes), BATCH), desc=f"editing, {modality}", leave=False):
-        part = range(start, min(start + BATCH, len(wishes)))
-        made += model.decoder(modality).edit(
+
+    def make(part: range) -> list[Any]:
+        return model.decoder(modality).edit(
             [wishes[i].medium for i in part],
             conditions[part.start : part.stop],
             strength=STRENGTH,
@@ -143,4 +147,5 @@ def edited(
             num_inference_steps=setting.steps,
             generator=[torch.Generator().manual_seed(setting.seed + i) for i in part],
         )
-    return made
+
+    return in_parts(setting.parts, name, len(wishes), BATCH, make)

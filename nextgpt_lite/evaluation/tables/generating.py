@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.evaluation.metrics.features import Features
 from nextgpt_lite.evaluation.metrics.named import Outcome
 from nextgpt_lite.evaluation.registry import register
+from nextgpt_lite.evaluation.tables.kept import in_parts
 from nextgpt_lite.evaluation.tables.sheet import TABLES, Setting, Sheet
 from nextgpt_lite.turn import signal_conditions
 
@@ -29,7 +29,7 @@ REQUEST = {
 MEASURED = {
     2: "FID",
     3: "FID of whole clips and CLIPSIM over frames",
-    4: "FD, and IS of a zero-shot classifier of twenty kinds and pitches of sound",
+    4: "FD, and IS of a zero-shot classifier of the plugin's own classes of sound",
 }
 BATCH = 8
 FLOOR = "floor: the same captions rendered again"
@@ -68,7 +68,7 @@ def from_captions(
 ) -> list[Any]:
     """What the decoder makes of captions through its own text encoder: the best we could do."""
     decoder = model.decoder(modality)
-    return decode(decoder, decoder.encode_text(texts), setting)
+    return decode(decoder, decoder.encode_text(texts), setting, "captions")
 
 
 def from_signals(
@@ -76,11 +76,15 @@ def from_signals(
 ) -> list[Any]:
     """What the model makes of a request for each caption (one turn, as the paper's section 6)."""
     asked = [REQUEST[modality].format(text.rstrip(" .")) for text in texts]
-    return decode(model.decoder(modality), signal_conditions(model, asked, modality), setting)
+    conditions = signal_conditions(model, asked, modality)
+    return decode(model.decoder(modality), conditions, setting, "signal tokens")
 
 
-def decode(decoder: Decoder, conditions: Tensor, setting: Setting) -> list[Any]:
+def decode(decoder: Decoder, conditions: Tensor, setting: Setting, name: str) -> list[Any]:
     """Media of conditions (N, L, C), each with a seed of its own, a few at a time."""
-    seeds = range(setting.seed, setting.seed + len(conditions))
-    made = decoder.generate_each(conditions, seeds, BATCH, num_inference_steps=setting.steps)
-    return [*tqdm(made, desc=decoder.modality, total=len(conditions), leave=False)]
+
+    def make(part: range) -> list[Any]:
+        here, seeds = conditions[part.start : part.stop], [setting.seed + i for i in part]
+        return [*decoder.generate_each(here, seeds, BATCH, num_inference_steps=setting.steps)]
+
+    return in_parts(setting.parts, name, len(conditions), BATCH, make)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.errors import DataError, PackageError
+from nextgpt_lite.errors import ConfigError, DataError, PackageError
 from nextgpt_lite.evaluation.benchmarks.items import read_items
 from nextgpt_lite.evaluation.metrics.named import Outcome
 from nextgpt_lite.evaluation.protocols import Item
@@ -58,31 +58,44 @@ class Setting:
         count: items of each task.
         steps: diffusion steps; None takes each decoder's own.
         seed: of items and of every decoder.
-        data: the benchmark's own file or folder; None asks `plugin` for items.
+        data: the benchmarks' own files or folders; none asks `plugin` for items.
         media: where its media lie; None means beside it.
         plugin: whose items are measured.
         metrics: further columns, by the names of the registry.
+        parts: folder where what is made is kept, and found again by a run that goes on.
     """
 
     count: int = 32
     steps: int | None = None
     seed: int = 0
-    data: Path | None = None
+    data: tuple[Path, ...] = ()
     media: Path | None = None
     plugin: str = "lite"
     metrics: tuple[str, ...] = ()
+    parts: Path | None = None
 
     @property
     def where(self) -> str:
         """Where the items come from, for a protocol."""
-        if self.data is not None:
-            return str(self.data)
+        if self.data:
+            return ", ".join(map(str, self.data))
         return find("title", self.plugin) if has("title", self.plugin) else f"plugin {self.plugin}"
 
     @property
     def source(self) -> str:
         """The plugin that makes the items; "" where they come from a file."""
-        return self.plugin if self.data is None else ""
+        return "" if self.data else self.plugin
+
+    @property
+    def file(self) -> Path | None:
+        """The one file or folder of a table that takes no more; None where there is none.
+
+        Raises:
+            ConfigError: there are several.
+        """
+        if len(self.data) > 1:
+            raise ConfigError(f"This table takes one --data, not {len(self.data)}.")
+        return next(iter(self.data), None)
 
     def items(self, modality: str) -> list[Item]:
         """`count` items of the plugin, or the first ones of a benchmark's file.
@@ -90,13 +103,17 @@ class Setting:
         Raises:
             DataError: the file has media of another modality.
         """
-        if self.data is None:
+        if self.file is None:
             made: list[Item] = find("items", self.plugin)(modality, self.count, seed=self.seed)
             return made
-        items = read_items(self.data, self.media)[: self.count]
+        return self.read(self.file, modality)
+
+    def read(self, path: Path, modality: str) -> list[Item]:
+        """The first items of a benchmark's file; raises as `items`."""
+        items = read_items(path, self.media)[: self.count]
         if items[0].modality != modality:
             raise DataError(
-                f"{self.data} is about {items[0].modality}, this table about {modality}: give the "
+                f"{path} is about {items[0].modality}, this table about {modality}: give the "
                 "benchmark file of the paper's table."
             )
         return items
@@ -109,6 +126,7 @@ class Sheet:
     Attributes:
         number: of the paper's table, or the name of another.
         columns: of ours; none given: the paper's own, each filled by the metric of its name.
+        files: further ones, by name: answers in the form of a benchmark's own evaluation.
     """
 
     number: int | str
@@ -116,17 +134,20 @@ class Sheet:
     protocol: str = ""
     columns: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
 
     def add(self, row: str, found: Outcome, metrics: Iterable[str]) -> None:
         """Appends metrics of an outcome to a row."""
         times = TABLES[self.number].times if isinstance(self.number, int) else {}
         values: list[float | None] = []
         for name in metrics:
+            metric = find("metric", name)
             try:
-                values.append(times.get(name, 1) * find("metric", name)(found))
-            except PackageError as error:  # a Java part: the rest of the row is worth having
+                values.append(times.get(name, 1) * metric(found))
+            except (PackageError, ConfigError) as error:  # the rest of the row is worth having
                 values.append(None)
-                self.notes.append(f"{name}: {error}")
+                if (note := f"{name}: {error}") not in self.notes:
+                    self.notes.append(note)
         self.rows[row] = self.rows.get(row, ()) + tuple(values)
 
     def markdown(self) -> str:
@@ -149,13 +170,16 @@ class Sheet:
         return "\n\n".join(parts) + "\n"
 
     def write(self, folder: Path) -> None:
-        """`table_N.md` and `table_N.json`."""
+        """`table_N.md`, `table_N.json` and further files."""
         folder.mkdir(parents=True, exist_ok=True)
         stem = folder / f"table_{self.number}"
         stem.with_suffix(".md").write_text(self.markdown(), encoding="utf-8")
         stem.with_suffix(".json").write_text(
-            json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8"
+            json.dumps(asdict(replace(self, files={})), indent=1) + "\n", encoding="utf-8"
         )
+        for name, text in self.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 def run_table(name: int | str, model: NextGPT, setting: Setting | None = None) -> Sheet:

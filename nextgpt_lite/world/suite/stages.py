@@ -48,7 +48,12 @@ def stage_1(examiner: Examiner) -> Found:
         replies = drafts(examiner.model, [messages for messages, _ in asked])
         right = [says(reply, answer) for reply, (_, answer) in zip(replies, asked, strict=True)]
         rows.append(
-            share("stage 1's task, after stage 3", f"{about} of a {NAMES[modality]}, asked", Score.of(right), 93)
+            share(
+                "stage 1's task, after stage 3",
+                f"{about} of a {NAMES[modality]}, asked",
+                Score.of(right),
+                93,
+            )
         )
     splits: tuple[tuple[Split, str, float | None], ...] = (
         ("train", "", 93), ("held_out", " with a held-out pair", None)
@@ -111,8 +116,8 @@ def stage_2(examiner: Examiner) -> Found:
         note = f"{shares[1]:.1f} % against {shares[0]:.1f} %"
         rows.append(
             resampled(
-                "stage 2's task, after stage 3", f"{name}, signal tokens behind the caption by", lost, _points, 3,
-                unit="points", at_most=True, note=note,
+                "stage 2's task, after stage 3", f"{name}, signal tokens behind the caption by",
+                lost, _points, 3, unit="points", at_most=True, note=note,
             )
         )  # fmt: skip
     mixed = [result.tile() for each in zip(*ours, strict=True) for result in each]
