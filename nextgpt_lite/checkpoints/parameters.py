@@ -175,12 +175,12 @@ def _place(name: str) -> tuple[str, str]:
 def _parts(config: NextGPTConfig, model: NextGPT) -> Iterator[tuple[str, str]]:
     """Every row with what it is, in the order in which data flows."""
     tokens = f" x {config.input_tokens}" if config.input_tokens > 1 else ""
-    kind = config.output_projection.kind
+    kind, reader = config.output_projection.kind, config.input_projection.kind
     rank, targets = config.lora.rank, config.lora.targets
     if not isinstance(targets, str):
         targets = ", ".join(target[0] for target in targets)
     yield "encoder", config.encoder
-    yield "input_projection", f"linear {model.encoder.width} -> {model.llm.width}{tokens}"
+    yield "input_projection", f"{reader} {model.encoder.width} -> {model.llm.width}{tokens}"
     yield "llm", config.llm
     yield "lora", f"rank {rank} on {targets}"
     yield "token_rows", f"{len(model.llm.new_ids)} rows of {model.llm.width}"

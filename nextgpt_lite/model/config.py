@@ -30,6 +30,7 @@ PACKAGED: dict[str, dict[str, str]] = _PRESETS["packaged"]  # language models, b
 DECODER_SETTINGS: dict[str, dict[str, Any]] = _PRESETS["decoder_settings"]  # by hub id
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 WEIGHTS = Path(__file__).parents[1] / "weights"
+INPUT_PROJECTION_KINDS = ("linear", "mlp", "qformer", "perceiver")
 PROJECTION_KINDS = ("transformer", "qformer", "mlp", "linear")
 DISTANCES = ("l2", "plain-l2", "cosine", "norm-matched")
 SETTINGS_FILE = "nextgpt_lite.json"  # in a decoder's folder: what its pipeline does not say
@@ -38,6 +39,29 @@ CHECKPOINTS = "NEXTGPT_LITE_CHECKPOINTS"  # environment variable: the folder `do
 MOST = 4096  # tokens for one medium
 Size = Annotated[int, Field(ge=1, le=2**16)]  # beyond is a damaged file, and would fill the memory
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass
+class InputProjectionConfig:
+    """The input projection; the default is the paper's linear layer, which reads no number.
+
+    Attributes:
+        kind: one of `INPUT_PROJECTION_KINDS`, see `projections`; "mlp" reads `hidden` alone.
+        pieces: that queries find an item's vector cut into.
+    """
+
+    kind: str = "linear"
+    hidden: Size = 512
+    heads: Size = 4
+    layers: Size = 2
+    feed_forward: Size = 2048
+    dropout: Share = 0.1
+    pieces: Size = 16
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        _check_choice("input_projection.kind", self.kind, INPUT_PROJECTION_KINDS)
+        _check_heads("input_projection", self.hidden, self.heads)
 
 
 @dataclass
@@ -59,11 +83,7 @@ class OutputProjectionConfig:
 
     def __post_init__(self) -> None:
         _check_choice("output_projection.kind", self.kind, PROJECTION_KINDS)
-        if self.hidden % self.heads:
-            raise ConfigError(
-                f"Configuration field 'output_projection.hidden' is {self.hidden}, which "
-                f"{self.heads} heads cannot share: give a multiple of them."
-            )
+        _check_heads("output_projection", self.hidden, self.heads)
 
 
 @dataclass
@@ -141,6 +161,7 @@ class NextGPTConfig:
     distance: str = "l2"
     denoising: float = 0.0
     hidden_layer: int = -1
+    input_projection: InputProjectionConfig = field(default_factory=InputProjectionConfig)
     output_projection: OutputProjectionConfig = field(default_factory=OutputProjectionConfig)
     lora: LoraSettings = field(default_factory=LoraSettings)
 
@@ -153,14 +174,14 @@ class NextGPTConfig:
         """The preset of that name, "lite", "smol", "colab" or "paper", with some fields changed.
 
         `llm` may be a short name in `LANGUAGE_MODELS`; `decoders` (see `with_decoders`), `lora` and
-        `output_projection` change what they name only; `signal_tokens` leaves out what it does not
+        the projections change what they name only; `signal_tokens` leaves out what it does not
         name.
         """
         if profile not in PROFILES:
             names = ", ".join(PROFILES)
             raise ConfigError(f"Unknown profile {profile!r}: choose one of {names}.")
         preset = PROFILES[profile]
-        for part in ("lora", "output_projection"):
+        for part in ("lora", "input_projection", "output_projection"):
             if isinstance(changes.get(part), Mapping):
                 changes[part] = {**preset.get(part, {}), **changes[part]}
         values = {"profile": profile, **preset, **changes}
@@ -231,6 +252,14 @@ def _check_choice(field_name: str, value: str, choices: tuple[str, ...]) -> None
     if value not in choices:
         raise ConfigError(
             f"Configuration field {field_name!r} is {value!r}: use one of {', '.join(choices)}."
+        )
+
+
+def _check_heads(field_name: str, hidden: int, heads: int) -> None:
+    if hidden % heads:
+        raise ConfigError(
+            f"Configuration field '{field_name}.hidden' is {hidden}, which {heads} heads cannot "
+            "share: give a multiple of them."
         )
 
 

@@ -48,7 +48,7 @@ from nextgpt_lite.model.losses import (
 )
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.model.prefix import read_after_prefix
-from nextgpt_lite.model.projections import InputProjection, output_projection
+from nextgpt_lite.model.projections import input_projection, output_projection
 from nextgpt_lite.reading import reading
 
 
@@ -70,7 +70,9 @@ class NextGPTModel(FrozenParts):
     def __init__(self, config: NextGPTConfig, encoder: Encoder | None, llm: LanguageModel) -> None:
         super().__init__(config, encoder)
         self.llm = llm
-        self.input_projection = InputProjection(self.encoder_width, llm.width, config.input_tokens)
+        self.input_projection = input_projection(
+            self.encoder_width, llm.width, config.input_tokens, config.input_projection
+        )
         self.output_projections = nn.ModuleDict(
             {
                 modality: output_projection(
@@ -214,7 +216,7 @@ class NextGPTModel(FrozenParts):
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return self.input_projection.linear.weight.device
+        return next(self.input_projection.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -229,7 +231,7 @@ class NextGPTModel(FrozenParts):
             rows, starts: (M,) conversation and first position of each gap.
             features: (M, E) encoder embeddings.
         """
-        dtype = self.input_projection.linear.weight.dtype  # the encoder gives float32
+        dtype = next(self.input_projection.parameters()).dtype  # the encoder gives float32
         projected = self.input_projection(features.to(dtype))  # (M, K, D)
         columns = starts[:, None] + torch.arange(projected.shape[1], device=starts.device)  # (M, K)
         where = (rows[:, None].expand_as(columns), columns)

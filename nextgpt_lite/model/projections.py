@@ -6,8 +6,9 @@ they sit in the conversation, and what the distance to a caption condition is.
 Letters: M items, E encoder width, K input tokens per item, D LLM width; B blocks, N signal tokens,
 L condition length, C condition width.
 
-The output projection is the paper's transformer; the other kinds are there to be compared with it.
-Each reads (B, N, D) states and embeddings of signal tokens and gives a (B, L, C) condition.
+The input projection is the paper's linear layer, the output projection its transformer; the other
+kinds are there to be compared with them. Each of the former reads (M, E) vectors of media and gives
+(M, K, D), each of the latter (B, N, D) states and embeddings of signal tokens and gives (B, L, C).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nextgpt_lite.model.config import OutputProjectionConfig
+from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.model.config import InputProjectionConfig, OutputProjectionConfig
 
 
 class InputProjection(nn.Module):
@@ -36,6 +38,102 @@ class InputProjection(nn.Module):
     def forward(self, embedding: Tensor) -> Tensor:
         """(M, E) -> (M, K, D)."""
         return self.linear(embedding).unflatten(-1, (self.tokens, -1))  # (M, K, D)
+
+
+class MLPInputProjection(nn.Sequential):
+    """One hidden layer between encoder and LLM, as LLaVA 1.5 has it."""
+
+    def __init__(
+        self, encoder_width: int, llm_width: int, tokens: int, config: InputProjectionConfig
+    ) -> None:
+        super().__init__(
+            nn.Linear(encoder_width, config.hidden),
+            nn.GELU(),
+            nn.Linear(config.hidden, tokens * llm_width),
+            nn.Unflatten(1, (tokens, llm_width)),
+        )
+
+
+class QueryInputProjection(nn.Module):
+    """K learned queries read an item: as BLIP-2's Q-Former, or as Flamingo's Perceiver resampler.
+
+    The encoder gives one vector an item, so the queries find it cut into pieces, each with its
+    place. A Q-Former's queries look at each other and then at the pieces, a resampler's at both
+    together.
+
+    Raises:
+        ConfigError: the vector cannot be cut into so many pieces.
+    """
+
+    def __init__(
+        self, encoder_width: int, llm_width: int, tokens: int, config: InputProjectionConfig
+    ) -> None:
+        super().__init__()
+        if encoder_width % config.pieces:
+            raise ConfigError(
+                f"Configuration field 'input_projection.pieces' is {config.pieces}: give a divisor "
+                f"of the encoder's width, {encoder_width}."
+            )
+        self.pieces = config.pieces
+        self.piece = nn.Linear(encoder_width // config.pieces, config.hidden)
+        self.places = nn.Parameter(torch.randn(config.pieces, config.hidden) * 0.02)
+        self.query_embs = nn.Parameter(torch.randn(1, tokens, config.hidden))  # (1, K, hidden)
+        self.perceiver = None
+        if config.kind == "qformer":
+            self.model = _qformer(config, config.hidden)
+        else:
+            layers = [
+                nn.TransformerEncoderLayer(
+                    config.hidden, config.heads, config.feed_forward, config.dropout,
+                    batch_first=True, norm_first=True,
+                )
+                for _ in range(config.layers)
+            ]  # fmt: skip
+            self.perceiver = nn.ModuleList(layers)
+        self.fc = nn.Linear(config.hidden, llm_width)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """(M, E) -> (M, K, D)."""
+        if not len(embedding):  # neither body can read nothing; the graph must be there
+            return self(embedding.new_zeros(1, embedding.shape[1]))[:0]
+        source = self.piece(embedding.unflatten(1, (self.pieces, -1))) + self.places
+        queries = self.query_embs.expand(len(source), -1, -1)  # (M, K, hidden)
+        if self.perceiver is None:
+            read = self.model(query_embeds=queries, encoder_hidden_states=source)
+            queries = read.last_hidden_state
+        else:
+            for layer in self.perceiver:
+                both = layer(torch.cat([queries, source], 1))  # (M, K + pieces, hidden)
+                queries = both[:, : queries.shape[1]]
+        return self.fc(queries)  # (M, K, D)
+
+
+def input_projection(
+    encoder_width: int, llm_width: int, tokens: int, config: InputProjectionConfig
+) -> nn.Module:
+    """The input projection of the configured kind, from (M, E) vectors to (M, K, D)."""
+    if config.kind == "linear":
+        return InputProjection(encoder_width, llm_width, tokens)
+    made = MLPInputProjection if config.kind == "mlp" else QueryInputProjection
+    return made(encoder_width, llm_width, tokens, config)
+
+
+def _qformer(config: InputProjectionConfig | OutputProjectionConfig, source: int) -> nn.Module:
+    """BLIP-2's Q-Former, whose queries look at a source of that width in every block."""
+    from transformers import Blip2QFormerConfig, Blip2QFormerModel
+
+    return Blip2QFormerModel(
+        Blip2QFormerConfig(
+            hidden_size=config.hidden,
+            encoder_hidden_size=source,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            intermediate_size=config.feed_forward,
+            hidden_dropout_prob=config.dropout,
+            attention_probs_dropout_prob=config.dropout,
+            cross_attention_frequency=1,
+        )
+    )
 
 
 class OutputProjection(nn.Module):
@@ -150,21 +248,8 @@ class QFormerOutputProjection(nn.Module):
         config: OutputProjectionConfig,
     ) -> None:
         super().__init__()
-        from transformers import Blip2QFormerConfig, Blip2QFormerModel
-
         self.query_embs = nn.Parameter(torch.randn(1, condition_length, config.hidden))
-        self.model = Blip2QFormerModel(
-            Blip2QFormerConfig(
-                hidden_size=config.hidden,
-                encoder_hidden_size=llm_width,
-                num_hidden_layers=config.layers,
-                num_attention_heads=config.heads,
-                intermediate_size=config.feed_forward,
-                hidden_dropout_prob=config.dropout,
-                attention_probs_dropout_prob=config.dropout,
-                cross_attention_frequency=1,
-            )
-        )
+        self.model = _qformer(config, llm_width)
         self.fc = nn.Linear(config.hidden, condition_width)
 
     def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ MAX_BYTES = 60 * 1024
 NOT_LOSSES = {
     "step", "epoch", "stage", "lr", "learning_rate", "samples", "time", "seconds",
     "samples_per_second", "tokens_per_second", "seconds_left", "peak_memory",
+    "data_share",
 }  # fmt: skip
 
 

@@ -83,6 +83,7 @@ class Engine(ABC):
         self.step = 0
         self.seconds = 0.0
         self.loss: float | None = None  # smoothed
+        self.waited = 0.0  # seconds of the step in hand that went into its batch
         self._pace: float | None = None  # seconds a step, smoothed
 
     @abstractmethod
@@ -170,7 +171,7 @@ class Engine(ABC):
 
     def take_step(self) -> tuple[Line, bool]:
         """One step of all processes: its line, and whether any of them was asked to stop."""
-        started = time.monotonic()
+        started, self.waited = time.monotonic(), 0.0
         set_seed(self.seed_of_step())
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -193,6 +194,7 @@ class Engine(ABC):
             "rate": self.optimizers[0].param_groups[0]["lr"],
             **counts,
             "seconds": self.seconds,
+            "data_share": self.waited / seconds,
             **{f"{name}_per_second": count / seconds for name, count in counts.items()},
             "seconds_left": (self.schedule.steps - self.step) * self._pace,
             "peak_memory": peak_memory(self.learning[0].device),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -176,7 +177,9 @@ class Trainer(Engine):
     def backward(self) -> tuple[Line, Line, bool]:
         """Of one batch in one pass or several; see `Engine`."""
         self.usable.counts.clear()
+        started = time.monotonic()
         parts = [self.batch(self.step, part) for part in range(self.schedule.accumulate)]
+        self.waited = time.monotonic() - started
         each = zip(*(batch.divisors() for batch, _ in parts), strict=True)
         divisors = Divisors(*(torch.stack(values).mean(0) for values in each))
         divisors = self.accelerator.reduce(divisors, "mean")

@@ -29,7 +29,14 @@ MODULES = {"tensorboard": ("tensorboard", "tensorboardX"), "trackio": ("trackio"
 
 Watcher = Callable[[Mapping[str, Any]], None]
 Trackers: TypeAlias = "str | GeneralTracker | Sequence[str | GeneralTracker]"
-TIMES = ("seconds", "samples_per_second", "tokens_per_second", "seconds_left", "peak_memory")
+TIMES = (
+    "seconds",
+    "data_share",
+    "samples_per_second",
+    "tokens_per_second",
+    "seconds_left",
+    "peak_memory",
+)
 
 
 def trackers(names: Trackers | None) -> list[Any]:

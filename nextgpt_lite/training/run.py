@@ -132,7 +132,7 @@ def _profile(init: str | Path, config: Mapping[str, Any]) -> str:
         ConfigError: `config` says otherwise than what it was built of.
     """
     folder = trained_folder(init) if init == "lite" else model_folder(str(init))
-    saved = read_config(folder)["config"]
+    saved = NextGPTConfig.from_dict(read_config(folder)["config"]).to_dict()
     config = {**config, **LANGUAGE_MODELS.get(config.get("llm", ""), {})}
     for name, value in config.items():
         own = saved.get(name)

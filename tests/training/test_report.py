@@ -59,6 +59,7 @@ def test_metrics_go_to_file_trackers_and_watchers(tmp_path: Path) -> None:
     assert last["peak_memory"] > 50e6
     assert last["tokens"] > 0 < last["tokens_per_second"]
     assert last["samples_per_second"] > 0
+    assert 0 < last["data_share"] < 1
 
 
 def test_a_tracker_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,8 +44,8 @@ from nextgpt_lite.training.schedule import FREE, Schedule
 from nextgpt_lite.training.stages import Stage
 from nextgpt_lite.writing import beside
 
-INPUT_SIDE = ("profile", "encoder", "llm", "input_tokens", "chat_format", "precision",
-              "quantization", "official_encoder")  # fmt: skip
+INPUT_SIDE = ("profile", "encoder", "llm", "input_tokens", "input_projection", "chat_format",
+              "precision", "quantization", "official_encoder")  # fmt: skip
 ONLY_RUNNING = ("decoder_settings", "offload", "text_encoders")  # what changes no training
 
 

@@ -47,7 +47,7 @@ class Settings(BaseModel):
     Attributes:
         messenger, distance, denoising, hidden_layer: of `NextGPTConfig`.
         signal_tokens: a number for every modality, or numbers by modality.
-        projection: kind of the output projection.
+        projection, input_projection: kinds of the output and of the input projection.
         lora_rank: of `LoraSettings`.
         stages: which stages, in which order.
         schedule: changes to a stage's numbers, by stage. A `seed` there goes before the cell's, so
@@ -61,6 +61,7 @@ class Settings(BaseModel):
     messenger: str = "signal"
     signal_tokens: Count | dict[str, Count] | None = None
     projection: str = "transformer"
+    input_projection: str = "linear"
     distance: str = "l2"
     denoising: float = 0.0
     hidden_layer: int = -1
@@ -83,6 +84,7 @@ class Settings(BaseModel):
         if isinstance(tokens, int):
             tokens = dict.fromkeys(config.signal_tokens, tokens)
         config.signal_tokens = {**config.signal_tokens, **(tokens or {})}
+        config.input_projection = replace(config.input_projection, kind=self.input_projection)
         config.output_projection = replace(config.output_projection, kind=self.projection)
         if self.lora_rank is not None:
             config.lora.rank = self.lora_rank
