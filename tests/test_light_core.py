@@ -39,6 +39,25 @@ def test_the_core_needs_no_extra(tmp_path):
     subprocess.run([sys.executable, "-c", CODE, str(tmp_path / "run"), *missing], check=True)
 
 
+WORDS = """
+import sys
+from nextgpt_lite.cli import main
+assert main(["chat", "Hi", "--output", sys.argv[1]]) == 0
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+NOT_FOR_WORDS = {"diffusers", "av", "matplotlib", "IPython", "datasets", "sklearn", "pandas",
+                 "gradio", "torchvision", "nltk"}  # fmt: skip
+
+
+def test_an_answer_in_words_loads_no_decoder_and_nothing_that_reads_or_shows_media(tmp_path):
+    command = [sys.executable, "-c", WORDS, str(tmp_path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert not NOT_FOR_WORDS & {*done.stdout.split()}
+    loaded = subprocess.run([sys.executable, "-c", "import nextgpt_lite, sys; print(*sys.modules)"],
+                            check=True, capture_output=True, text=True).stdout.split()  # fmt: skip
+    assert not {"torch", "transformers", "numpy"} & {*loaded}, "the package's parts come when named"
+
+
 def test_a_missing_package_is_named_with_its_extra():
     with pytest.raises(PackageError, match=r"needs nowhere_to_be.*nextgpt-lite\[eval\]"):
         extra("eval")(import_module)("nowhere_to_be")
