@@ -60,14 +60,19 @@ def events(
     try:
         for _, item in _written(model, [opened], [seed], options, 1, [draft.reply]):
             if isinstance(item, SignalBlock):
+                if held := draft.tell(whole=False):
+                    yield Event("text", text=held)
                 draft.add_block(item)
                 continue
             if streamer is not None:
                 streamer.put(torch.tensor([item]))
-            yield Event("text", text=draft.add_word(item))
+            draft.words.append(item)
+            yield Event("text", text=draft.tell())
     finally:  # whoever reads from it must not wait for words that do not come
         if streamer is not None:
             streamer.end()
+    if held := draft.tell(whole=False):
+        yield Event("text", text=held)
     reply = draft.finished()
     for index, (made, part) in enumerate(zip(reply.made, reply.media, strict=True)):
         decode = partial(
@@ -233,12 +238,19 @@ class _Draft:
         self.model, self.reply = model, Reply()
         self.words: list[int] = []
         self.blocks: list[SignalBlock] = []
+        self._last, self._told = 0, 0  # where the piece told last begins and ends in the words
 
-    def add_word(self, token: int) -> str:
-        """What it adds to the words."""
-        before = self.model.conversation.decode(self.words)
-        self.words.append(token)
-        return self.model.conversation.decode(self.words)[len(before) :]
+    def tell(self, whole: bool = True) -> str:
+        """What of the words is new; `whole` holds it back while a letter lacks some of its tokens.
+
+        Only the last pieces are decoded again: they say whether the new one begins with a space.
+        """
+        decode = self.model.conversation.decode
+        told, text = decode(self.words[self._last : self._told]), decode(self.words[self._last :])
+        if whole and (len(text) <= len(told) or text.endswith("\ufffd")):
+            return ""
+        self._last, self._told = self._told, len(self.words)
+        return text[len(told) :]
 
     def add_block(self, block: SignalBlock) -> None:
         self._close_words()
@@ -259,7 +271,7 @@ class _Draft:
     def _close_words(self) -> None:
         if text := self.model.conversation.decode(self.words).strip():
             self.reply.parts.append({"type": "text", "text": text})
-        self.words = []
+        self.words, self._last, self._told = [], 0, 0
 
 
 def _opened(messages: Conversation, begun: Reply) -> list[Message]:

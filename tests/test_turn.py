@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nextgpt_lite.turn import drafts, prompt_embeddings
+from nextgpt_lite.turn import _Draft, drafts, prompt_embeddings
 from tests.test_chat import BLUE, RED
 from tests.tiny import tiny_model
 
@@ -31,6 +31,23 @@ def test_each_input_item_is_read_on_its_own(model) -> None:
     torch.testing.assert_close(gaps[0][0], gaps[1][1])
     torch.testing.assert_close(gaps[0][1], gaps[1][0])
     assert not torch.allclose(gaps[0][0], gaps[0][1])
+
+
+def test_words_are_told_letter_by_whole_letter_and_decoded_once(model, monkeypatch) -> None:
+    words = "A dog 😀 barks, é 漢字 twice. " * 8
+    ids = model.llm.tokenizer(words)["input_ids"]
+    decode, read = model.conversation.decode, []
+    monkeypatch.setattr(
+        model.conversation, "decode", lambda some: read.append(len(some)) or decode(some)
+    )
+    draft = _Draft(model)
+    pieces = []
+    for token in ids:
+        draft.words.append(token)
+        pieces.append(draft.tell())
+    assert "".join(pieces) == decode(ids), "bytes of one letter come in several tokens"
+    assert "" in pieces
+    assert sum(read) < 20 * len(ids), "the words so far are not decoded again at each token"
 
 
 def test_a_medium_that_many_ask_about_is_encoded_once(model, monkeypatch) -> None:
