@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, BadParameter, Option
 
+from nextgpt_lite.cli import course
 from nextgpt_lite.cli.conversation import chat, demo, tour
 from nextgpt_lite.cli.options import (
     Count,
@@ -463,3 +464,4 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     )
 }
 COMMANDS["Training"]["data check"] = data_check
+COMMANDS["Teaching"] = {"course build": course.build, "course grade": course.grade}

@@ -13,20 +13,18 @@ import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cache
 from html import escape
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from IPython.display import display
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nextgpt_lite.display import MIME, Bundle
+from nextgpt_lite.notebook.numbers import numbers, student
 
 Exercise = Callable[[Any], str | None]
 Array = NDArray[np.float64]
@@ -192,8 +190,9 @@ def normal(random: np.random.Generator, *shape: int) -> Tensor:
 
 
 def _find(name: str) -> Exercise:
-    if (number := _numbers().get(name)) is not None:
-        return lambda answer: expect(answer, **number)
+    if (number := numbers().get(name)) is not None:
+        truth, hints = number.solved(number.of(name, student()))
+        return lambda answer: expect(answer, truth, hints, number.tolerance)
     notebook, _, exercise = name.partition(".")
     folder = f"{__package__}.answers"
     try:
@@ -204,10 +203,3 @@ def _find(name: str) -> Exercise:
             "in answers/numbers.yaml"
         ) from None
     return found
-
-
-@cache
-def _numbers() -> dict[str, dict[str, Any]]:
-    text = (Path(__file__).parent / "answers" / "numbers.yaml").read_text(encoding="utf-8")
-    numbers: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    return numbers

@@ -10,6 +10,7 @@ from copy import deepcopy
 from decimal import Decimal
 from fractions import Fraction
 from importlib import import_module
+from itertools import product
 from math import inf, nan
 from pkgutil import iter_modules
 from typing import Any
@@ -20,8 +21,9 @@ import torch
 from torch.nn import functional as F
 
 from nextgpt_lite.media import Audio
-from nextgpt_lite.notebook import answers, exercises
+from nextgpt_lite.notebook import answers, build, exercises
 from nextgpt_lite.notebook.exercises import Function
+from nextgpt_lite.notebook.numbers import STUDENT, numbers
 
 MODULES = {
     m.name: import_module(f"{answers.__name__}.{m.name}") for m in iter_modules(answers.__path__)
@@ -32,7 +34,8 @@ FUNCTIONS = {
     for name, found in vars(loaded).items()
     if isinstance(found, Function)
 }
-NUMBERS = exercises._numbers()
+NUMBERS = numbers()
+VARIED = [name for name, number in NUMBERS.items() if number.vary]
 MISTAKES = [(name, sentence) for name, judge in FUNCTIONS.items() for sentence in judge.mistakes]
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
 each_number = pytest.mark.parametrize("name", NUMBERS)
@@ -216,7 +219,7 @@ def test_a_history_is_judged_by_its_parts():
 
 @each_number
 def test_a_right_number_is_right_in_every_form_and_rounded(name):
-    truth = NUMBERS[name]["truth"]
+    truth, _ = NUMBERS[name].solved(NUMBERS[name].given)
     forms = [
         truth, float(truth), np.float64(truth), np.array([truth]), (truth,), [truth],
         torch.tensor(truth, dtype=torch.float64), Fraction(truth), Decimal(truth),
@@ -228,12 +231,10 @@ def test_a_right_number_is_right_in_every_form_and_rounded(name):
 
 @each_number
 def test_every_wrong_number_is_refused_and_each_hint_is_reached(name):
-    number = NUMBERS[name]
-    hints = number.get("hints", {})
+    truth, hints = NUMBERS[name].solved(NUMBERS[name].given)
     assert {hint: judged(name, value) for value, hint in hints.items()} == {
         h: h for h in hints.values()
     }
-    truth = number["truth"]
     for wrong in (
         1.1 * truth + 0.1,
         -truth - 1,
@@ -246,6 +247,32 @@ def test_every_wrong_number_is_refused_and_each_hint_is_reached(name):
         {truth},
     ):
         assert judged(name, wrong), wrong
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_every_student_has_a_question_that_can_be_answered(name):
+    number = NUMBERS[name]
+    texts = [build.read_source(path).cells for path in (build.NOTEBOOKS / "src").glob("*.py")]
+    found = [number.reworded(cell.source, number.given)[1] for cells in texts for cell in cells]
+    assert sum(found) == 1, "its words must stand in one place of one notebook"
+    for combination in product(*number.vary.values()):
+        values = {**number.given, **dict(zip(number.vary, combination, strict=True))}
+        truth, hints = number.solved(values)
+        assert exercises.expect(truth, truth, hints, number.tolerance) is None
+        assert [exercises.expect(wrong, truth, hints) for wrong in hints] == [*hints.values()]
+
+
+def test_students_have_numbers_of_their_own(monkeypatch):
+    number, name = NUMBERS["stage3.parameters"], "stage3.parameters"
+    drawn = {who: number.of(name, who)["r"] for who in ("ada", "ben", "eve", "kim", "lin")}
+    assert len(set(drawn.values())) > 2
+    assert number.of(name, "ada") == number.of(name, "ada")
+    other = next(who for who in drawn if drawn[who] != drawn["ada"])
+    right = number.solved(number.of(name, "ada"))[0]
+    monkeypatch.setenv(STUDENT, "ada")
+    assert judged(name, right) is None
+    monkeypatch.setenv(STUDENT, other)
+    assert judged(name, right)
 
 
 def test_a_function_that_changes_what_it_was_given_is_told_so():

@@ -18,6 +18,7 @@ from nextgpt_lite.checkpoints import doctor
 from nextgpt_lite.display import MIME, WIDGET_VIEW
 from nextgpt_lite.media import Audio, Video, save_image
 from nextgpt_lite.notebook import build, exercises, plots, results
+from nextgpt_lite.notebook.numbers import numbers
 from nextgpt_lite.reply import Event, Reply
 
 RANDOM = np.random.default_rng(0)
@@ -100,7 +101,7 @@ def test_every_exercise_of_the_notebooks_is_there_and_no_number_is_left_over():
     asked = set(re.findall(r'check\("([\w.]+)"', sources))
     for name in asked:
         assert callable(exercises._find(name))
-    assert set(exercises._numbers()) <= asked
+    assert set(numbers()) <= asked
 
 
 def test_check_shape_names_both_shapes():
