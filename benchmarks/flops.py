@@ -22,8 +22,13 @@ from nextgpt_lite.training.loop import Trainer
 def step_flops(trainer: Trainer, sizes: Sizes) -> float:
     """Mean over the conversations of a benchmark, of one step."""
     steps = max(1, sizes.records // sizes.batch)
-    batches = [trainer.batch(index)[0] for index in range(steps)]
+    batches = [batch for index in range(steps) for batch in parts(trainer, index)]
     return sum(batch_flops(trainer.model, batch, sizes) for batch in batches) / steps
+
+
+def parts(trainer: Trainer, step: int) -> list[Batch]:
+    """What a step reads, in one pass or several."""
+    return [trainer.batch(step, part)[0] for part in range(trainer.schedule.accumulate)]
 
 
 def batch_flops(model: NextGPT, batch: Batch, sizes: Sizes) -> float:

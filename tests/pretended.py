@@ -76,6 +76,8 @@ def compute(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     elsewhere = [t for t in tensors if not isinstance(t, CardTensor) and t.ndim]
     if packet in (aten.index_put, aten.index_put_, aten._unsafe_index_put):  # places may be there
         elsewhere = [t for t in (args[0], args[2]) if not isinstance(t, CardTensor) and t.ndim]
+    if any(t.is_meta for t in elsewhere):
+        raise RuntimeError(f"{operation} got a tensor without numbers: a gap of this pretence")
     if elsewhere and packet not in MIXED and any(isinstance(t, CardTensor) for t in tensors):
         raise RuntimeError(
             "Expected all tensors to be on the same device, but found at least two devices, "
@@ -113,10 +115,6 @@ class _Made(TorchDispatchMode):
         self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        with self:  # in inference mode operations come here that are made of others
-            made = operation.decompose(*args, **kwargs)
-        if made is not NotImplemented:
-            return made
         device = kwargs.get("device")
         if device is not None and torch.device(device).type == "meta" and not _Sent.blank:
             return compute(operation, args, kwargs)
@@ -137,6 +135,8 @@ class _Sent(TorchFunctionMode):
             function, args = Tensor.to, (args[0], CARD)
         if function is Tensor.to and len(args) > 1 and isinstance(args[1], CardTensor):
             args = (args[0], CARD, args[1].dtype, *args[2:])
+        if function in (Tensor.__getitem__, Tensor.__setitem__) and isinstance(args[1], list):
+            args = (args[0], torch.tensor(args[1]), *args[2:])  # C++ reads them without dispatch
         on_card = _kind(kwargs.get("device")) == "cuda"
         blank = _kind(kwargs.get("device")) == "meta" or (
             function is Tensor.to and any(_kind(a) == "meta" for a in args[1:])
@@ -177,4 +177,7 @@ def card(bf16: bool = True) -> Iterator[None]:
             ("manual_seed", None),
         ):  # fmt: skip
             patch.setattr(torch.cuda, name, lambda *_, said=said, **__: said)
+        # In inference mode operations come whole, not as what they are made of; the numbers are
+        # those of no_grad.
+        patch.setattr(torch._C, "_InferenceMode", lambda mode: torch.set_grad_enabled(not mode))
         yield

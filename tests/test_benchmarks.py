@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,16 @@ def test_a_section_without_time_is_named_and_one_that_hangs_is_ended() -> None:
         pass
     with pytest.raises(TimeoutError, match="was over"), gpu.no_longer_than(1, 0):
         time.sleep(20)
+
+
+def test_a_package_that_is_only_copied_has_its_plugins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "plugins", list)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PYTHONPATH", "before")
+    gpu.announce(tmp_path)
+    found = entry_points(path=[sys.path[-1]], group="nextgpt_lite.plugins")
+    assert found["lite"].load().__name__ == "nextgpt_lite.world.plugin"
+    root = str(Path(gpu.__file__).parents[1])
+    assert os.environ["PYTHONPATH"] == os.pathsep.join(["before", root, str(tmp_path)])

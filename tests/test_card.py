@@ -1,4 +1,5 @@
-"""The model on a card that is not there: what trains it, and where commands put it.
+"""The model on a card that is not there: what it makes and reads, what trains and
+scores it, and where commands put it.
 
 `pretended.card` refuses what a card would refuse: operations on tensors of two devices. A line that
 forgets `.to(device)` therefore fails here, on any machine.
@@ -12,21 +13,32 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from nextgpt_lite import NextGPT
+from nextgpt_lite import Audio, NextGPT
 from nextgpt_lite.cli import main
 from nextgpt_lite.data.sources import open_source
 from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.evaluation.tables.sheet import Setting, run_table
 from nextgpt_lite.model.batch import Batch
 from nextgpt_lite.model.config import WEIGHTS
+from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.refine import fitting, gather
 from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES
-from tests.pretended import CARD, card
+from nextgpt_lite.world.suite import run as suite
+from tests.pretended import CARD, CardTensor, card
+
+ASKED = {
+    "image": "Show me a large red car in the garden.",
+    "audio": "Let me hear a dog.",
+    "video": "Show me a clip of a green car moving left.",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +70,44 @@ def test_the_card_is_one_as_far_as_a_program_can_tell() -> None:
             wrong()
     with torch.device("meta"):
         assert nn.Linear(2, 2).weight.is_meta
+
+
+def test_media_are_encoded_as_by_a_cpu(model: NextGPT) -> None:
+    items = [("image", Image.new("RGB", (80, 60), "red")), ("audio", Audio(np.zeros(9000), 16000))]
+    found = model.encoder.encode(items)
+    assert found.device == CARD
+    here = NextGPT.from_pretrained("lite", device="cpu").encoder.encode(items)
+    torch.testing.assert_close(found.cpu(), here)
+
+
+@pytest.mark.parametrize(
+    ("modality", "messenger"), [("image", "signals"), ("audio", "caption"), ("video", "signals")]
+)
+def test_words_and_media_are_made_and_read(
+    model: NextGPT, modality: str, messenger: Any
+) -> None:
+    reply = model.chat(ASKED[modality], output_modalities=[modality], num_inference_steps=1)
+    assert [part["type"] for part in reply.media] == [modality]
+    assert all(isinstance(p, CardTensor) for p in model.parameters())
+    medium = reply.media[0]["data"]
+    assert model.chat("What is it?", **{MODALITIES[modality].plural: [medium]}).text
+    edited = model.edit(modality, medium, "a blue car", messenger=messenger, num_inference_steps=2)
+    assert type(edited) is type(medium)
+
+
+@pytest.mark.parametrize("table", ["2", "5", "8"])
+def test_tables_are_scored(model: NextGPT, table: str) -> None:
+    assert run_table(table, model, Setting(2, steps=1)).markdown()
+
+
+def test_examinations_are_held(
+    model: NextGPT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite.NextGPT, "from_pretrained", lambda *_, **__: model)
+    names = ("image decoder", "retrieval", "stage 2", "requests")
+    rows = suite.run_suite("lite", tmp_path, 2, 1, names)
+    assert {row.part for row in rows} >= {"image decoder", "encoder", "after stage 2"}
+    assert all(row.met for row in rows if row.part == "encoder")
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])

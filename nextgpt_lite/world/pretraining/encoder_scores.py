@@ -46,8 +46,9 @@ def scores(encoder: Encoder, pool: int = 200, probe: int = 2000, seed: int = 1) 
             name = f"{modality}, {'seen pairs' if split == 'train' else 'held out'}"
             scenes = different_scenes(modality, size, Random(seed), split)
             vectors = encode(encoder, modality, scenes, seed)
-            texts = encoder.encode_text([caption(s) for s in scenes])
-            loose = encoder.encode_text([paraphrase(s, Random(seed), "held_out") for s in scenes])
+            texts = encoder.encode_text([caption(s) for s in scenes]).cpu()
+            reworded = [paraphrase(s, Random(seed), "held_out") for s in scenes]
+            loose = encoder.encode_text(reworded).cpu()
             similar = vectors @ texts.T
             found[f"{name}: caption in top 1 of {size}"] = top(similar, 1)
             found[f"{name}: caption in top 5 of {size}"] = top(similar, 5)
@@ -112,13 +113,13 @@ def _linear_probe(inputs: Tensor, targets: Tensor, classes: int) -> Tensor:
 
 
 def encode(encoder: Encoder, modality: str, scenes: Sequence[Scene], seed: int) -> Tensor:
-    """Vectors (N, E) of the rendered scenes, rendered in portions to keep memory small."""
+    """Vectors (N, E) of the rendered scenes, on the CPU; in portions to keep memory small."""
     rng, parts = Random(seed), []
     for start in range(0, len(scenes), 256):
         items: list[tuple[str, Any]] = [
             (modality, render(s, rng.randrange(2**31))) for s in scenes[start : start + 256]
         ]
-        parts.append(encoder.encode(items, batch_size=64))
+        parts.append(encoder.encode(items, batch_size=64).cpu())
     return torch.cat(parts)
 
 

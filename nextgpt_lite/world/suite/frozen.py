@@ -81,7 +81,7 @@ def retrieval(examiner: Examiner) -> Found:
             rng = Random(f"{examiner.seed}/{modality}/{pool}")
             scenes = different_scenes(modality, size, rng, "train")
             vectors = encode(encoder, modality, scenes, examiner.seed + pool)
-            texts = encoder.encode_text([caption(scene) for scene in scenes])
+            texts = encoder.encode_text([caption(scene) for scene in scenes]).cpu()
             nearest = (vectors @ texts.T).argmax(dim=1)
             right += (nearest == torch.arange(size)).tolist()
         measure = f"caption of a {NAMES[modality]} first among {size}"
