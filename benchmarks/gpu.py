@@ -9,8 +9,9 @@ each killed and resumed and compared bit for bit; torch.compile, whose gradients
 by module; LoRA on 7B and stage 2 at the paper's sizes (`paper_sizes`); the lite suite with few
 prompts. A section that no time is left for is named as skipped, and one that fails says why.
 
-Nothing but the package, torch, transformers, diffusers, peft, accelerate and soundfile is needed,
-and no network. A dry run shows that the sections run; its numbers say nothing about a card.
+Needed are torch, transformers, diffusers, peft, accelerate, scipy, soundfile, pydantic, filetype
+and lazy-loader, no network, and of this package a copy of the tree; it need not be installed. A
+dry run shows that the sections run; its numbers say nothing about a card.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from dataclasses import replace
-from importlib.metadata import entry_points
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -124,7 +124,8 @@ def test_a_package_that_is_only_copied_has_its_plugins(
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("PYTHONPATH", "before")
     gpu.announce(tmp_path)
-    found = entry_points(path=[sys.path[-1]], group="nextgpt_lite.plugins")
+    (made,) = distributions(path=[sys.path[-1]])
+    found = {point.name: point for point in made.entry_points}
     assert found["lite"].load().__name__ == "nextgpt_lite.world.plugin"
     root = str(Path(gpu.__file__).parents[1])
     assert os.environ["PYTHONPATH"] == os.pathsep.join(["before", root, str(tmp_path)])

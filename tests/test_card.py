@@ -73,7 +73,10 @@ def test_the_card_is_one_as_far_as_a_program_can_tell() -> None:
 
 
 def test_media_are_encoded_as_by_a_cpu(model: NextGPT) -> None:
-    items = [("image", Image.new("RGB", (80, 60), "red")), ("audio", Audio(np.zeros(9000), 16000))]
+    items = [
+        ("image", Image.new("RGB", (80, 60), "red")),
+        ("audio", Audio(np.zeros((1, 9000), np.float32), 16000)),
+    ]
     found = model.encoder.encode(items)
     assert found.device == CARD
     here = NextGPT.from_pretrained("lite", device="cpu").encoder.encode(items)
@@ -83,9 +86,7 @@ def test_media_are_encoded_as_by_a_cpu(model: NextGPT) -> None:
 @pytest.mark.parametrize(
     ("modality", "messenger"), [("image", "signals"), ("audio", "caption"), ("video", "signals")]
 )
-def test_words_and_media_are_made_and_read(
-    model: NextGPT, modality: str, messenger: Any
-) -> None:
+def test_words_and_media_are_made_and_read(model: NextGPT, modality: str, messenger: Any) -> None:
     reply = model.chat(ASKED[modality], output_modalities=[modality], num_inference_steps=1)
     assert [part["type"] for part in reply.media] == [modality]
     assert all(isinstance(p, CardTensor) for p in model.parameters())
