@@ -34,8 +34,12 @@ class Bundle:
 
     data: dict[str, Any]
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        return self.data
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The data, and the plain text as the alternative of a picture, for those who see none."""
+        alt = {"alt": str(self.data["text/plain"]).strip("<>")}
+        return self.data, {"image/png": alt} if "image/png" in self.data else {}
 
     def __repr__(self) -> str:
         return str(self.data["text/plain"])

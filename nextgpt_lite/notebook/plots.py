@@ -41,7 +41,8 @@ def show_images(
 ) -> None:
     """Shows the images in rows of at most `columns` (by default up to six), titles below."""
     sheet = contact_sheet(images, titles, columns)
-    _show_image(sheet, f"<{len(images)} images>", [facts(image) for image in images])
+    said = f": {'; '.join(titles)}" if titles else ""
+    _show_image(sheet, f"<{len(images)} images{said}>", [facts(image) for image in images])
 
 
 def show_video(video: Video, title: str = "", frames: int = 8) -> None:

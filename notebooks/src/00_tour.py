@@ -439,8 +439,7 @@ record("one turn gave text, image, audio and video", all_there)
 # lite world. The model reads its *own* earlier answers, right or wrong.
 #
 # Read words and media apart. The words show what the LLM understood; the
-# media, what the decoders can do: single things nearly always, up to seven
-# alike or two kinds in one image about four times in five
+# media, what the decoders can do: one kind in an image is easier than several
 # (`nextgpt_lite/weights/lite/image/card.md` has the counts).
 
 # %%

@@ -68,8 +68,9 @@ print("block starts at position", encoded.signals[0].start)
 print("to be drawn:", encoded.signals[0].caption)
 
 # %% [markdown]
-# Why a *block* of tokens? A decoder reads far more numbers than one
-# hidden state holds. The table compares them.
+# Why a *block* of tokens? An image or a video decoder reads far more numbers
+# than one hidden state holds. The table compares them. (An audio decoder reads
+# a single vector; the paper gives it nine tokens all the same.)
 
 # %%
 D = untrained.llm.width
@@ -78,6 +79,7 @@ for modality, ids in untrained.llm.signal_ids.items():
     length, width = config.conditions[modality]
     size = f"{length:4} x {width} = {length * width}"
     print(f"{modality:8}{len(ids):9}{len(ids) * D:8}   {size}")
+    assert (length * width > 2 * D) == (modality != "audio")
 
 # %% [markdown]
 # The tokens of a block mean nothing one by one; together they say "make a

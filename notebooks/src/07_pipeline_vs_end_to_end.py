@@ -348,6 +348,11 @@ for system in (pipeline, end_to_end):
 #   `nextgpt-lite ablate`; for images, audio and videos;
 # - `lite_baselines`: pipelines, bounds and the shipped model, which was
 #   trained for longer, by `nextgpt-lite compare`.
+#
+# Mind the names. "end-to-end" in the small table above is the model that ships
+# today. Below, "end-to-end" is the one of the ablation, with a small budget;
+# the model that shipped when these tables were made is "end-to-end, shipped".
+# So the two tables' rows of one name are not to be compared.
 
 # %%
 from nextgpt_lite.evaluation.comparison import read_rows
