@@ -809,6 +809,51 @@ def median_rank(similar):
 check("encoders.median_rank", median_rank)
 
 # %% [markdown]
+# **4. The loss that made this encoder.** (hard, 15 minutes) Write
+# `info_nce(items, texts, temperature)`: of N unit vectors of media (N, E)
+# and those of their captions (N, E), the mean of two cross-entropies. Each
+# item chooses its caption among all N by similarity over temperature; each
+# caption chooses its item.
+#
+# <details><summary>A hint</summary>The logits are one matrix (N, N). Which
+# column is right in row i?</details>
+# <details><summary>Another hint</summary>The second direction is the same
+# loss of the transposed matrix; both are rated by
+# <code>F.cross_entropy(logits, torch.arange(N))</code>.</details>
+
+# %%
+info_nce = ...
+check("encoders.info_nce", info_nce)
+
+
+# %% tags=["solution"]
+def info_nce(items, texts, temperature):
+    logits = items @ texts.T / temperature  # (N, N)
+    own = torch.arange(len(items))
+    loss = F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)
+    return loss / 2
+
+
+check("encoders.info_nce", info_nce)
+
+# %% [markdown]
+# Yours on the shipped encoder: its own captions, and the captions of others
+# (a model that guesses has log N).
+
+# %%
+if info_nce is not ...:
+    items, own = (vectors.cpu() for vectors in kept["image, seen"][1:])
+    temperature = 1 / float(encoder.encode_text(["a dog"]).norm())
+    for name, captions in (("own", own), ("others'", own.roll(1, 0))):
+        loss = float(info_nce(items, captions, temperature))
+        print(f"{name:8} captions: {loss:.3f} nats")
+    print(f"guessing:          {np.log(len(items)):.3f} nats")
+
+# %% [markdown]
+# *Go further:* train the trunk of notebook 11 with it, with half the batch.
+# Why does the loss fall, and is the encoder better?
+
+# %% [markdown]
 # ## Summary
 #
 # - Preprocessing and weights belong together. Images, videos and filter
