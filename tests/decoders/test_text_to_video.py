@@ -41,7 +41,7 @@ def test_a_clip_in_bf16_is_the_clip_in_float32(
     def look(step: int, total: int) -> None:
         used.append(torch.is_autocast_enabled("cpu"))
 
-    for able in ({"avx512_bf16": True}, {"avx2": True}):
+    for able in ({"amx_bf16": True}, {"avx2": True}):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
         options = {"generator": torch.Generator().manual_seed(0), "callback": look}
         clips += decoder.generate(condition, num_inference_steps=4, **options)

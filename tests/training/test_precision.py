@@ -22,7 +22,13 @@ from tests.training.runs import QUICK, record
 
 def test_auto_takes_what_the_device_is_fast_at(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    for able, expected in (({"avx512_bf16": True}, "bf16"), ({"avx2": True}, "no")):
+    processors: list[tuple[dict[str, Any], str]] = [
+        ({"avx512_bf16": True, "cpu_name": "AMD EPYC"}, "bf16"),
+        ({"avx512_bf16": True, "cpu_name": "Intel Xeon"}, "no"),
+        ({"avx512_bf16": True, "amx_bf16": True, "cpu_name": "Intel Xeon"}, "bf16"),
+        ({"avx2": True}, "no"),
+    ]
+    for able, expected in processors:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
         assert mixed_precision("auto", cpu) == expected
     for able, expected in ((True, "bf16"), (False, "fp16")):
