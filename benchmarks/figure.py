@@ -25,8 +25,8 @@ def draw(source: Path, target: Path) -> None:
     figure = Figure(figsize=(9, 6.4), dpi=100, layout="constrained")
     above, below = figure.subfigures(2, 1)
     speed, memory, use = above.subplots(1, 3)
-    stages = result["stages"]
-    _bars(speed, stages, "samples per second", "samples a second")
+    stages = {stage: found["bfloat16"] for stage, found in result["stages"].items()}
+    _bars(speed, stages, "samples per second", "samples a CPU second, bfloat16")
     for place, found in enumerate(stages.values()):
         times = found["times as fast"]["median"]
         top = found["samples per second"]["ours"]["quartiles"][1]
@@ -64,4 +64,4 @@ def _grow(axes: Axes, found: dict[str, Any], label: str) -> None:
     power = "" if fit["power"] == 1 else f"^{fit['power']}"
     axes.set_title(f"{fit['a']:.2g} + {fit['b']:.2g} x{power}\nR² {fit['r2']:.3f}", fontsize=9)
     axes.set(xlabel=label, ylim=(0, None))
-    axes.set_ylabel("seconds" if label.startswith("records") else "seconds a step")
+    axes.set_ylabel("CPU s" if label.startswith("records") else "CPU s a step")

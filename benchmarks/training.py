@@ -3,9 +3,10 @@
     python -m benchmarks.training            everything, into benchmarks/training.{json,png}
     python -m benchmarks.training --quick    fewer repetitions, to see whether it runs
 
-Both loops have the same sizes, read the same conversations, and take turns in one process; a
-number is the median over the turns, with the quartiles. Memory is the peak of a process of its own
-that runs one loop only, above what it held before the loop was built.
+Both loops have the same sizes and number format, read the same conversations, and take turns in one
+process of one thread; a number is the median over the turns, with the quartiles. Seconds are those
+of the CPU that the process got, which other work on the machine hardly changes. Memory is the peak
+of a process of its own that runs one loop only, above what it held before the loop was built.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -36,20 +38,20 @@ from nextgpt_lite.training.stages import STAGES
 
 HERE = Path(__file__).parent
 BARS = {1: 4.0, 2: 2.0, 3: 2.0}  # times the plain loop's speed
-TURNS, STEPS = 7, 3  # of each loop; steps in a turn
+FORMATS = {"float32": "no", "bfloat16": "bf16"}  # as the training command calls them
+TURNS, STEPS = 5, 3  # of each loop; steps in a turn
 
 
 class Ours:
     """The loop of the package on some conversations; its first round fills the feature cache."""
 
-    def __init__(self, stage: int, sizes: Sizes, folder: Path, **changes: Any) -> None:
+    def __init__(self, stage: int, sizes: Sizes, folder: Path, form: str = "bfloat16") -> None:
         made = model(sizes)
         self.records = Conversations(stage, sizes, made.conversation)
         schedule = Schedule(
-            steps=10**6, batch_size=sizes.batch, learning_rate=1e-4,
-            **{"mixed_precision": "auto", **changes},
-        )  # fmt: skip
-        output = folder / f"{stage}-{sizes.width}-{sizes.batch}-{sizes.sequence}-{len(changes)}"
+            steps=10**6, batch_size=sizes.batch, learning_rate=1e-4, mixed_precision=FORMATS[form]
+        )
+        output = folder / f"{stage}-{sizes.width}-{sizes.batch}-{sizes.sequence}-{form}"
         self.trainer = Trainer(
             made, STAGES[stage], self.records, output, schedule, cache=folder / "cache"
         )
@@ -65,7 +67,7 @@ class Ours:
 class Plain:
     """The plain loop on the same conversations."""
 
-    def __init__(self, stage: int, sizes: Sizes, folder: Path) -> None:
+    def __init__(self, stage: int, sizes: Sizes, folder: Path, form: str = "bfloat16") -> None:
         made = model(sizes)
         lm = causal_lm(replace(sizes, vocabulary=made.llm.vocabulary))
         self.sizes, self.index = sizes, 0
@@ -76,7 +78,7 @@ class Plain:
             stage, lm, made.conversation, made.encoder, made.input_projection,
             made.output_projections, opened(features, self.records.records),
             {(m, c): features.conditions(m, [c])[0] for m, c in captions(self.records.records)},
-            sizes.rank,
+            sizes.rank, form == "bfloat16",
         )  # fmt: skip
 
     def step(self) -> None:
@@ -89,11 +91,11 @@ LOOPS: dict[str, Callable[..., Any]] = {"ours": Ours, "plain": Plain}
 
 
 def seconds_of(work: Callable[[], None], times: int = 1) -> float:
-    """Wall time of doing it some times."""
-    begin = time.perf_counter()
+    """CPU time of doing it some times."""
+    begin = time.process_time()
     for _ in range(times):
         work()
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
@@ -102,44 +104,44 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     return {"median": middle, "quartiles": [low, high], "values": list(values)}
 
 
-def compare(stage: int, sizes: Sizes, turns: int, folder: Path) -> dict[str, Any]:
-    """Samples a second of both loops, which take turns, and how well each uses the machine."""
-    loops = {name: make(stage, sizes, folder) for name, make in LOOPS.items()}
+def compare(stage: int, sizes: Sizes, form: str, turns: int, folder: Path) -> dict[str, Any]:
+    """Samples a CPU second of both loops, which take turns, and how well each uses the machine."""
+    loops = {name: make(stage, sizes, folder, form) for name, make in LOOPS.items()}
     for loop in loops.values():  # first steps allocate
         loop.step()
         loop.step()
-    speeds: dict[str, list[float]] = {name: [] for name in loops}
-    peaks: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+    taken: dict[str, list[float]] = {name: [] for name in loops}
+    encoding, peaks = [], []
     for _ in range(turns):
+        before = loops["plain"].loop.encoding
         for name, loop in loops.items():
-            speeds[name].append(STEPS * sizes.batch / seconds_of(loop.step, STEPS))
-        for name in peaks:
-            peaks[name].append(matmul_speed(getattr(torch, name)))
-    flops = step_flops(loops["ours"].trainer, sizes)
-    ratios = [ours / plain for ours, plain in zip(*speeds.values(), strict=True)]
+            taken[name].append(seconds_of(loop.step, STEPS))
+        encoding.append(loops["plain"].loop.encoding - before)
+        peaks.append(matmul_speed(getattr(torch, form)))
+    samples, flops = STEPS * sizes.batch, step_flops(loops["ours"].trainer, sizes)
+    speeds = {name: [samples / seconds for seconds in each] for name, each in taken.items()}
     result: dict[str, Any] = {"samples per second": {n: spread(v) for n, v in speeds.items()}}
-    result["times as fast"] = spread(ratios)
-    result["matrix product, FLOP/s"] = {name: spread(v) for name, v in peaks.items()}
+    pairs = [*zip(*taken.values(), encoding, strict=True)]
+    result["times as fast"] = spread([plain / ours for ours, plain, _ in pairs])
+    result["times as fast, without the encoder"] = spread(
+        [(plain - encoder) / ours for ours, plain, encoder in pairs]
+    )
+    result["matrix product, FLOP/s"] = spread(peaks)
     result["model FLOPs a step"] = flops
-    formats = {"ours": "bfloat16", "plain": "float32"}
-    if loops["ours"].trainer.accelerator.mixed_precision == "no":
-        formats["ours"] = "float32"
     for name, values in speeds.items():
-        peak = np.median(peaks[formats[name]])
-        result[f"utilisation, {name}"] = {
-            "of the matrix product in": formats[name],
-            **spread([value / sizes.batch * flops / peak for value in values]),
-        }
-    result["cuts off"] = BARS[stage]
+        uses = [value / sizes.batch * flops / np.median(peaks) for value in values]
+        result[f"utilisation, {name}"] = spread(uses)
+    result["bar"] = BARS[stage]
     result["reached"] = bool(result["times as fast"]["median"] >= BARS[stage])
+    result["peak memory"] = {n: memory(stage, n, form, sizes.vocabulary) for n in LOOPS}
     return result
 
 
-def memory(stage: int, name: str, vocabulary: int) -> int:
+def memory(stage: int, name: str, form: str, vocabulary: int) -> int:
     """Bytes that a process of its own needs for one loop."""
     command = [
         sys.executable, "-m", "benchmarks.training",
-        "--memory", str(stage), name, "--vocabulary", str(vocabulary),
+        "--memory", str(stage), name, form, "--vocabulary", str(vocabulary),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent)
     if done.returncode:
@@ -147,18 +149,18 @@ def memory(stage: int, name: str, vocabulary: int) -> int:
     return int(done.stdout.split()[-1])
 
 
-def memory_of_this_process(stage: int, name: str, sizes: Sizes) -> None:
+def memory_of_this_process(stage: int, name: str, form: str, sizes: Sizes) -> None:
     """Prints by how much one loop raises the peak."""
     before = peak_memory(torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder:
-        loop = LOOPS[name](stage, sizes, Path(folder))
+        loop = LOOPS[name](stage, sizes, Path(folder), form)
         for _ in range(6):
             loop.step()
     print(peak_memory(torch.device("cpu")) - before)
 
 
 def growth(sizes: Sizes, folder: Path, turns: int) -> dict[str, Any]:
-    """Seconds of a step of stage 3 as one size grows, and a least-squares fit."""
+    """CPU seconds of a step of stage 3 as one size grows, and a least-squares fit."""
     even = replace(sizes, spread=0.0)
     grown = {
         "batch": [replace(even, batch=n) for n in (1, 2, 4, 8, 16)],
@@ -195,8 +197,11 @@ def fit(xs: Sequence[float], ys: Sequence[float], power: int) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
+    listed = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", listed.read_text()) if listed.is_file() else []
     return {
-        "cpu": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),
+        "cpu": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load before": os.getloadavg()[0],
         "python": platform.python_version(),
@@ -211,21 +216,26 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three turns, no growth")
     parser.add_argument("--vocabulary", type=int, default=Sizes().vocabulary, metavar="N")
     parser.add_argument("--output", type=Path, default=HERE, metavar="DIR")
-    parser.add_argument("--memory", nargs=2, metavar=("STAGE", "LOOP"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--memory", nargs=3, metavar=("STAGE", "LOOP", "FORM"), help=argparse.SUPPRESS
+    )
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
     sizes = replace(Sizes(), vocabulary=arguments.vocabulary)
     if arguments.memory:
-        memory_of_this_process(int(arguments.memory[0]), arguments.memory[1], sizes)
+        stage, *loop = arguments.memory
+        memory_of_this_process(int(stage), *loop, sizes)
         return
     turns = 3 if arguments.quick else TURNS
     begin = time.perf_counter()
     result: dict[str, Any] = {"machine": machine(), "sizes": asdict(sizes), "stages": {}}
     with tempfile.TemporaryDirectory() as folder:
         for stage in STAGES:
-            found = compare(stage, sizes, turns, Path(folder))
-            found["peak memory"] = {n: memory(stage, n, sizes.vocabulary) for n in LOOPS}
-            result["stages"][str(stage)] = found
-            print(line(stage, found), flush=True)
+            result["stages"][str(stage)] = {}
+            for form in FORMATS:
+                found = compare(stage, sizes, form, turns, Path(folder))
+                result["stages"][str(stage)][form] = found
+                print(line(stage, form, found), flush=True)
         if not arguments.quick:
             result["growth"] = growth(sizes, Path(folder), 3)
     result["GPU"] = "not measured: see benchmarks/gpu.py"
@@ -239,18 +249,23 @@ def main() -> None:
     print(f"{result['minutes']:.1f} minutes; {arguments.output / 'training.json'}")
 
 
-def line(stage: int, found: dict[str, Any]) -> str:
+def line(stage: int, form: str, found: dict[str, Any]) -> str:
     """One stage for the terminal."""
     speeds = ", ".join(
-        f"{name} {value['median']:.2f} ({value['quartiles'][0]:.2f}-{value['quartiles'][1]:.2f})"
-        for name, value in found["samples per second"].items()
+        f"{name} {_with_spread(value)}" for name, value in found["samples per second"].items()
     )
     memories = ", ".join(f"{n} {v / 1e9:.2f}" for n, v in found["peak memory"].items())
     uses = ", ".join(f"{n} {found[f'utilisation, {n}']['median']:.0%}" for n in LOOPS)
     return (
-        f"stage {stage}: samples/s {speeds}: {found['times as fast']['median']:.1f} times, bar "
-        f"{found['cuts off']:g}; GB {memories}; utilisation {uses}"
+        f"stage {stage}, {form}: samples a CPU second {speeds}: "
+        f"{_with_spread(found['times as fast'])} times, without the encoder's share "
+        f"{_with_spread(found['times as fast, without the encoder'])}, bar {found['bar']:g}; "
+        f"GB {memories}; utilisation {uses}"
     )
+
+
+def _with_spread(found: dict[str, Any]) -> str:
+    return "{median:.2f} ({quartiles[0]:.2f}-{quartiles[1]:.2f})".format(**found)
 
 
 def rounded(value: Any) -> Any:

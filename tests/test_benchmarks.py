@@ -36,8 +36,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_both_loops_read_the_same_and_count_the_flops_that_are_done(
     stage: int, tmp_path: Path
 ) -> None:
-    ours = Ours(stage, SMALL, tmp_path, mixed_precision="no")
-    plain = Plain(stage, SMALL, tmp_path)
+    ours = Ours(stage, SMALL, tmp_path, "float32")
+    plain = Plain(stage, SMALL, tmp_path, "float32")
     assert [r.messages for r in ours.records.records] == [r.messages for r in plain.records.records]
     model, (batch, _) = ours.trainer.model, ours.trainer.batch(0)
     with FlopCounterMode(display=False) as counter:
@@ -74,16 +74,21 @@ def test_a_fit_finds_the_numbers_it_was_made_of() -> None:
 def test_a_whole_small_run_writes_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(training, "memory", lambda stage, name, vocabulary: 10**9)
+    monkeypatch.setattr(training, "memory", lambda *_: 10**9)
     monkeypatch.setattr(training, "TURNS", 2)
     monkeypatch.setattr(sys, "argv", ["training", "--output", str(tmp_path)])
     training.main()
     result = json.loads((tmp_path / "training.json").read_text())
     assert [*result["stages"]] == ["1", "2", "3"]
     assert set(result["growth"]) == {"batch", "tokens", "width", "records"}
-    assert len(result["stages"]["1"]["times as fast"]["values"]) == 2
+    for found in result["stages"].values():
+        assert [*found] == ["float32", "bfloat16"]
+    found = result["stages"]["1"]["float32"]
+    assert len(found["times as fast"]["values"]) == 2
+    without = found["times as fast, without the encoder"]
+    assert without["median"] < found["times as fast"]["median"], "the encoder runs in every step"
     assert (tmp_path / "training.png").stat().st_size > 10_000
-    assert "stage 3: samples/s" in capsys.readouterr().out
+    assert "stage 3, bfloat16: samples a CPU second" in capsys.readouterr().out
 
 
 def test_the_part_for_an_accelerator_runs_at_small_sizes() -> None:

@@ -386,10 +386,11 @@ measured = Path("..") / "benchmarks" / "training.json"
 if measured.exists():
     found = json.loads(measured.read_text())
     for number, each in found["stages"].items():
-        speed = each["samples per second"]
-        ours, theirs = (speed[n]["median"] for n in ("ours", "plain"))
-        print(f"stage {number}: {ours:.1f} samples a second, ", end="")
-        print(f"plain loop {theirs:.1f}")
+        for form, one in each.items():
+            speed = one["samples per second"]
+            ours, theirs = (speed[n]["median"] for n in ("ours", "plain"))
+            print(f"stage {number}, {form}: {ours:.1f} samples a CPU second, ", end="")
+            print(f"plain loop {theirs:.1f}")
 
 # %% [markdown]
 # ## What changes when you move
