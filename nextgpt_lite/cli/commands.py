@@ -78,6 +78,7 @@ def train(
     report_to: Literal["tensorboard", "trackio", "wandb"] | None = None,
     samples_every: Annotated[int | None, Option(min=0)] = None,
     cache: str | None = None,
+    cache_limit: str | None = None,
 ) -> None:
     """Train one of the three stages.
 
@@ -108,6 +109,8 @@ def train(
         samples_every: steps between sample replies in samples.html; default: none.
         cache: folder where encoder outputs and caption conditions are kept for the next run;
             'none' keeps none; default: see `nextgpt-lite cache`.
+        cache_limit: size of that folder, such as 200GB, beyond which what was used longest ago is
+            deleted; default: 8GB.
     """
     given = locals()
     for name in ("config", "changes", "anyway"):

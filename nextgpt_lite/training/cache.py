@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 CARD = "component.json"
 LIMIT = 8 * 10**9  # bytes of a cache, unless the caller says otherwise
+MEMORY = 10**9  # bytes of rows that nothing on disk keeps
+LEFT = 0.8  # share of the limit that is kept when something has to go
 PENDING_BYTES, PENDING_SECONDS = 64 * 10**6, 30.0  # what a killed run may have to compute again
 
 
@@ -43,16 +45,19 @@ class Rows:
     """Tensors of one shape by key.
 
     Args:
-        folder: of this component; None keeps rows in memory only.
+        folder: of this component; None keeps the newest rows in memory only.
         card: what made them, written beside them for `listing`.
-        limit: bytes of the whole cache (the folder above) beyond which nothing more is written.
+        limit: bytes of the whole cache (the folder above); beyond it what was used longest ago is
+            deleted.
     """
 
     def __init__(
         self, folder: Path | None, card: dict[str, Any] | None = None, limit: int = LIMIT
     ) -> None:
         self.folder, self.card, self.limit = folder, card or {}, limit
-        self._stored: dict[bytes, tuple[Tensor, int]] = {}  # key -> (segment, row in it)
+        self._stored: dict[bytes, tuple[Tensor, int, Path]] = {}  # segment, row in it, its file
+        self._used: set[Path] = set()  # segments, since something was last deleted
+        self._deleted = False
         self._pending: dict[bytes, Tensor] = {}
         self._pending_bytes = 0
         self._seen: set[str] = set()
@@ -75,7 +80,7 @@ class Rows:
         for key, row in zip(keys, rows, strict=True):
             self._pending[key] = row.detach().cpu()
             self._pending_bytes += row.nbytes
-        if (
+        if self.folder is not None and (
             self._pending_bytes > PENDING_BYTES
             or time.monotonic() - self._written > PENDING_SECONDS
         ):
@@ -83,12 +88,10 @@ class Rows:
 
     def flush(self) -> None:
         """Writes what is new as one segment. A full or read-only disk costs a warning, no row."""
-        self._written, self._pending_bytes = time.monotonic(), 0
         if self.folder is None or not self._pending:
             return
-        if (used := size_of(self.folder.parent)) > self.limit:
-            self._stop(f"holds {used / 1e9:.1f} GB already: `nextgpt-lite cache --prune 0` empties")
-            return
+        self._written = time.monotonic()
+        self._make_room()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / CARD).exists():
@@ -104,11 +107,34 @@ class Rows:
             return
         self._read_segments()
         self._pending = {k: row for k, row in self._pending.items() if k not in self._stored}
+        self._pending_bytes = sum(row.nbytes for row in self._pending.values())
+
+    def settle(self) -> None:
+        """Lets go of rows that were deleted, and of the oldest in memory; between batches only."""
+        if self._deleted:
+            self._deleted = False
+            there = set(_segments(self.folder)) if self.folder else set()
+            self._stored = {k: place for k, place in self._stored.items() if place[2] in there}
+        while self.folder is None and self._pending_bytes > MEMORY:
+            self._pending_bytes -= self._pending.pop(next(iter(self._pending))).nbytes
+
+    def _make_room(self) -> None:
+        """Deletes what was used longest ago, of any component, where the new rows find no room."""
+        assert self.folder is not None
+        new = sum(row.nbytes for row in self._pending.values())
+        if size_of(self.folder.parent) + new <= self.limit:
+            return
+        for path in self._used:
+            with suppress(OSError):
+                os.utime(path)
+        self._used.clear()
+        prune(self.folder.parent, int(LEFT * self.limit) - new)
+        self._deleted = True
 
     def _stop(self, why: str) -> None:
         assert self.folder is not None
         logger.warning(
-            "The feature cache %s %s it; this run goes on, and keeps what is new in memory.",
+            "The feature cache %s %s it; this run goes on, and keeps the newest rows in memory.",
             self.folder.parent, why,
         )  # fmt: skip
         self.folder = None
@@ -116,7 +142,8 @@ class Rows:
     def _row(self, key: bytes) -> Tensor:
         if key in self._pending:
             return self._pending[key]
-        segment, index = self._stored[key]
+        segment, index, path = self._stored[key]
+        self._used.add(path)
         return segment[index]
 
     def _read_segments(self) -> None:
@@ -142,7 +169,7 @@ class Rows:
                 continue
             self._shape = rows.shape[1:]
             for index, key in enumerate(keys):
-                self._stored.setdefault(key.tobytes(), (rows, index))
+                self._stored.setdefault(key.tobytes(), (rows, index, path))
 
 
 @dataclass(frozen=True)

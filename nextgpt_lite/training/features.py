@@ -33,7 +33,7 @@ from nextgpt_lite.data.sources import medium, path_of
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.messages import Part
 from nextgpt_lite.model.device import precision_name
-from nextgpt_lite.training.cache import Rows, hash_files
+from nextgpt_lite.training.cache import LIMIT, Rows, hash_files
 
 GROUP = 4
 _SOURCE = Path(__file__).parents[1]
@@ -49,11 +49,17 @@ class Features:
         model: its encoder and decoders do the work.
         folder: where the `path` of a media part is resolved, and nowhere outside it.
         cache: folder that outlives the run (see `cache.Rows`); None keeps results in memory only.
+        limit: bytes of that folder; None is `cache.LIMIT`.
     """
 
     def __init__(
-        self, model: NextGPT, folder: Path | None = None, cache: Path | None = None
+        self,
+        model: NextGPT,
+        folder: Path | None = None,
+        cache: Path | None = None,
+        limit: int | None = None,
     ) -> None:
+        self.limit = LIMIT if limit is None else limit
         self.model, self.folder, self.cache = model, folder, cache
         self.computed = 0  # items that were not kept from before
         self._rows: dict[str, Rows] = {}
@@ -138,14 +144,16 @@ class Features:
                 rows.add(group, work(items)[: len(group)])
 
     def _rows_of(self, part: str) -> Rows:
-        if part not in self._rows:
+        if part in self._rows:
+            self._rows[part].settle()
+        else:
             folder = None
             card = {"name": part}
             if self.cache is not None:
                 digest, source = self._identity(part)
                 name = part.replace(" ", "-")
                 folder, card = self.cache / f"{name}-{digest[:20]}", {"name": source}
-            self._rows[part] = Rows(folder, card)
+            self._rows[part] = Rows(folder, card, self.limit)
         return self._rows[part]
 
     def _identity(self, part: str) -> tuple[str, str]:

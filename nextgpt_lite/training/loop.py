@@ -72,6 +72,7 @@ class Trainer(Engine):
             several machines all must see the same one.
         schedule: the numbers.
         cache: folder of frozen work that outlives the run (see `features`); None keeps none.
+        cache_limit: bytes of it, beyond which what was used longest ago is deleted.
         report_to: "tensorboard", "trackio", "wandb", or accelerate's own trackers.
         watchers: called with each logged line, for instance `SamplesPage` or `LivePlot`.
 
@@ -93,6 +94,7 @@ class Trainer(Engine):
         cache: Path | None = None,
         report_to: Trackers | None = None,
         watchers: Sequence[Watcher] = (),
+        cache_limit: int | None = None,
     ) -> None:
         device = pick_device(schedule.device)
         if device.index is not None:  # accelerate takes the current one
@@ -116,7 +118,7 @@ class Trainer(Engine):
         open_for(model, self.stage)
         model.known_media = KnownMedia({})  # it is going to know others
         self.model = model.to(self.accelerator.device)
-        self.features = Features(self.model, source.folder, cache)
+        self.features = Features(self.model, source.folder, cache, cache_limit)
         self.usable = Usable(self.model, lambda index: self.source(index), self.features)
         self.set_aside = dict.fromkeys(("replaced", "cut"), 0)  # records, by all processes
         sharded = schedule.shard or self.accelerator.is_fsdp2

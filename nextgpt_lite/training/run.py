@@ -6,6 +6,7 @@ everything that `Trainer` does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +40,7 @@ def train(
     init: str | Path | None = None,
     resume: Resume = False,
     cache: str | Path | None = None,
+    cache_limit: str | int | None = None,
     report_to: Trackers | None = None,
     samples_every: int = 0,
     watchers: Sequence[Watcher] = (),
@@ -67,6 +69,7 @@ def train(
         resume: go on from the checkpoint in `output`, bit for bit; "anyway" also where packages or
             media have changed since, and so not bit for bit.
         cache: folder where frozen work is kept for the next run; None keeps it in memory.
+        cache_limit: bytes, or "200GB", beyond which what was used longest ago is deleted.
         report_to, watchers: of `Trainer`.
         samples_every: steps between sample replies in `samples.html`; 0 makes none.
         steps, batch_size, learning_rate: None takes the preset's own, as of all of `Schedule`.
@@ -107,14 +110,28 @@ def train(
         page = SamplesPage(model, Path(output), samples_every, source.prompts())
         watchers = [*watchers, page]
     kept = None if cache is None else Path(cache)
-    trainer = Trainer(model, plan, source, Path(output), numbers, kept, report_to, watchers)
+    limit = None if cache_limit is None else in_bytes(cache_limit)
+    trainer = Trainer(model, plan, source, Path(output), numbers, kept, report_to, watchers, limit)
     trainer.settings = resolved(
         numbers, model.config, init, stage=stage, output=str(output),
         data=_told(data), follow_links=follow_links, cache="none" if kept is None else str(kept),
+        cache_limit=cache_limit,
         report_to=report_to if isinstance(report_to, str) else None, samples_every=samples_every,
     )  # fmt: skip
     trainer.run(resume)
     return trainer
+
+
+def in_bytes(size: str | int) -> int:
+    """Bytes of "200GB", "512 MB", "2e9" or a number.
+
+    Raises:
+        ConfigError: it is no size.
+    """
+    found = re.fullmatch(r"([\d.]+(?:e\d+)?)\s*([kMGT]?)B?", str(size).strip(), re.IGNORECASE)
+    if found is None:
+        raise ConfigError(f"cache_limit is {size!r}: give bytes, or a size such as 200GB.")
+    return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
 
 
 def _told(data: Any) -> Any:

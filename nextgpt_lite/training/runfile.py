@@ -39,6 +39,7 @@ _TYPES: dict[str, Any] = {
     "data": Any,
     "follow_links": bool,
     "cache": str,
+    "cache_limit": str | int,
     "resume": bool,
     "report_to": Literal["tensorboard", "trackio", "wandb"],
     "samples_every": Annotated[int, Field(ge=0)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,18 +66,34 @@ def test_a_disk_that_refuses_costs_a_warning_and_no_row(
     assert torch.equal(rows.stack(KEYS)[:, 0], torch.arange(8.0))
 
 
-def test_a_cache_stops_growing_at_its_limit(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_at_its_limit_a_cache_deletes_what_was_used_longest_ago(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "one", limit=10_000)
+    for number in range(6):
+        rows.add([KEYS[number]], [torch.full((500,), float(number))])
+        rows.flush()
+        past = 1e9 + number
+        for path in set(tmp_path.rglob("*.safetensors")) - {p for _, _, p in rows._stored.values()}:
+            raise AssertionError(f"{path} is not mapped")
+        os.utime(rows._stored[KEYS[number]][2], (past, past))
+        if number == 3:
+            rows.stack(KEYS[:1])  # used since
+    assert sum(p.stat().st_size for p in tmp_path.rglob("*.safetensors")) <= 10_000
+    assert rows.stack(KEYS[1:2])[0, 0] == 1, "what a batch has begun with stays for it"
+    rows.settle()
+    assert KEYS[1] not in rows and KEYS[0] in rows and KEYS[5] in rows
+    assert len(Rows(tmp_path / "one")) == len(rows) < 6
+
+
+def test_without_a_disk_only_the_newest_rows_stay_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    Rows(tmp_path / "one", limit=10).add(KEYS, torch.zeros(8, 1))
-    rows = Rows(tmp_path / "one", limit=10)
-    rows.add(KEYS[:4], torch.zeros(4, 100))
-    rows.flush()
-    rows.add(KEYS[4:], torch.zeros(4, 100))
-    rows.flush()
-    assert "--prune" in caplog.text
-    assert KEYS[7] in rows
-    assert len(Rows(tmp_path / "one")) == 4
+    monkeypatch.setattr(cache_module, "MEMORY", 5000)
+    rows = Rows(None)
+    for number in range(8):
+        rows.settle()
+        rows.add([KEYS[number]], [torch.zeros(500)])
+    rows.settle()
+    assert [key in rows for key in KEYS] == [False] * 6 + [True] * 2
 
 
 def test_an_encoder_s_hash_follows_its_files(tmp_path: Path) -> None:
