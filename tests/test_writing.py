@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from nextgpt_lite.errors import RunError
 from nextgpt_lite.evaluation.comparison.rows import NEEDED, read_rows, write_rows
 from nextgpt_lite.evaluation.ratings.items import Item
 from nextgpt_lite.evaluation.ratings.session import Session, read_judgements
-from nextgpt_lite.writing import append, owned, usable
+from nextgpt_lite.writing import append, beside, owned, usable
 
 ROW = {**dict.fromkeys(NEEDED, "x"), "seed": 0, "text": 'Two lines,\n"quoted".'}
 ADDS = """
@@ -80,3 +81,41 @@ def test_two_windows_of_a_rater_lose_no_judgement(tmp_path: Path) -> None:
     one.undo()
     assert [said.points for said in read_judgements(tmp_path / "ada.jsonl")] == [(1, 2)]
     assert one.task == ("i" and (items[0], "rationality"))
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 KiB, where one may be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", f"{folder}"]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk may be mounted here")
+    yield folder
+    subprocess.run(["umount", f"{folder}"], check=True)
+
+
+def test_a_full_disk_keeps_what_was_there_and_says_so(full_disk: Path) -> None:
+    path = full_disk / "rows.csv"
+    append(path, "a,b\n")
+    with pytest.raises(OSError, match=r"rows\.csv cannot be written \(No space left"):
+        append(path, "c" * 100_000 + "\n")
+    append(path, "d,e\n")
+    assert path.read_text() == "a,b\nd,e\n"
+    with (
+        pytest.raises(OSError, match=r"x\.json cannot be written"),
+        beside(full_disk / "x.json") as draft,
+    ):
+        draft.write_bytes(bytes(100_000))
+    assert not [*full_disk.glob("*.writing")]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    try:
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("this user may write everywhere")
+        with pytest.raises(OSError, match="cannot be written"):
+            usable(tmp_path / "in")
+    finally:
+        tmp_path.chmod(0o755)

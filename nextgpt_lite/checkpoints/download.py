@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -66,7 +67,8 @@ def download(
 def fetch(row: Checkpoint, output: Path, api: HfApi, say: Callable[[str], None]) -> Path:
     """Fetches one checkpoint into its folder inside `output`; see `download`."""
     folder = output / folder_name(row.name)
-    revision = row.revision or _noted(folder)
+    noted = _noted(folder)
+    revision = row.revision or noted.revision
     with hub_errors(row.name, revision, api):
         info = api.model_info(row.name, revision=revision, files_metadata=True, timeout=TIMEOUT)
         files = choose(info.siblings or [], row.files)
@@ -76,7 +78,7 @@ def fetch(row: Checkpoint, output: Path, api: HfApi, say: Callable[[str], None])
             api.hf_hub_download(
                 row.name, file.rfilename, revision=info.sha, local_dir=folder, etag_timeout=TIMEOUT
             )
-    hashes = {file.rfilename: _checked(folder, file) for file in files}
+    hashes = {f.rfilename: _checked(folder, f, noted.sha256.get(f.rfilename)) for f in files}
     note = {"name": row.name, "revision": info.sha, "sha256": hashes}
     (folder / LOCK).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
     return folder
@@ -114,14 +116,18 @@ def _is_variant(path: PurePosixPath) -> bool:
     return any(word in path.stem.split(".")[1:] for word in ("fp16", "bf16", "non_ema"))
 
 
-def _noted(folder: Path) -> str | None:
-    """The commit that an earlier call fetched, so that a catalogue row without one stays put."""
-    note = folder / LOCK
-    return (
-        read_json(note, dict[str, str | dict[str, str] | None]).get("revision")
-        if note.is_file()
-        else None
-    )
+@dataclass
+class _Note:
+    """What was fetched: the commit, so that a row without one stays put, and each file's hash."""
+
+    name: str = ""
+    revision: str | None = None
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+def _noted(folder: Path) -> _Note:
+    note: _Note = read_json(folder / LOCK, _Note) if (folder / LOCK).is_file() else _Note()
+    return note
 
 
 def _check_room(name: str, output: Path, needed: int) -> None:
@@ -135,8 +141,8 @@ def _check_room(name: str, output: Path, needed: int) -> None:
         )
 
 
-def _checked(folder: Path, file: RepoSibling) -> str:
-    """The file's SHA-256, once it is found to be what the hub states."""
+def _checked(folder: Path, file: RepoSibling, kept: str | None) -> str:
+    """The file's SHA-256, once it is found to be what the hub states, or was when first fetched."""
     path = folder / file.rfilename
     sha256 = hashlib.sha256()
     git = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
@@ -147,9 +153,11 @@ def _checked(folder: Path, file: RepoSibling) -> str:
     stated, found = file.blob_id, git.hexdigest()
     if file.lfs is not None:
         stated, found = file.lfs.sha256, sha256.hexdigest()
+    elif stated is None:
+        stated, found = kept, sha256.hexdigest()
     if stated is not None and stated != found:
         raise CheckpointError(
-            f"{path}: its hash is {found}, the hub states {stated}; delete the file and run the "
-            "same command again."
+            f"{path}: its hash is {found}, the hub states (or stated at first) {stated}; delete "
+            "the file and run the same command again."
         )
     return sha256.hexdigest()

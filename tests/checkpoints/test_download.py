@@ -14,12 +14,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from huggingface_hub import HfApi
 
 from nextgpt_lite.checkpoints.catalogue import CATALOGUE, Checkpoint
-from nextgpt_lite.checkpoints.download import LOCK, choose, download, fetch
+from nextgpt_lite.checkpoints.download import LOCK, _checked, choose, download, fetch
+from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.config import CHECKPOINTS, folder_name, locate
 
 COMMIT = "c" * 40
@@ -126,6 +128,18 @@ def test_another_hash_is_refused(hub: SimpleNamespace, tmp_path: Path) -> None:
         fetch(ROW, tmp_path, hub.api, lambda _: None)
     assert "delete the file" in str(caught.value)
     assert not (tmp_path / "some--model" / LOCK).exists()
+
+
+def test_a_file_whose_hash_the_hub_does_not_state_stays_what_it_was_at_first(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.bin").write_bytes(b"one")
+    file: Any = SimpleNamespace(rfilename="a.bin", lfs=None, blob_id=None)
+    kept = _checked(tmp_path, file, None)
+    assert _checked(tmp_path, file, kept) == kept
+    (tmp_path / "a.bin").write_bytes(b"two")
+    with pytest.raises(CheckpointError, match=r"a\.bin: its hash is"):
+        _checked(tmp_path, file, kept)
 
 
 def test_a_disk_too_small_is_said_before_anything_is_fetched(
