@@ -130,22 +130,21 @@ def slides(notebook: NotebookNode, reveal: str = "") -> str:
         reveal: address or folder of reveal.js; "" takes nbconvert's, which a browser fetches.
     """
     from nbconvert import SlidesExporter
-    from traitlets.config import Config
+    from nbconvert.preprocessors import TagRemovePreprocessor
 
     shown = deepcopy(notebook)
     for cell in shown.cells:
         text = cell.cell_type == "markdown"
         kind = "slide" if re.match("##? ", cell.source) else "subslide"
         cell.metadata["slideshow"] = {"slide_type": kind if text else "-"}
-    settings = Config()
-    settings.TagRemovePreprocessor.enabled = True
-    settings.TagRemovePreprocessor.remove_cell_tags = {"solution"}
-    settings.TagRemovePreprocessor.remove_input_tags = {"hide-input"}
-    settings.SlidesExporter.reveal_scroll = True
-    settings.SlidesExporter.reveal_number = "c/t"
+    exporter = SlidesExporter(reveal_scroll=True, reveal_number="c/t")
     if reveal:
-        settings.SlidesExporter.reveal_url_prefix = reveal
-    page, _ = SlidesExporter(config=settings).from_notebook_node(shown)
+        exporter.reveal_url_prefix = reveal
+    without = TagRemovePreprocessor(
+        enabled=True, remove_cell_tags={"solution"}, remove_input_tags={"hide-input"}
+    )
+    exporter.register_preprocessor(without, enabled=True)
+    page, _ = exporter.from_notebook_node(shown)
     return str(page)
 
 

@@ -186,7 +186,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def main(path: Path, seconds: float, each: float) -> None:
     """Runs a notebook with its errors, writing it back after every cell."""
-    from nbclient import NotebookClient
+    from nbconvert.preprocessors import ExecutePreprocessor
 
     notebook = nbformat.read(path, as_version=4)
     end = time.monotonic() + seconds
@@ -195,8 +195,7 @@ def main(path: Path, seconds: float, each: float) -> None:
         left = max(1.0, end - time.monotonic())
         return round(min(left, each) if any(checks(cell.source)) else left)
 
-    client = NotebookClient(
-        notebook,
+    runner = ExecutePreprocessor(
         timeout_func=limit,
         interrupt_on_timeout=True,
         allow_errors=True,
@@ -204,7 +203,7 @@ def main(path: Path, seconds: float, each: float) -> None:
         startup_timeout=round(seconds),
         on_cell_executed=lambda **_: nbformat.write(notebook, path),
     )
-    client.execute()
+    runner.preprocess(notebook, {})
 
 
 if __name__ == "__main__":
