@@ -12,6 +12,7 @@
 # - how to teach a frozen LLM new tokens by training their rows alone
 # - the output projection: a small transformer with learned queries
 # - the two losses of stage 2, which need captions only: not one image
+# - the training loop, written out, until images of unseen captions are right
 #
 # Time and memory: `lite` 1.3 minutes (one core), 1.1 GB · `colab`, `paper`: not measured
 
@@ -20,6 +21,7 @@ profile = "lite"
 seed = 0
 steps = 150  # training steps of this notebook
 count = 40  # captions a modality, among which the nearest is looked for
+own_steps = 400  # of the loop that is written out
 
 # %%
 import json
@@ -204,8 +206,8 @@ for modality, chosen in scenes.items():
 
 # %%
 @torch.no_grad()
-def from_signals(model, modality, captions):
-    """Captions -> conditions (B, L, C), by way of signal tokens."""
+def block_states(model, modality, captions):
+    """Captions -> hidden states and embeddings of their blocks, (B, N, D)."""
     made = []
     for words in captions:
         reply = [
@@ -223,9 +225,15 @@ def from_signals(model, modality, captions):
         hidden = model.llm.hidden(embedding)  # (1, S, D)
         first = encoded.signals[0].start
         block = slice(first, first + len(model.llm.signal_ids[modality]))
-        pair = hidden[:, block], embedding[:, block]  # (1, N, D) each
-        made.append(model.project(modality, *pair))
-    return torch.cat(made)  # (B, L, C)
+        made.append((hidden[0, block], embedding[0, block]))  # (N, D) each
+    hidden, embedding = (torch.stack(part) for part in zip(*made, strict=True))
+    return hidden, embedding
+
+
+@torch.no_grad()
+def from_signals(model, modality, captions):
+    """Captions -> conditions (B, L, C), by way of signal tokens."""
+    return model.project(modality, *block_states(model, modality, captions))
 
 
 words = [caption(scene) for scene in scenes["image"]]
@@ -545,6 +553,95 @@ film = decode("video", block)[0]
 print(caption(clip))
 show_video(film)
 print("verifier:", verdict(clip, film))
+
+# %% [markdown]
+# ## The loop written out
+#
+# `train` did three modalities, every kind of sentence and the token rows at
+# once. Ask for less: images of one thing, and the output projection alone.
+# Then nothing that learns stands before the projection, so the states of
+# every block are computed once, and what is left of stage 2 is a loop over
+# a table. Twenty captions are kept out of it.
+
+# %%
+import copy
+from itertools import product
+
+from nextgpt_lite.world import (
+    COLOURS,
+    KINDS,
+    PLACES,
+    SIZES,
+    Group,
+    Picture,
+    is_held_out,
+)
+
+single = [
+    Picture((Group(kind, colour, size),), None, place)
+    for kind, colour, size, place in product(KINDS, COLOURS, SIZES, PLACES)
+]
+single = [scene for scene in single if not is_held_out(scene)]
+Random(seed).shuffle(single)
+captions = [caption(scene) for scene in single]
+seen = len(captions) - 20
+hidden, embedding = block_states(untrained, "image", captions)
+targets = untrained.decoder("image").encode_text(captions)
+check_shape(hidden, (len(captions), N, D))
+check_shape(targets, (len(captions), length, width))
+
+# %%
+projection = copy.deepcopy(untrained.output_projections["image"]).train()
+optimizer = torch.optim.AdamW(projection.parameters(), weight_decay=0.0)
+schedule = torch.optim.lr_scheduler.OneCycleLR(
+    optimizer, max_lr=3e-3, total_steps=own_steps, pct_start=0.1
+)
+draw_rows = torch.Generator().manual_seed(seed)
+for step in range(1, own_steps + 1):
+    rows = torch.randint(seen, (32,), generator=draw_rows)
+    projected = projection(hidden[rows], embedding[rows])  # (32, L, C)
+    loss = condition_distance(projected, targets[rows])
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(projection.parameters(), 1.0)
+    optimizer.step()
+    schedule.step()
+    if step % max(1, own_steps // 8) == 0:
+        with torch.no_grad():
+            made = projection(hidden[seen:], embedding[seen:])  # (20, L, C)
+        apart = torch.cdist(made.flatten(1), targets.flatten(1))  # (20, all)
+        own = torch.arange(seen, len(captions), device=apart.device)
+        share = (apart.argmin(1) == own).float().mean()
+        print(f"{step:4}: loss {loss:.3f}, unseen", end=" ")
+        print(f"{condition_distance(made, targets[seen:]):.3f},", end=" ")
+        print(f"nearest of {len(captions)} is own {share:4.0%}")
+
+# %% [markdown]
+# The loss falls in two moves: first to what all conditions share, then, once
+# the blocks begin to be read, to a small fraction of it. That the unseen
+# captions follow says that parts were learned (a colour, a size), not
+# sentences by heart. Their images:
+
+# %%
+pictures = decode("image", made)
+told = [
+    verdict(scene, picture)
+    for scene, picture in zip(single[seen:], pictures, strict=True)
+]
+right = sum(text == "right" for text in told)
+print(f"{right} of {len(told)} images of unseen captions are right")
+show_images(
+    pictures[:5],
+    [f"{w}: {t}" for w, t in zip(captions[seen:], told[:5], strict=False)],
+)
+record("unseen images right, own loop", right)
+
+# %% [markdown]
+# So the channel is learned quickly where little is to be said. What the
+# shipped model needed its hours for is the rest: several things and their
+# places, numbers, audio and videos, and blocks behind sentences as people
+# write them. Try it with fewer captions, with one colour left out, or with
+# `loss` replaced by `(projected - targets[rows]).abs().mean()`.
 
 # %% [markdown]
 # ## Exercises

@@ -34,6 +34,7 @@ ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(home|root|Users|tmp|var|usr|opt|mnt|c
 
 MINUTES = {
     "00_tour": 4.0,
+    "04_stage2_decoding_alignment": 3.0,
     "11_a_modality_of_your_own": 4.0,
 }  # on two cores; every other notebook has DEFAULT_MINUTES
 DEFAULT_MINUTES = 2.0
@@ -133,6 +134,7 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "nearest is own, after": (0.06, 0.5),
         "nearest is own, shipped": (0.98, 1),
         "images right, shipped": (4, 5),
+        "unseen images right, own loop": (15, 20),
     },
     "05_stage3_instruction_tuning": {
         "LoRA parameters at the paper's size": (33_554_432, 33_554_432),
