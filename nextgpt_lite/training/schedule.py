@@ -100,13 +100,16 @@ class Schedule(Recipe):
     @classmethod
     def of(cls, stage: Stage, profile: str = "lite", **changes: Any) -> Schedule:
         """The stage's defaults, those of a preset, then every given change that is not None."""
+        given = {name: value for name, value in changes.items() if value is not None}
         values = {
             "steps": stage.steps,
             "batch_size": stage.batch_size,
             "learning_rate": stage.learning_rate,
             **RECIPES.get(profile, {}).get(stage.number, {}),
-            **{name: value for name, value in changes.items() if value is not None},
+            **given,
         }
+        if "accumulate" in values and "accumulate" not in given:  # the preset's, for its own batch
+            values["accumulate"] = min(values["accumulate"], values["batch_size"])
         return cls(**values)
 
 

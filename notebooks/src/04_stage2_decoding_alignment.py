@@ -14,7 +14,7 @@
 # - the two losses of stage 2, which need captions only: not one image
 # - the training loop, written out, until images of unseen captions are right
 #
-# Time and memory: `lite` 1.3 minutes (one core), 1.1 GB · `colab`, `paper`: not measured
+# Time and memory: `lite` 1.7 minutes (one core), 1.1 GB · `colab`, `paper`: not measured
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -624,10 +624,8 @@ for step in range(1, own_steps + 1):
 
 # %%
 pictures = decode("image", made)
-told = [
-    verdict(scene, picture)
-    for scene, picture in zip(single[seen:], pictures, strict=True)
-]
+pairs = zip(single[seen:], pictures, strict=True)
+told = [verdict(scene, picture) for scene, picture in pairs]
 right = sum(text == "right" for text in told)
 print(f"{right} of {len(told)} images of unseen captions are right")
 show_images(

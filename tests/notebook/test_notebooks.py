@@ -131,7 +131,7 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "condition loss, first tenth": (3, 6),
         "condition loss, last tenth": (0.4, 0.65),
         "nearest is own, before": (0, 0.06),  # of 3 x 40 captions; chance 0.025
-        "nearest is own, after": (0.06, 0.5),
+        "nearest is own, after": (0.035, 0.5),
         "nearest is own, shipped": (0.98, 1),
         "images right, shipped": (4, 5),
         "unseen images right, own loop": (15, 20),

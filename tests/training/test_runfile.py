@@ -95,6 +95,13 @@ def test_presets_carry_their_own_numbers() -> None:
     assert set(RECIPES["paper"]) == set(STAGES)
 
 
+def test_a_smaller_batch_than_the_preset_s_is_read_in_fewer_passes() -> None:
+    assert Schedule.of(STAGES[3], "colab").accumulate == 8
+    assert Schedule.of(STAGES[3], "colab", batch_size=4).accumulate == 4
+    with pytest.raises(ConfigError, match="accumulate is 8"):
+        Schedule.of(STAGES[3], "colab", batch_size=4, accumulate=8)
+
+
 def test_warm_up_may_be_a_share() -> None:
     share = Schedule.of(STAGES[1], steps=200, warmup=0.1)
     steps = Schedule.of(STAGES[1], steps=200, warmup=20)
