@@ -293,3 +293,11 @@ def test_a_medium_is_right_when_it_shows_what_was_named() -> None:
     moving = filled(read_scene("vid: small cat up"))
     assert examination.right_medium(read_scene("vid: cat up"), render(moving))
     assert not examination.right_medium(read_scene("vid: cat down"), render(moving))
+
+
+def test_scripts_for_the_layout_before_find_their_names() -> None:
+    from nextgpt_lite.world import dialogue_parts
+    from nextgpt_lite.world.dialogue import parts
+
+    assert dialogue_parts.telling is parts.telling
+    assert dialogue_parts.DEFAULTS is parts.DEFAULTS
