@@ -59,7 +59,7 @@ def samples(path: Path) -> Iterator[tuple[int, int, Callable[[], Any]]]:
                 texts = [m for m in members if _split(m.name)[1] in (*_TEXTS, "json")]
                 end = members[-1].offset_data + -(-members[-1].size // 512) * 512
                 if end > path.stat().st_size:
-                    raise tarfile.ReadError("unexpected end of data")
+                    raise DataError(f"{path}: breaks off within its last sample; fetch it again.")
                 held = {m.name: b"" for m in members}
                 held |= {m.name: archive.extractfile(m).read() for m in texts}  # type: ignore[union-attr]
                 yield start, end - start, lambda held=held: _item(held, f"{path}")  # type: ignore[misc]

@@ -28,7 +28,9 @@ def test_the_packages_own_are_found_and_an_unknown_name_is_a_sentence() -> None:
     for kind, name in (("metric", "FID"), ("table", "13"), ("system", "tool pipeline")):
         assert callable(registry.find(kind, name))
     assert callable(registry.find("judge", "lite")), "a plugin's function"
-    with pytest.raises(ConfigError, match="There is no judge 'jury': use one of lite, or register"):
+    with pytest.raises(
+        ConfigError, match="There is no judge 'jury': use one of lite, likeness, or register"
+    ):
         registry.find("judge", "jury")
 
 
