@@ -382,8 +382,9 @@ def prompt_embeddings(
     """
     data = [slot.part for each in encoded for slot in each.media]
     items = {id(part["data"]): (part["type"], part["data"]) for part in data}
-    vectors, looks = model.encoder.look([*items.values()]) if items else ((), ())  # (M, E)
-    features = dict(zip(items, vectors, strict=True))
+    # Without media the encoder is not even loaded.
+    vectors, looks = model.encoder.look([*items.values()]) if items else (torch.zeros(0), [])
+    features = dict(zip(items, vectors.to(model.device), strict=True))  # (E,) each
     strange = {
         key
         for (key, (modality, _)), look in zip(items.items(), looks, strict=True)
@@ -395,7 +396,6 @@ def prompt_embeddings(
         if each.media:
             given = torch.stack([features[id(slot.part["data"])] for slot in each.media])  # (M, E)
             starts = torch.tensor([slot.start for slot in each.media], device=model.device)
-            given = given.to(model.device)
             embeddings = model.splice(embeddings, torch.zeros_like(starts), starts, given)
         prompts.append(embeddings[0])
     return prompts, [_warnings(each, strange) for each in encoded]

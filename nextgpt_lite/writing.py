@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
@@ -46,6 +47,18 @@ def beside(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             remove(draft)
         raise _unwritten(path, error) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place to write that no other process has, put in the place of `path` once it is written.
+
+    For what only saves time and may be lost: it waits for no disk, and raises what comes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{uuid4().hex}{path.suffix}")
+    yield draft
+    draft.replace(path)
 
 
 def append(path: Path, text: str, head: str = "") -> None:

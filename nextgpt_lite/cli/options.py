@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from typer import BadParameter, Option
 
-from nextgpt_lite.errors import MissingError
+from nextgpt_lite.errors import ConfigError, MissingError
 from nextgpt_lite.model.config import PROFILES
 from nextgpt_lite.model.hub import model_folder
 from nextgpt_lite.model.modality import MODALITIES
@@ -59,9 +59,12 @@ def _plugin(name: str) -> str:
 
 
 def _data(text: str) -> str:
-    name, equals, weight = text.rpartition("=")
-    if Path(text).exists() or not equals or not re.fullmatch(r"[\d.e+-]+", weight):
-        name = text
+    from nextgpt_lite.data.sources import weighted
+
+    try:
+        name, _ = weighted(text)
+    except ConfigError as error:
+        raise BadParameter(str(error)) from None
     if not Path(name).exists():
         try:
             _plugin(name)

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, overload
-from uuid import uuid4
 
 import numpy as np
 
@@ -28,6 +27,8 @@ from nextgpt_lite.errors import DataError
 from nextgpt_lite.messages import parts_of
 from nextgpt_lite.model.config import cache_folder
 from nextgpt_lite.model.modality import MODALITIES
+from nextgpt_lite.reading import sha256
+from nextgpt_lite.writing import replacing
 
 LAYOUT = 1  # of an index; a change of what is read from files is one, too
 PLACE = np.dtype(
@@ -116,7 +117,7 @@ def identity(folder: str | Path, held_out: bool = False) -> str:
     root, digest = Path(folder), hashlib.sha256()
     for path in data_files(folder, held_out):
         known = _read(_kept(path, root, index_cache()), path)
-        content = known[0]["sha256"] if known else _sha256(path)
+        content = known[0]["sha256"] if known else sha256(path)
         digest.update(
             f"{path.relative_to(root) if root.is_dir() else path.name} {content};".encode()
         )
@@ -148,15 +149,12 @@ def _indexed(
     places = np.array(listed, PLACE)
     if kept is not None:
         about = {
-            **_state(path), "sha256": _sha256(path), "read": report.read,
+            **_state(path), "sha256": sha256(path), "read": report.read,
             "skipped": report.skipped[str(path)], "reasons": report.reasons,
             "notes": dict(report.notes),
         }  # fmt: skip
-        with suppress(OSError):  # only slower next time
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            draft = kept.with_name(f".{uuid4().hex}.npz")
+        with suppress(OSError), replacing(kept) as draft:  # else only slower next time
             np.savez(draft, places=places, about=np.array(json.dumps(about)))
-            Path(draft).replace(kept)
     return places, report
 
 
@@ -180,11 +178,6 @@ def _state(path: Path) -> dict[str, Any]:
         "layout": LAYOUT, "size": stat.st_size, "changed": stat.st_mtime_ns,
         "modalities": [*MODALITIES], "kinds": [*KINDS],
     }  # fmt: skip
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _missing(record: Record, root: Path) -> Path | None:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, overload
-from uuid import uuid4
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from nextgpt_lite.data.released import read_item
 from nextgpt_lite.data.report import Report
 from nextgpt_lite.data.shards import Held
 from nextgpt_lite.errors import DataError, PackageError
+from nextgpt_lite.writing import replacing
 
 PARQUET = ".parquet"
 _MEDIA = {"Image": "image", "Audio": "audio", "Video": "video"}  # features -> modalities
@@ -106,11 +106,8 @@ def rows_by_kind(data: Any, name: str, report: Report, keep: Path) -> dict[str, 
                 kinds[number] = KINDS.index(_record({**row, **absent}, columns, name, number).kind)
             except ValueError as error:
                 report.skip(Path(name), str(error))
-        with suppress(OSError):
-            keep.mkdir(parents=True, exist_ok=True)
-            draft = kept.with_name(f".{uuid4().hex}.npy")
+        with suppress(OSError), replacing(kept) as draft:
             np.save(draft, kinds)
-            draft.replace(kept)
     wrong = int((kinds < 0).sum())
     if wrong and not report.skipped:
         report.skip(Path(name), f"{name}: when they were first read, they were wrong.", wrong)

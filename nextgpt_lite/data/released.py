@@ -83,7 +83,8 @@ def read_items(path: Path, root: Path, report: Report | None) -> Iterator[tuple[
         for span, load in items(path):
             try:
                 item = load()
-                record = read_item(item, path, root, span.number)
+                clean = tidy.without_no_text(item)
+                record = _read_clean(clean, path, root, span.number)
             except ValueError as error:
                 if report is None:
                     raise
@@ -91,9 +92,7 @@ def read_items(path: Path, root: Path, report: Report | None) -> Iterator[tuple[
                 continue
             if report is not None:
                 report.read += 1
-                report.notes["with characters that are no text, left out"] += item != (
-                    tidy.without_no_text(item)
-                )
+                report.notes["with characters that are no text, left out"] += item != clean
                 report.notes["longer than most contexts, to be cut"] += (
                     tidy.longest(record.messages) > tidy.LONG
                 )
@@ -107,10 +106,14 @@ def read_items(path: Path, root: Path, report: Report | None) -> Iterator[tuple[
 
 def read_item(item: Any, path: Path, root: Path, number: int) -> Record:
     """The record of item `number` of a file; raises ValueError as `read_file` does."""
+    return _read_clean(tidy.without_no_text(item), path, root, number)
+
+
+def _read_clean(item: Any, path: Path, root: Path, number: int) -> Record:
     where = f"{path}, item {number}"
     try:
         fallback = f"{path.stem}_{number:06d}"
-        record = _read_item(tidy.without_no_text(item), Place(path, root), fallback)
+        record = _read_item(item, Place(path, root), fallback)
         tidy.check_turns(record.messages)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise DataError(f"{where}: lacks or misuses {error}; see the data sheet.") from error

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-import yaml
+from nextgpt_lite.reading import read_yaml
 
 STUDENT = "NEXTGPT_LITE_STUDENT"  # environment variable: whose numbers a notebook is about
 Values = Mapping[str, float]
@@ -69,8 +69,8 @@ class Number:
 @cache
 def numbers() -> dict[str, Number]:
     """All entries, by name."""
-    text = (Path(__file__).parent / "answers" / "numbers.yaml").read_text(encoding="utf-8")
-    return {name: Number(**entry) for name, entry in yaml.safe_load(text).items()}
+    entries = read_yaml(Path(__file__).parent / "answers" / "numbers.yaml")
+    return {name: Number(**entry) for name, entry in entries.items()}
 
 
 def student() -> str:

@@ -30,7 +30,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nextgpt_lite.errors import DamagedError, MissingError
-from nextgpt_lite.reading import read_json, read_shapes, read_tensors, reading
+from nextgpt_lite.reading import read_json, read_shapes, read_tensors, reading, sha256
+from nextgpt_lite.writing import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ class Rows:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / CARD).exists():
-                _write(self.folder / CARD, (json.dumps(self.card, indent=1) + "\n").encode())
+                with replacing(self.folder / CARD) as draft:
+                    draft.write_text(json.dumps(self.card, indent=1) + "\n", encoding="utf-8")
             keys = torch.from_numpy(np.frombuffer(b"".join(self._pending), np.uint8).copy())
             values = torch.stack([*self._pending.values()])  # (N, ...)
             name = f"{uuid4().hex}.safetensors"
@@ -248,23 +250,16 @@ def hash_files(paths: Iterable[Path], memory: Path | None = None) -> str:
         stat = path.stat()
         name = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
         if name not in known:
-            with path.open("rb") as file:
-                known[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            known[name] = sha256(path)
             grown = True
         digest.update(f"{path.name}:{known[name]};".encode())
     if grown and notes is not None:
         try:
-            notes.parent.mkdir(parents=True, exist_ok=True)
-            _write(notes, json.dumps(known).encode())
+            with replacing(notes) as draft:
+                draft.write_text(json.dumps(known), encoding="utf-8")
         except OSError:
             pass  # only slower next time
     return digest.hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.{uuid4().hex}")
-    draft.write_bytes(content)
-    draft.replace(path)
 
 
 def _segments(folder: Path) -> list[Path]:

@@ -41,7 +41,6 @@ def provenance(model: NextGPT, source: Source) -> dict[str, Any]:
         "base": base(model),
         "data": source.identity(),
         "media": source.media(),
-        "versions": versions(),
         "commit": _commit(),
     }
 

@@ -141,11 +141,8 @@ class ScoreSettings(BaseModel):
             )
             return made
         kept: dict[tuple[str, str], list[Instruction]] = {}
-        for one in read_instructions(self.instructions):
-            if one.group in (self.groups or [one.group]):
-                kept.setdefault((one.group, one.level), []).append(one)
-        if not kept:
-            raise ConfigError(f"{self.instructions} has no instruction of the groups {self.groups}")
+        for one in read_instructions(self.instructions, self.groups):
+            kept.setdefault((one.group, one.level), []).append(one)
         return [one for some in kept.values() for one in some[: self.prompts]]
 
     @property

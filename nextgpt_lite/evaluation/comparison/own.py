@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from typing_extensions import TypedDict
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.errors import DataError
+from nextgpt_lite.errors import ConfigError, DataError
 from nextgpt_lite.evaluation.metrics.features import Features
 from nextgpt_lite.evaluation.protocols import Answer, Instruction
 from nextgpt_lite.evaluation.registry import register
@@ -41,12 +41,13 @@ class Line(TypedDict):
     level: NotRequired[str]
 
 
-def read_instructions(path: str | Path) -> list[Instruction]:
-    """The instructions of a file of JSON lines.
+def read_instructions(path: str | Path, groups: Sequence[str] | None = None) -> list[Instruction]:
+    """The instructions of a file of JSON lines, of all groups or of some.
 
     Raises:
         MissingError: there is none.
         DataError: it holds none, an id comes twice, or a field is missing or wrong.
+        ConfigError: none is of the groups.
     """
     path = Path(path)
     found: dict[str, Instruction] = {}
@@ -71,7 +72,10 @@ def read_instructions(path: str | Path) -> list[Instruction]:
         found[line["id"]] = Instruction(line["id"], placed, truth, group, line.get("level", "all"))
     if not found:
         raise DataError(f"{path} holds no whole line: write one instruction a line.")
-    return [*found.values()]
+    asked = [one for one in found.values() if one.group in (groups or {one.group})]
+    if not asked:
+        raise ConfigError(f"{path} has no instruction of the groups {groups}.")
+    return asked
 
 
 def _placed(part: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -99,9 +103,7 @@ class Likeness:
 
         wanted, given = instruction.wanted, answer.media
         alike = [part["type"] for part in wanted] == [part["type"] for part in given]
-        likeness = math.nan
-        if wanted:
-            likeness = 0.0
+        likeness = 0.0 if wanted else math.nan
         if wanted and alike:
             pairs = [
                 F.cosine_similarity(

@@ -71,11 +71,7 @@ def compare_models(
     if instructions is None:
         asked = find("instructions", plugin)((prompts + 1) // 2, seed=seed, groups=groups)
     else:
-        asked = [
-            one for one in read_instructions(instructions) if one.group in (groups or {one.group})
-        ]
-        if not asked:
-            raise ConfigError(f"{instructions} has no instruction of the groups {groups}.")
+        asked = read_instructions(instructions, groups)
     if not all("path" in part or "source" in part for one in asked for part in one.wanted):
         systems = [name for name in systems if name != "ground truth"]
     judge = judge or (plugin if instructions is None else "likeness")
