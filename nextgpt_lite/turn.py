@@ -79,7 +79,7 @@ def events(
             model.decoder(part["type"]).generate,
             made.condition[None],
             generator=torch.Generator().manual_seed(seed + index),
-            **options.diffusion,
+            **_guided(model, part, options.diffusion),
         )
         media = (yield from _watched(decode, part["type"])) if progress else decode()
         part["data"] = made.media = media[0]
@@ -127,10 +127,18 @@ def decode_each(
     for modality in dict.fromkeys(part["type"] for part, _, _ in waiting):
         items = [each for each in waiting if each[0]["type"] == modality]
         parts, conditions, seeds = zip(*items, strict=True)
-        decoder = model.decoder(modality)
-        media = decoder.generate_each(conditions, seeds, batch_size, **diffusion)
+        decoder, guided = model.decoder(modality), _guided(model, parts[0], diffusion)
+        media = decoder.generate_each(conditions, seeds, batch_size, **guided)
         for part, medium in zip(parts, media, strict=True):
             part["data"] = medium
+
+
+def _guided(model: NextGPTModel, part: Part, diffusion: Mapping[str, Any]) -> dict[str, Any]:
+    """How a medium is made; signal tokens may have an opposite of their own, captions have not."""
+    if diffusion.get("negative_prompt") is None and "caption" not in part:
+        nothing = model.unconditional(part["type"])
+        return {**diffusion, **({} if nothing is None else {"negative_prompt": nothing})}
+    return {**diffusion}
 
 
 def drafts(

@@ -110,9 +110,15 @@ class TinyDecoder(nn.Module):
     def latents(self, media: Sequence[Any]) -> Tensor:
         return torch.full((len(media), 3), float(self.weight))
 
-    def denoising_errors(self, condition: Tensor, latents: Tensor) -> Tensor:
+    def negative(self, count: int) -> Tensor:
+        return self.encode_text([""]).expand(count, -1, -1)
+
+    def denoising_errors(
+        self, condition: Tensor, latents: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         assert len(condition) == len(latents)
-        return (condition.mean((1, 2)) - latents.mean(1) * torch.rand(len(latents))).pow(2)
+        noise = torch.rand(len(latents), generator=generator)
+        return (condition.mean((1, 2)) - latents.mean(1) * noise).pow(2)
 
     def generate(
         self, condition: Tensor, *, num_inference_steps: int | None,

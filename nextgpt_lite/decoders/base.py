@@ -228,8 +228,11 @@ class Decoder(Editing, nn.Module, ABC):
             setattr(self.pipeline, name, None)
             del self.parts[name]
 
-    def negative(self, count: int, prompt: str | None = None) -> Tensor:
-        """(count, L, C) what guidance leads away from: a prompt, or the empty one, known once."""
+    def negative(self, count: int, prompt: str | Tensor | None = None) -> Tensor:
+        """(count, L, C) what guidance leads away from: a prompt, a condition (1, L, C), or the
+        empty prompt's, known once."""
+        if isinstance(prompt, Tensor):
+            return prompt.to(self.device).expand(count, -1, -1)
         if prompt is not None:
             return self.encode_text([prompt]).to(self.device).expand(count, -1, -1)
         if self._empty is None:
@@ -244,7 +247,7 @@ class Decoder(Editing, nn.Module, ABC):
         *,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
-        negative_prompt: str | None = None,
+        negative_prompt: str | Tensor | None = None,
         generator: Generators = None,
         callback: StepCallback | None = None,
     ) -> list[Any]:
@@ -255,7 +258,8 @@ class Decoder(Editing, nn.Module, ABC):
             num_inference_steps: denoising steps; None takes the decoder's own.
             guidance_scale: weight of the condition against the empty one; 1 switches guidance off,
                 None takes the decoder's own.
-            negative_prompt: what guidance leads away from, in words; None means the empty caption.
+            negative_prompt: what guidance leads away from, in words or as a condition (1, L, C);
+                None means the empty caption.
                 Without guidance it has no effect.
             generator: one generator for the batch, or a list of B, one an item; an item's own
                 generator makes it independent of what else is in the batch.

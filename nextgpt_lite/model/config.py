@@ -39,6 +39,7 @@ CHECKPOINTS = "NEXTGPT_LITE_CHECKPOINTS"  # environment variable: the folder `do
 MOST = 4096  # tokens for one medium
 Size = Annotated[int, Field(ge=1, le=2**16)]  # beyond is a damaged file, and would fill the memory
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass
@@ -133,8 +134,11 @@ class NextGPTConfig:
             when media are made; for reading captions, only text encoders do.
         text_encoders: False drops the decoders' text encoders, which only training needs.
         distance: between projected signal tokens and conditions, see `losses.condition_distance`.
+        distance_weight: of that distance; 0 leaves the denoising alone.
         denoising: weight of the frozen denoiser's error under the projected condition, beside the
             distance; it reaches blocks whose medium is known and costs a pass of the denoiser.
+        condition_dropout: share of blocks in training whose states are left out, so that the
+            projection learns a condition of nothing, from which guidance then leads away.
         hidden_layer: whose states of the signal tokens are projected, counted as transformers
             counts `hidden_states`: 0 are the embeddings, -1 the last.
     """
@@ -159,7 +163,9 @@ class NextGPTConfig:
     offload: bool = False
     text_encoders: bool = True
     distance: str = "l2"
-    denoising: float = 0.0
+    distance_weight: Weight = 1.0
+    denoising: Weight = 0.0
+    condition_dropout: Share = 0.0
     hidden_layer: int = -1
     input_projection: InputProjectionConfig = field(default_factory=InputProjectionConfig)
     output_projection: OutputProjectionConfig = field(default_factory=OutputProjectionConfig)
@@ -168,6 +174,11 @@ class NextGPTConfig:
     def __post_init__(self) -> None:
         _check_choice("messenger", self.messenger, MESSENGERS)
         _check_choice("distance", self.distance, DISTANCES)
+        if not self.distance_weight and not self.denoising:
+            raise ConfigError(
+                "Configuration fields 'distance_weight' and 'denoising' are both 0, so nothing "
+                "would train the output projections: give one of them a weight."
+            )
 
     @classmethod
     def from_profile(cls, profile: str, **changes: Any) -> Self:

@@ -305,14 +305,60 @@ class NextGPTModel(FrozenParts):
                 continue
             offsets = torch.arange(len(self.llm.signal_ids[modality]), device=hidden.device)
             where = (target.rows[:, None], target.starts[:, None] + offsets)  # (X, N)
-            projected = self.project(modality, states[where], embeddings[where]).float()
-            condition = condition + condition_distance(
-                projected, target.conditions.float(), sizes[modality], every, self.config.distance
-            )
-            if target.latents is not None:
-                errors = self.decoder(modality).denoising_errors(projected, target.latents)  # (X,)
-                condition = condition + self.config.denoising * errors.sum() / every
+            condition = condition + self.condition_loss(
+                modality, states[where], embeddings[where], target.conditions, target.latents,
+                size=sizes[modality], blocks=every,
+            )  # fmt: skip
         return Losses(text + signal + condition, text, signal, condition)
+
+    def condition_loss(
+        self,
+        modality: str,
+        hidden: Tensor,
+        embedding: Tensor,
+        conditions: Tensor,
+        latents: Tensor | None = None,
+        *,
+        size: Tensor | None = None,
+        blocks: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """What blocks of signal tokens cost by the configured weights: a scalar.
+
+        Args:
+            hidden, embedding: (X, N, D) of the blocks.
+            conditions: (X, L, C) of their captions.
+            latents: (X, ...) of their media, which the denoising alone reads.
+            size, blocks: of `losses.condition_distance`.
+            generator: source of noise and dropout (on the CPU).
+        """
+        config, wanted = self.config, conditions.float()
+        if config.condition_dropout and self.output_projections[modality].training:
+            drawn = torch.rand(len(hidden), 1, 1, generator=generator).to(hidden.device)
+            dropped = drawn < config.condition_dropout  # (X, 1, 1)
+            hidden = hidden.masked_fill(dropped, 0.0)
+            if config.distance_weight:
+                nothing = self.decoder(modality).negative(1).to(wanted)  # (1, L, C)
+                wanted = torch.where(dropped, nothing, wanted)
+        projected = self.project(modality, hidden, embedding).float()
+        loss = projected.new_zeros(())
+        if config.distance_weight:
+            distance = condition_distance(projected, wanted, size, blocks, config.distance)
+            loss = loss + config.distance_weight * distance
+        if config.denoising and latents is not None:
+            errors = self.decoder(modality).denoising_errors(projected, latents, generator)  # (X,)
+            count = len(errors) if blocks is None else blocks
+            loss = loss + config.denoising * errors.sum() / count
+        return loss
+
+    @torch.no_grad()
+    def unconditional(self, modality: str) -> Tensor | None:
+        """(1, L, C) that guidance leads away from, where `condition_dropout` has taught one."""
+        if not self.config.condition_dropout or modality not in self.output_projections:
+            return None
+        ids = torch.tensor([self.llm.signal_ids[modality]], device=self.device)  # (1, N)
+        embedding = self.llm.embed(ids)
+        return self.project(modality, torch.zeros_like(embedding), embedding)
 
     def _no_blocks(self, modality: str) -> SignalTargets | None:
         """Targets of a learning projection that a batch has no block for.

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,10 +24,10 @@ from tqdm.auto import tqdm
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Data, Source, open_source
 from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.messages import Part
 from nextgpt_lite.model.batch import collate
 from nextgpt_lite.model.conversation import Encoded
 from nextgpt_lite.model.device import half_of
-from nextgpt_lite.model.losses import condition_distance
 from nextgpt_lite.training.engine import Resume
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.part import PartRecipe, PartTrainer
@@ -86,10 +86,12 @@ def refine(
 
 @dataclass
 class SignalStates:
-    """Blocks of one modality: (X, N, D) states and X captions; embeddings are the same for all."""
+    """Blocks of one modality: (X, N, D) states, X captions, and where denoising counts the latents
+    of X media; embeddings are the same for all."""
 
     hidden: list[Tensor] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
+    latents: list[Tensor] = field(default_factory=list)
 
 
 @torch.no_grad()
@@ -105,23 +107,32 @@ def gather(
         numbers = range(first, min(first + portion, records))
         encoded = [each for _, each in usable.many(numbers)]
         by_length = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
-        blocks: dict[int, list[tuple[str, Tensor, str]]] = {}
+        blocks: dict[int, list[_Block]] = {}
         for begin in range(0, len(encoded), batch_size):
             chosen = by_length[begin : begin + batch_size]
             read = _signal_states(model, features, [encoded[i] for i in chosen])
             blocks.update(zip(chosen, read, strict=True))
         for index in range(len(encoded)):  # in the order of the conversations again
-            for modality, hidden, caption in blocks[index]:
-                found = states.setdefault(modality, SignalStates())
-                found.hidden.append(hidden)
-                found.captions.append(caption)
+            for block in blocks[index]:
+                found = states.setdefault(block.modality, SignalStates())
+                found.hidden.append(block.hidden)
+                found.captions.append(block.caption)
+                if model.config.denoising:
+                    found.latents.append(features.latents(block.modality, [block.part])[0].cpu())
     return states
+
+
+class _Block(NamedTuple):
+    modality: str
+    hidden: Tensor  # (N, D)
+    caption: str
+    part: Part
 
 
 def _signal_states(
     model: NextGPT, features: Features, encoded: Sequence[Encoded]
-) -> list[list[tuple[str, Tensor, str]]]:
-    """Modality, states (N, D) and caption of every block, for each conversation."""
+) -> list[list[_Block]]:
+    """Every block, for each conversation."""
     batch = collate(
         encoded,
         pad_id=model.llm.tokenizer.pad_token_id or 0,
@@ -130,14 +141,14 @@ def _signal_states(
         conditions=lambda _, captions: torch.zeros(len(captions), 0),
     ).to(model.device)
     hidden = model.read(batch).signal  # (B, S, D)
-    found: list[list[tuple[str, Tensor, str]]] = []
+    found: list[list[_Block]] = []
     for row, conversation in enumerate(encoded):
         found.append([])
         for slot in conversation.signals:
             if slot.caption is not None:
                 end = slot.start + len(model.llm.signal_ids[slot.modality])
                 states = hidden[row, slot.start : end].half().cpu()
-                found[-1].append((slot.modality, states, slot.caption))
+                found[-1].append(_Block(slot.modality, states, slot.caption, slot.part))
     return found
 
 
@@ -181,6 +192,7 @@ def fitting(
         ]
     )  # (captions, L, C)
     hidden = torch.stack(states.hidden)  # (X, N, D)
+    latents = torch.stack(states.latents) if states.latents else None  # (X, ...)
     rows = torch.tensor([row_of[caption] for caption in states.captions])  # (X,)
     # Each caption as often as any other: short ones come up again and again, long ones are hard.
     weights = 1 / rows.bincount()[rows]  # (X,)
@@ -192,16 +204,18 @@ def fitting(
         ids = torch.tensor(model.llm.signal_ids[modality], device=model.device)
         embedding = model.llm.embed(ids)  # (N, D)
 
-    def data(_: torch.Generator) -> tuple[Tensor, Tensor]:
+    def data(_: torch.Generator) -> tuple[Tensor, Tensor, Tensor | None]:
         chosen = drawn[trainer.step]
-        return hidden[chosen].to(model.device).float(), conditions[rows[chosen]]  # (B, N, D)
+        media = None if latents is None else latents[chosen].to(model.device)
+        return hidden[chosen].to(model.device).float(), conditions[rows[chosen]], media
 
     def loss(
-        projection: nn.Module, batch: tuple[Tensor, Tensor], _: torch.Generator
+        _: nn.Module, batch: tuple[Tensor, Tensor, Tensor | None], generator: torch.Generator
     ) -> dict[str, Tensor]:
-        states, wanted = batch
-        projected = projection(states, embedding.expand_as(states)).float()  # (B, L, C)
-        return {"condition": condition_distance(projected, wanted, kind=model.config.distance)}
+        states, wanted, media = batch
+        told = embedding.expand_as(states)
+        found = model.condition_loss(modality, states, told, wanted, media, generator=generator)
+        return {"condition": found}
 
     projection = model.output_projections[modality].requires_grad_(True)
     recipe = PartRecipe(

@@ -10,6 +10,7 @@ import torch
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.records import Record
+from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.config import (
     PROJECTION_KINDS,
     NextGPTConfig,
@@ -30,6 +31,8 @@ DIALS: list[dict[str, Any]] = [
     {"distance": "cosine"},
     {"distance": "norm-matched"},
     {"denoising": 0.5},
+    {"denoising": 0.5, "distance_weight": 0.0},
+    {"distance_weight": 0.5},
     {"hidden_layer": 1},
     {"lora": {"rank": 3, "alpha": 4, "dropout": 0.0}},
     *({"output_projection": {**TINY_PROJECTION, "kind": kind}} for kind in PROJECTION_KINDS),
@@ -73,9 +76,41 @@ def test_a_setting_survives_the_checkpoint(changes: dict[str, Any], tmp_path: Pa
     assert torch.equal(condition, its_condition)
 
 
-@pytest.mark.parametrize("changes", DIALS[1:5], ids=str)
+@pytest.mark.parametrize("changes", DIALS[1:7], ids=str)
 def test_a_setting_changes_the_loss(changes: dict[str, Any]) -> None:
     assert losses_of(tiny_model())[0] != losses_of(tiny_model(**changes))[0]
+
+
+def test_a_condition_of_nothing_is_learned_and_led_away_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The projection is asked for the empty caption's condition, and guidance has its answer."""
+    model = tiny_model(condition_dropout=1.0)
+    model.output_projections.train()
+    shape = model.config.conditions["image"]
+    hidden = torch.randn(2, len(model.llm.signal_ids["image"]), model.llm.width)
+    nothing = model.decoder("image").negative(2)
+    loss = [
+        model.condition_loss("image", states, hidden, conditions)
+        for states, conditions in ((hidden, torch.randn(2, *shape)), (0 * hidden, nothing))
+    ]
+    assert torch.equal(*loss), "neither its states nor its caption count for a block left out"
+    told: list[dict[str, Any]] = []
+    decoder = type(model.decoder("image"))
+    monkeypatch.setattr(
+        decoder, "generate", lambda _, condition, **given: told.append(given) or [None]
+    )
+    model.chat("Draw", output_modalities=["image"])
+    assert torch.equal(told[0]["negative_prompt"], model.unconditional("image"))
+    model.chat("Draw", output_modalities=["image"], negative_prompt="rain")
+    assert told[1]["negative_prompt"] == "rain"
+    tiny_model().chat("Draw", output_modalities=["image"])
+    assert "negative_prompt" not in told[2]
+
+
+def test_two_weights_of_zero_are_refused() -> None:
+    with pytest.raises(ConfigError, match="'distance_weight' and 'denoising' are both 0"):
+        tiny_model(distance_weight=0.0)
 
 
 def test_denoising_without_a_medium_is_refused() -> None:

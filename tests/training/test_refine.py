@@ -11,6 +11,7 @@ import torch
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.training.refine import fitting, gather
 from nextgpt_lite.training.stages import part_of
+from tests.model.test_nextgpt import with_media
 from tests.tiny import Made, tiny_model
 from tests.training.runs import record, snapshot
 
@@ -76,3 +77,25 @@ def test_a_refinement_that_was_stopped_goes_on_bit_for_bit(tmp_path: Path) -> No
     assert run("parts", resume=True) == whole[3:]
     ours, theirs = (kept[name].module.parameters() for name in ("parts", "whole"))
     assert all(map(torch.equal, ours, theirs))
+
+
+def test_denoising_alone_refines_too_and_reads_no_caption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the media count: other conditions give the same weights, other media do not."""
+
+    def fitted(shift: float, scale: float) -> list[torch.Tensor]:
+        model = tiny_model(distance_weight=0.0, denoising=1.0, condition_dropout=0.3)
+        states = gather(model, Made(with_media), records=6)["image"]
+        assert states.latents[0].shape == (3,)
+        states.latents = [latents + shift for latents in states.latents]
+        decoder = model.decoder("image")
+        encode = decoder.encode_text
+        monkeypatch.setattr(decoder, "encode_text", lambda some: scale * encode(some))
+        folder = tmp_path / f"{shift} {scale}"
+        fitting(model, "image", states, folder, steps=3, batch_size=4).run()
+        return [*model.output_projections["image"].parameters()]
+
+    first, second, other = fitted(0.0, 1.0), fitted(0.0, 9.0), fitted(1.0, 1.0)
+    assert all(map(torch.equal, first, second))
+    assert not all(map(torch.equal, first, other))
