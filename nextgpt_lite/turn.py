@@ -263,7 +263,7 @@ class _Draft:
     def add_block(self, block: SignalBlock) -> None:
         self._close_words()
         part: Part = {"type": block.modality}
-        if self.model.config.messenger == "caption":
+        if self.model.config.messenger != "signal":
             part["caption"] = self.model.conversation.decode(block.ids).strip()
         self.reply.parts.append(part)
         self.reply.signal_tokens += self.model.llm.describe_ids(block.ids)

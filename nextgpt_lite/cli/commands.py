@@ -62,7 +62,7 @@ def train(
     data: Data = [],  # noqa: B006
     follow_links: bool | None = None,
     init: MaybeFolder = None,
-    messenger: Literal["signal", "caption"] | None = None,
+    messenger: Literal["signal", "caption", "caption-states"] | None = None,
     steps: MaybeCount = None,
     seed: Annotated[int | None, Option(min=0)] = None,
     resume: bool | None = None,
@@ -352,8 +352,9 @@ def compare(
 
 
 def ablate(
-    grid: Annotated[Path, Argument(parser=_shipped, metavar="FILE")],
+    grid: Annotated[Path | None, Argument(parser=_shipped, metavar="[FILE]")] = None,
     *,
+    every: Annotated[bool, Option("--all")] = False,
     output: Output,
     workers: Count = 1,
     device: Device = "auto",
@@ -364,14 +365,18 @@ def ablate(
 
     Args:
         grid: file that names the settings to combine; those of `configs` ship with the package.
+        every: run all grids that ship, whose common stages are trained once.
         workers: processes.
     """
     from nextgpt_lite.evaluation.ablation.figures import draw, summary
-    from nextgpt_lite.evaluation.ablation.runner import ablate
+    from nextgpt_lite.evaluation.ablation.runner import ablate, shipped_grids
 
-    table = ablate(grid, output, workers, device)
-    print(summary(table))
-    print(f"{table}\n{draw(table, table.with_suffix('.svg'))}")
+    if every == (grid is not None):
+        raise ConfigError("Give the file of a grid, or --all.")
+    for path in shipped_grids() if grid is None else [grid]:
+        table = ablate(path, output, workers, device)
+        print(summary(table))
+        print(f"{table}\n{draw(table, table.with_suffix('.svg'))}")
 
 
 # --- checkpoints --------------------------------------------------------------------------------

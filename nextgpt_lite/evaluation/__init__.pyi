@@ -1,8 +1,10 @@
 from .ablation.runner import ablate as ablate
+from .ablation.table import outdated as outdated
 from .baselines import (
     Chat as Chat,
     GoldCaption as GoldCaption,
     GroundTruth as GroundTruth,
+    OwnWords as OwnWords,
     ToolPipeline as ToolPipeline,
     answer as answer,
     share_frozen as share_frozen,

@@ -202,5 +202,9 @@ class Judge(Protocol):
     @property
     def aspects(self) -> Sequence[str]: ...
 
-    def worth(self, instruction: Instruction, answer: Answer) -> Mapping[str, float]:
-        """0 to 100 in each aspect; NaN where an aspect does not apply."""
+    def worth(self, instruction: Instruction, answer: Answer) -> Mapping[str, Any]:
+        """0 to 100 in each aspect; NaN where an aspect does not apply.
+
+        What else it finds stands behind the words of a row. `told`, what the words tell, and
+        `told_right`, 100 or 0, are read by `comparison.decomposition`.
+        """

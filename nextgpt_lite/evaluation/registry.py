@@ -15,6 +15,7 @@
 | `items`, `unseen`, `wishes`, `questions`, `sound_classes`, `facts` | what the paper's tables are \
 measured on where no file is given, see `tables` | a plugin |
 | `planner` | `(model) -> Planner`: how an LLM is asked what to make | a plugin |
+| `captions` | `(text) -> list[str]`: those in a reply's words | a plugin |
 
 What a plugin brings are functions of its module, found under the plugin's name.
 

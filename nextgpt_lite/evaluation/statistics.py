@@ -203,17 +203,19 @@ def decisions(wanted: Array, given: Array, rounds: int = ROUNDS, seed: int = 0) 
         wanted, given: (S, P) ones where the modality should be, and is, in the answer.
     """
     true, made, asked = wanted * given, given, wanted
+    shares = ((true, made), (true, asked), (2 * true, made + asked))
+    return Decisions(*(ratio(part, whole, rounds, seed) for part, whole in shares))
 
-    def ratio(part: Array, whole: Array) -> Callable[[Array, Array], Array]:
-        def share(by_seed: Array, by_prompt: Array) -> Array:
-            below = _weighted(whole, by_seed, by_prompt)
-            above = _weighted(part, by_seed, by_prompt)
-            return np.where(below > 0, 100 * above / np.maximum(below, 1e-12), np.nan)
 
-        return share
+def ratio(part: Array, whole: Array, rounds: int = ROUNDS, seed: int = 0) -> Interval:
+    """The sum of (S, P) values in per cent of the sum of others; NaN of nothing."""
 
-    shares = (ratio(true, made), ratio(true, asked), ratio(2 * true, made + asked))
-    return Decisions(*(_bootstrapped(share, wanted.shape, rounds, seed) for share in shares))
+    def share(by_seed: Array, by_prompt: Array) -> Array:
+        below = _weighted(whole, by_seed, by_prompt)
+        above = _weighted(part, by_seed, by_prompt)
+        return np.where(below > 0, 100 * above / np.maximum(below, 1e-12), np.nan)
+
+    return _bootstrapped(share, whole.shape, rounds, seed)
 
 
 def _weighted(values: Array, by_seed: Array, by_prompt: Array) -> Array:

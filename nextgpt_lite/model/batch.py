@@ -26,6 +26,7 @@ class SignalTargets:
 
     rows: Tensor  # (X,)
     starts: Tensor  # (X,) first position
+    lengths: Tensor  # (X,) positions
     conditions: Tensor  # (X, L, C)
     latents: Tensor | None = None  # (X, ...) of their media, only for the denoising loss
 
@@ -124,17 +125,18 @@ def collate(
         features([part for _, _, part in media]) if media else torch.zeros(0, width),
         positions=None if size[0] == len(conversations) else positions,
     )
-    blocks: dict[str, list[tuple[int, int, str, Part]]] = {}
+    blocks: dict[str, list[tuple[int, int, int, str, Part]]] = {}
     for (row, begin), conversation in placed:
         for slot in conversation.signals:
             if slot.caption is not None:
-                found = (row, begin + slot.start, slot.caption, slot.part)
+                found = (row, begin + slot.start, slot.length, slot.caption, slot.part)
                 blocks.setdefault(slot.modality, []).append(found)
     for modality, founds in blocks.items():
-        rows, starts, captions, parts = zip(*founds, strict=True)
+        rows, starts, lengths, captions, parts = zip(*founds, strict=True)
         batch.signals[modality] = SignalTargets(
             torch.tensor(rows),
             torch.tensor(starts),
+            torch.tensor(lengths),
             conditions(modality, [*captions]),
             None if latents is None else latents(modality, [*parts]),
         )

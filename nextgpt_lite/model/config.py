@@ -31,10 +31,10 @@ DECODER_SETTINGS: dict[str, dict[str, Any]] = _PRESETS["decoder_settings"]  # by
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 WEIGHTS = Path(__file__).parents[1] / "weights"
 INPUT_PROJECTION_KINDS = ("linear", "mlp", "qformer", "perceiver")
-PROJECTION_KINDS = ("transformer", "qformer", "mlp", "linear")
+PROJECTION_KINDS = ("transformer", "encoder", "resampler", "qformer", "mlp", "linear")
 DISTANCES = ("l2", "plain-l2", "cosine", "norm-matched")
 SETTINGS_FILE = "nextgpt_lite.json"  # in a decoder's folder: what its pipeline does not say
-MESSENGERS = ("signal", "caption")
+MESSENGERS = ("signal", "caption", "caption-states")
 CHECKPOINTS = "NEXTGPT_LITE_CHECKPOINTS"  # environment variable: the folder `download` has filled
 MOST = 4096  # tokens for one medium
 Size = Annotated[int, Field(ge=1, le=2**16)]  # beyond is a damaged file, and would fill the memory
@@ -119,7 +119,8 @@ class NextGPTConfig:
         messenger: what the LLM hands to the decoders. "signal": signal tokens, which an output
             projection turns into a condition (the paper's). "caption": words between marks, which
             the decoder's own text encoder reads (the paper's NExT-GPT-caption, appendix G); such a
-            model has no output projections, and `signal_tokens` does not count.
+            model has no output projections, and `signal_tokens` does not count. "caption-states":
+            the same words, but an output projection reads the LLM's states of them.
         decoder_settings: what is not in a decoder's folder or should differ from it, by modality:
             `guidance_scale`, `num_inference_steps`, `width`, `height`, `frames`, `fps`,
             `audio_length_in_s`, `base` (the Stable Diffusion below AnimateDiff's modules), ...
@@ -174,10 +175,33 @@ class NextGPTConfig:
     def __post_init__(self) -> None:
         _check_choice("messenger", self.messenger, MESSENGERS)
         _check_choice("distance", self.distance, DISTANCES)
+        if self.output_projection.kind == "encoder" and self.messenger == "signal":
+            for modality, (length, _) in self.conditions.items():
+                if self.signal_tokens.get(modality) != length:
+                    raise ConfigError(
+                        f"Configuration field 'signal_tokens' has "
+                        f"{self.signal_tokens.get(modality)} for {modality}: with the output "
+                        f"projection 'encoder' give as many as its condition has vectors, {length}."
+                    )
+        if self.messenger == "caption-states":
+            self._check_states_of_captions()
         if not self.distance_weight and not self.denoising:
             raise ConfigError(
                 "Configuration fields 'distance_weight' and 'denoising' are both 0, so nothing "
                 "would train the output projections: give one of them a weight."
+            )
+
+    def _check_states_of_captions(self) -> None:
+        if self.output_projection.kind in ("encoder", "mlp", "linear"):
+            raise ConfigError(
+                "Configuration field 'messenger' is 'caption-states', and captions differ in "
+                "length: let 'output_projection.kind' be transformer, resampler or qformer, not "
+                f"{self.output_projection.kind!r}."
+            )
+        if self.condition_dropout:
+            raise ConfigError(
+                "Configuration field 'condition_dropout' needs the messenger 'signal': without its "
+                "states a caption's tokens still tell all."
             )
 
     @classmethod

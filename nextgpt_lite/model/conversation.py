@@ -42,7 +42,9 @@ class MediaSlot:
 
 @dataclass
 class SignalSlot:
-    """A signal block from `start`; `caption` is the text whose condition it should produce.
+    """A block from `start` whose states are projected: signal tokens, or a caption in its marks.
+
+    `caption` is the text whose condition it should produce.
 
     `part` is the message part it stands for, with the medium where there is one.
     """
@@ -51,6 +53,7 @@ class SignalSlot:
     modality: str
     caption: str | None
     part: Part
+    length: int
 
 
 @dataclass
@@ -99,7 +102,8 @@ class ConversationTokenizer:
         tokenizer: with a chat template, the new tokens already added.
         signal_ids: ids of each modality's block.
         input_tokens: K, the positions one media item takes.
-        messenger: "caption" writes a part's caption between two marks instead of signal tokens.
+        messenger: "caption" and "caption-states" write a part's caption between two marks instead
+            of signal tokens.
     """
 
     def __init__(
@@ -144,7 +148,7 @@ class ConversationTokenizer:
         if room is None or len(encoded) <= room:
             return False
         ends = [(s.start, s.start + self.input_tokens) for s in encoded.media]
-        ends += [(s.start, s.start + len(self.signal_ids[s.modality])) for s in encoded.signals]
+        ends += [(s.start, s.start + s.length) for s in encoded.signals]
         room = min([room, *(start for start, end in ends if end > room)])
         del encoded.ids[room:], encoded.labels[room:]
         encoded.media = [slot for slot in encoded.media if slot.start < room]
@@ -289,11 +293,12 @@ class ConversationTokenizer:
             self._append(encoded, [self.tokenizer.pad_token_id or 0] * self.input_tokens, False)
             return
         modality = part["type"]
-        if self.messenger == "caption":
-            self._append(encoded, self._caption(part), is_reply)
-            return
-        encoded.signals.append(SignalSlot(len(encoded), modality, part.get("caption"), part))
-        self._append(encoded, self.signal_ids[modality], is_reply)
+        written = self.messenger != "signal"
+        ids = self._caption(part) if written else self.signal_ids[modality]
+        if self.messenger != "caption":
+            slot = SignalSlot(len(encoded), modality, part.get("caption"), part, len(ids))
+            encoded.signals.append(slot)
+        self._append(encoded, ids, is_reply)
 
     def _caption(self, part: Part) -> list[int]:
         if not part.get("caption"):

@@ -69,7 +69,7 @@ class LanguageModel(nn.Module):
         signal_ids: token ids of each modality's signal block, in order; where the messenger is a
             caption, those of the two marks around it; none of a modality that is only read.
         marker_ids: of the markers around input items.
-        messenger: "signal" or "caption" (see `NextGPTConfig`).
+        messenger: of `NextGPTConfig`.
         end_mark: words that end a reply besides the end token; None where there are none.
         new_ids: ids whose rows learn: the signal tokens, and markers the base did not know.
         base: name, vocabulary rows and fingerprint of the base model, for checkpoints.
@@ -102,7 +102,7 @@ class LanguageModel(nn.Module):
         vocabulary, new = tokenizer.get_vocab(), []
         for modality, count in signal_tokens.items():
             row = get_modality(modality)
-            by_caption = messenger == "caption" and count
+            by_caption = messenger != "signal" and count
             blocks[modality] = row.caption_marks() if by_caption else row.signal_tokens(count)
             new += [marker for marker in (row.open, row.close) if marker not in vocabulary]
             new += blocks[modality]

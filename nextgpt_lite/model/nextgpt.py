@@ -83,7 +83,7 @@ class NextGPTModel(FrozenParts):
                     config.output_projection,
                 )
                 for modality, (length, width) in config.conditions.items()
-                if config.messenger == "signal"
+                if config.messenger != "caption"
             }
         )
         llm.signal_layer = check_layer(config.hidden_layer, llm.causal_lm.config.num_hidden_layers)
@@ -237,11 +237,18 @@ class NextGPTModel(FrozenParts):
         where = (rows[:, None].expand_as(columns), columns)
         return embeddings.index_put(where, projected.to(embeddings.dtype))
 
-    def project(self, modality: str, hidden: Tensor, embedding: Tensor) -> Tensor:
-        """Signal tokens (X, N, D), twice, to a decoder's condition (X, L, C)."""
+    def project(
+        self, modality: str, hidden: Tensor, embedding: Tensor, absent: Tensor | None = None
+    ) -> Tensor:
+        """Signal tokens (X, N, D), twice, to a decoder's condition (X, L, C).
+
+        Args:
+            absent: (X, N) True where a shorter block is filled up.
+        """
         projection = self.output_projections[modality]
         dtype = next(projection.parameters()).dtype  # float32, whatever the frozen LLM has
-        condition: Tensor = projection(hidden.to(dtype), embedding.to(dtype))
+        extra = () if absent is None else (absent,)
+        condition: Tensor = projection(hidden.to(dtype), embedding.to(dtype), *extra)
         return condition
 
     def condition(self, block: SignalBlock) -> Tensor:
@@ -303,11 +310,10 @@ class NextGPTModel(FrozenParts):
             target = batch.signals.get(modality) or self._no_blocks(modality)
             if target is None:
                 continue
-            offsets = torch.arange(len(self.llm.signal_ids[modality]), device=hidden.device)
-            where = (target.rows[:, None], target.starts[:, None] + offsets)  # (X, N)
+            where, absent = self._blocks(modality, target, hidden)
             condition = condition + self.condition_loss(
                 modality, states[where], embeddings[where], target.conditions, target.latents,
-                size=sizes[modality], blocks=every,
+                absent=absent, size=sizes[modality], blocks=every,
             )  # fmt: skip
         return Losses(text + signal + condition, text, signal, condition)
 
@@ -319,6 +325,7 @@ class NextGPTModel(FrozenParts):
         conditions: Tensor,
         latents: Tensor | None = None,
         *,
+        absent: Tensor | None = None,
         size: Tensor | None = None,
         blocks: Tensor | None = None,
         generator: torch.Generator | None = None,
@@ -329,6 +336,7 @@ class NextGPTModel(FrozenParts):
             hidden, embedding: (X, N, D) of the blocks.
             conditions: (X, L, C) of their captions.
             latents: (X, ...) of their media, which the denoising alone reads.
+            absent: of `project`.
             size, blocks: of `losses.condition_distance`.
             generator: source of noise and dropout (on the CPU).
         """
@@ -340,7 +348,7 @@ class NextGPTModel(FrozenParts):
             if config.distance_weight:
                 nothing = self.decoder(modality).negative(1).to(wanted)  # (1, L, C)
                 wanted = torch.where(dropped, nothing, wanted)
-        projected = self.project(modality, hidden, embedding).float()
+        projected = self.project(modality, hidden, embedding, absent).float()
         loss = projected.new_zeros(())
         if config.distance_weight:
             distance = condition_distance(projected, wanted, size, blocks, config.distance)
@@ -360,6 +368,19 @@ class NextGPTModel(FrozenParts):
         embedding = self.llm.embed(ids)
         return self.project(modality, torch.zeros_like(embedding), embedding)
 
+    def _blocks(
+        self, modality: str, target: SignalTargets, like: Tensor
+    ) -> tuple[tuple[Tensor, Tensor], Tensor | None]:
+        """Where the (X, N) positions of blocks are, and which of them are none."""
+        if self.config.messenger == "signal":
+            offsets = torch.arange(len(self.llm.signal_ids[modality]), device=like.device)
+            return (target.rows[:, None], target.starts[:, None] + offsets), None
+        longest = max([1, *target.lengths.tolist()])
+        offsets = torch.arange(longest, device=like.device)
+        absent = offsets >= target.lengths[:, None]  # (X, N)
+        columns = (target.starts[:, None] + offsets).masked_fill(absent, 0)
+        return (target.rows[:, None], columns), absent
+
     def _no_blocks(self, modality: str) -> SignalTargets | None:
         """Targets of a learning projection that a batch has no block for.
 
@@ -372,7 +393,8 @@ class NextGPTModel(FrozenParts):
             return None
         nowhere = torch.zeros(0, dtype=torch.long, device=self.device)
         shape = self.config.conditions[modality]
-        return SignalTargets(nowhere, nowhere, torch.zeros(0, *shape, device=self.device))
+        conditions = torch.zeros(0, *shape, device=self.device)
+        return SignalTargets(nowhere, nowhere, nowhere, conditions)
 
     def forward(self, batch: Batch, divisors: Divisors | None = None) -> Losses:
         """`loss`, under the name that accelerate and DDP call."""

@@ -9,6 +9,7 @@ L condition length, C condition width.
 The input projection is the paper's linear layer, the output projection its transformer; the other
 kinds are there to be compared with them. Each of the former reads (M, E) vectors of media and gives
 (M, K, D), each of the latter (B, N, D) states and embeddings of signal tokens and gives (B, L, C).
+Those that can read blocks of several lengths take (B, N) `absent` positions too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextgpt_lite.errors import ConfigError
@@ -82,14 +84,7 @@ class QueryInputProjection(nn.Module):
         if config.kind == "qformer":
             self.model = _qformer(config, config.hidden)
         else:
-            layers = [
-                nn.TransformerEncoderLayer(
-                    config.hidden, config.heads, config.feed_forward, config.dropout,
-                    batch_first=True, norm_first=True,
-                )
-                for _ in range(config.layers)
-            ]  # fmt: skip
-            self.perceiver = nn.ModuleList(layers)
+            self.perceiver = _Perceiver(config)
         self.fc = nn.Linear(config.hidden, llm_width)
 
     def forward(self, embedding: Tensor) -> Tensor:
@@ -102,10 +97,31 @@ class QueryInputProjection(nn.Module):
             read = self.model(query_embeds=queries, encoder_hidden_states=source)
             queries = read.last_hidden_state
         else:
-            for layer in self.perceiver:
-                both = layer(torch.cat([queries, source], 1))  # (M, K + pieces, hidden)
-                queries = both[:, : queries.shape[1]]
+            queries = self.perceiver(queries, source)
         return self.fc(queries)  # (M, K, D)
+
+
+class _Perceiver(nn.ModuleList):
+    """Flamingo's resampler: in every block queries look at themselves and at a source."""
+
+    def __init__(self, config: InputProjectionConfig | OutputProjectionConfig) -> None:
+        super().__init__(_block(config) for _ in range(config.layers))
+
+    def forward(self, queries: Tensor, source: Tensor, absent: Tensor | None = None) -> Tensor:
+        """(B, Q, hidden) and (B, N, hidden), some of it absent (B, N) -> (B, Q, hidden)."""
+        count = queries.shape[1]
+        mask = None if absent is None else F.pad(absent, (count, 0))  # (B, Q + N)
+        for layer in self:
+            both = layer(torch.cat([queries, source], 1), src_key_padding_mask=mask)
+            queries = both[:, :count]
+        return queries
+
+
+def _block(config: InputProjectionConfig | OutputProjectionConfig) -> nn.Module:
+    return nn.TransformerEncoderLayer(
+        config.hidden, config.heads, config.feed_forward, config.dropout, batch_first=True,
+        norm_first=True,
+    )  # fmt: skip
 
 
 def input_projection(
@@ -175,19 +191,72 @@ class OutputProjection(nn.Module):
         )
         self.model = nn.Linear(hidden, condition_width)
 
-    def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, embedding: Tensor, absent: Tensor | None = None) -> Tensor:
         """Projects signal tokens to a condition.
 
         Args:
             hidden: (B, N, D) the LLM's last hidden state at the signal tokens themselves.
             embedding: (B, N, D) the input embeddings of the same tokens.
+            absent: (B, N) True where there is none.
 
         Returns:
             (B, L, C) what the diffusion model reads instead of a caption's embedding.
         """
         source = self.fc(hidden + embedding)  # (B, N, hidden)
         queries = self.query_embs.expand(len(source), -1, -1)  # (B, L, hidden)
-        return self.model(self.tfm(source, queries))  # (B, L, C)
+        read = self.tfm(
+            source, queries, src_key_padding_mask=absent, memory_key_padding_mask=absent
+        )
+        return self.model(read)  # (B, L, C)
+
+
+class EncoderOutputProjection(nn.Module):
+    """Encoder only, as MetaQueries has it: as many signal tokens as the condition has vectors, and
+    each becomes one of them after all have looked at each other.
+    """
+
+    def __init__(
+        self,
+        llm_width: int,
+        condition_length: int,
+        condition_width: int,
+        config: OutputProjectionConfig,
+    ) -> None:
+        super().__init__()
+        self.fc = nn.Linear(llm_width, config.hidden)
+        self.places = nn.Parameter(torch.randn(condition_length, config.hidden) * 0.02)
+        blocks = (_block(config) for _ in range(config.layers))
+        self.layers = nn.Sequential(*blocks, nn.LayerNorm(config.hidden))
+        self.model = nn.Linear(config.hidden, condition_width)
+
+    def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
+        """(B, N, D) twice -> (B, L, C), where N is L."""
+        condition: Tensor = self.model(self.layers(self.fc(hidden + embedding) + self.places))
+        return condition
+
+
+class ResamplerOutputProjection(nn.Module):
+    """Flamingo's resampler: L learned queries that look at themselves and the signal tokens."""
+
+    def __init__(
+        self,
+        llm_width: int,
+        condition_length: int,
+        condition_width: int,
+        config: OutputProjectionConfig,
+    ) -> None:
+        super().__init__()
+        self.query_embs = nn.Parameter(torch.randn(1, condition_length, config.hidden))
+        self.fc = nn.Linear(llm_width, config.hidden)
+        self.perceiver = _Perceiver(config)
+        self.model = nn.Linear(config.hidden, condition_width)
+
+    def forward(self, hidden: Tensor, embedding: Tensor, absent: Tensor | None = None) -> Tensor:
+        """(B, N, D) twice, some of it absent (B, N) -> (B, L, C)."""
+        source = self.fc(hidden + embedding)  # (B, N, hidden)
+        queries = self.query_embs.expand(len(source), -1, -1)  # (B, L, hidden)
+        condition: Tensor = self.model(self.perceiver(queries, source, absent))
+        return condition
 
 
 class LinearOutputProjection(nn.Module):
@@ -252,13 +321,16 @@ class QFormerOutputProjection(nn.Module):
         self.model = _qformer(config, llm_width)
         self.fc = nn.Linear(config.hidden, condition_width)
 
-    def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
-        """(B, N, D) twice -> (B, L, C)."""
+    def forward(self, hidden: Tensor, embedding: Tensor, absent: Tensor | None = None) -> Tensor:
+        """(B, N, D) twice, some of it absent (B, N) -> (B, L, C)."""
         if not len(hidden):  # Blip2QFormerModel cannot read nothing; the graph must be there
             return self(*(x.new_zeros(1, *x.shape[1:]) for x in (hidden, embedding)))[:0]
         source = hidden + embedding
         queries = self.query_embs.expand(len(source), -1, -1)  # (B, L, hidden)
-        read = self.model(query_embeds=queries, encoder_hidden_states=source)
+        there = None if absent is None else (~absent).long()
+        read = self.model(
+            query_embeds=queries, encoder_hidden_states=source, encoder_attention_mask=there
+        )
         condition: Tensor = self.fc(read.last_hidden_state)  # (B, L, C)
         return condition
 
@@ -272,6 +344,10 @@ def output_projection(
 ) -> nn.Module:
     """The output projection of the configured kind, from N `signals` to an (L, C) condition."""
     shape = (condition_length, condition_width)
+    if config.kind == "encoder":
+        return EncoderOutputProjection(llm_width, *shape, config)
+    if config.kind == "resampler":
+        return ResamplerOutputProjection(llm_width, *shape, config)
     if config.kind == "linear":
         return LinearOutputProjection(llm_width, signals, *shape)
     if config.kind == "mlp":

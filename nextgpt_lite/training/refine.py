@@ -66,11 +66,11 @@ def refine(
         device, dtype: as of `NextGPT.from_pretrained`.
 
     Raises:
-        ConfigError: the model has no output projections.
+        ConfigError: the model has no output projections that read signal tokens.
         ExistsError: there are checkpoints, and `resume` is False.
     """
     model = NextGPT.from_pretrained(init, device=device, dtype=dtype)
-    if not model.output_projections:
+    if model.config.messenger != "signal":
         raise ConfigError(f"{init} has captions as messenger: there is no projection to refine.")
     probed(Path(output))
     stage = replace(STAGES[3], mixture=KINDS)

@@ -100,7 +100,7 @@ STAGES = {
 
 def fitted(stage: Stage, model: NextGPT) -> Stage:
     """The stage as a model can take it: captions as messenger need no output projections."""
-    if model.config.messenger == "signal":
+    if model.config.messenger != "caption":
         return stage
     reaches = {
         part: tuple(loss for loss in losses if loss != "condition")

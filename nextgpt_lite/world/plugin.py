@@ -80,6 +80,15 @@ def judge(model: NextGPT) -> Judge:
     return Judge(Features(model.encoder, model.config.encoder))
 
 
+def captions(text: str) -> list[str]:
+    """The captions that the words of a reply hold, as the lite text encoders know them best."""
+    from nextgpt_lite.world.comparison.aspects import announced
+    from nextgpt_lite.world.describe import caption, parse
+
+    scenes = ((words, parse(words)) for words in announced(text))
+    return [words if scene is None else caption(scene) for words, scene in scenes]
+
+
 def planner(model: NextGPT) -> Planner:
     """How the lite LLM is asked what to make."""
     from nextgpt_lite.world.comparison.planner import WorldPlanner

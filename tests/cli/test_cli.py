@@ -250,6 +250,8 @@ MISTAKES = [
     ("compare --output x --model lite colap", "Did you mean 'colab'"),
     ("cache --folder /none --prune -3", "greater than or equal to 0"),
     ("ablate none.yaml --output x", "none.yaml is not there"),
+    ("ablate --output x", "Give the file of a grid, or --all."),
+    ("ablate configs/ablation/messenger.yaml --all --output x", "Give the file of a grid, or"),
     (f"convert {__file__} --output x", "give --from or --to"),
     ("convert none.pt --from legacy --output x", "'none.pt' does not exist"),
 ]

@@ -12,11 +12,15 @@ from nextgpt_lite.evaluation.baselines import (
     Chat,
     GoldCaption,
     GroundTruth,
+    OwnWords,
     answer,
     answers,
     share_frozen,
+    systems,
 )
 from nextgpt_lite.evaluation.protocols import Instruction
+from nextgpt_lite.evaluation.registry import find
+from nextgpt_lite.reply import Made, Reply
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.dialogue.parts import present, telling
 from nextgpt_lite.world.scene import Clip, Group, Picture, Sound
@@ -55,6 +59,24 @@ def test_upper_bounds_show_what_is_wanted(model) -> None:
     assert [model.decoders[p["type"]].asked[-1] for p in done.media] == [
         caption(scene) for scene in SCENES
     ]
+
+
+def test_own_words_go_through_the_text_encoder_in_their_order(model, monkeypatch) -> None:
+    """The model's own blocks, but each with the condition of what was said before it."""
+    said = "Here is a large red car in the garden. Listen: A dog barks twice in a high pitch."
+    reply = Reply([{"type": "text", "text": said}, {"type": "image"}, {"type": "audio"}])
+    reply.made = [Made(None, torch.zeros(1)), Made(None, torch.zeros(1))]
+    monkeypatch.setattr(systems.Chat, "_steps", lambda *_: [])
+    monkeypatch.setattr(systems, "drafts", lambda *_, **__: [reply])
+    system = OwnWords(model)
+    assert system.read("It is red.") == ["It is red"], "a world that has no reader of its own"
+    system.read = find("captions", "lite")
+    (done,) = system.drafts([Instruction("", [{"role": "user", "content": ""}], [])], [0])
+    told = [part["caption"] for part in done.media]
+    assert told == ["a large red car in the garden", "a dog barks twice in a high pitch"]
+    for part, condition in zip(done.media, done.conditions, strict=True):
+        wanted = model.decoder(part["type"]).encode_text([part["caption"]])[0]
+        assert torch.equal(condition, wanted)
 
 
 def test_a_batch_answers_as_the_model_alone(model) -> None:

@@ -18,6 +18,7 @@ from nextgpt_lite.model.config import (
 from nextgpt_lite.training.loop import Trainer
 from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES
+from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.rendered import Rendered
 from tests.model.test_conversation import messages
 from tests.tiny import Made, tiny_model
@@ -35,7 +36,19 @@ DIALS: list[dict[str, Any]] = [
     {"distance_weight": 0.5},
     {"hidden_layer": 1},
     {"lora": {"rank": 3, "alpha": 4, "dropout": 0.0}},
-    *({"output_projection": {**TINY_PROJECTION, "kind": kind}} for kind in PROJECTION_KINDS),
+    *(
+        {"output_projection": {**TINY_PROJECTION, "kind": kind}}
+        for kind in PROJECTION_KINDS
+        if kind != "encoder"
+    ),
+    {
+        "output_projection": {**TINY_PROJECTION, "kind": "encoder"},
+        "signal_tokens": {"image": 6, "audio": 1, "video": 6},
+    },
+    *(
+        {"messenger": "caption-states", "output_projection": {**TINY_PROJECTION, "kind": kind}}
+        for kind in ("transformer", "resampler", "qformer")
+    ),
 ]
 
 
@@ -106,6 +119,46 @@ def test_a_condition_of_nothing_is_learned_and_led_away_from(
     assert told[1]["negative_prompt"] == "rain"
     tiny_model().chat("Draw", output_modalities=["image"])
     assert "negative_prompt" not in told[2]
+
+
+@pytest.mark.parametrize("kind", ["transformer", "resampler", "qformer"])
+def test_captions_of_several_lengths_are_projected_as_each_alone(kind: str) -> None:
+    """What fills up a shorter caption's states says nothing."""
+    model = tiny_model(
+        messenger="caption-states", output_projection={**TINY_PROJECTION, "kind": kind}
+    )
+    states = torch.randn(2, 5, model.llm.width)
+    absent = torch.tensor([[False] * 5, [False, False, True, True, True]])
+    together = model.project("image", states, states, absent)
+    alone = model.project("image", states[1:, :2], states[1:, :2])
+    torch.testing.assert_close(together[1:], alone)
+
+
+def test_training_projects_the_states_that_a_reply_would(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A caption told in a reply has the condition that the loss sees for it."""
+    model = tiny_model(messenger="caption-states")
+    run = Trainer(model, STAGES[3], Made(record), Path("unused"), Schedule.of(STAGES[3], **QUICK))
+    batch = run._collated([run.usable(0)])[0]
+    model.eval()
+    seen: list[torch.Tensor] = []
+    project = model.project
+    monkeypatch.setattr(model, "project", lambda *a: (seen.append(project(*a)), seen[-1])[1])
+    with torch.no_grad():
+        model.loss(batch)
+    trained = {tuple(found.shape[1:]): found[0] for found in seen}
+    (told,) = drafts(model, [record(0).messages])
+    assert len(told.made) == len(trained) == 2
+    for made in told.made:
+        torch.testing.assert_close(made.condition, trained[tuple(made.condition.shape)])
+
+
+def test_states_of_captions_need_a_projection_of_any_length() -> None:
+    with pytest.raises(ConfigError, match="captions differ in length"):
+        tiny_model(messenger="caption-states", output_projection={"kind": "linear"})
+    with pytest.raises(ConfigError, match="needs the messenger 'signal'"):
+        tiny_model(messenger="caption-states", condition_dropout=0.1)
 
 
 def test_two_weights_of_zero_are_refused() -> None:

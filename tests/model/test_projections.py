@@ -79,9 +79,10 @@ def test_output_projection_equals_the_released_one(modality: str) -> None:
 def test_every_projection_reads_all_signal_tokens(kind: str) -> None:
     torch.manual_seed(0)
     config = OutputProjectionConfig(**TINY_PROJECTION, kind=kind)
-    projection = output_projection(12, 3, 6, 10, config)
-    hidden = torch.randn(2, 3, 12, requires_grad=True)
-    condition = projection(hidden, torch.randn(2, 3, 12))
+    signals = 6 if kind == "encoder" else 3
+    projection = output_projection(12, signals, 6, 10, config)
+    hidden = torch.randn(2, signals, 12, requires_grad=True)
+    condition = projection(hidden, torch.randn(2, signals, 12))
     assert condition.shape == (2, 6, 10)
     condition[0].pow(2).sum().backward()
     assert (hidden.grad[0].abs().sum(-1) > 0).all(), "each token has a part in the condition"

@@ -68,11 +68,23 @@ def test_one_attribute_off_costs_a_share_of_following_and_all_of_rationality(jud
 
 def test_missing_and_added_media_cost(judge) -> None:
     bark, picture = render(Sound("dog", 2), 1), render(CAR, 3)
-    assert {*judge.worth(wanting(CAR), told("Here is the picture.")).values()} == {0}
+    nothing = judge.worth(wanting(CAR), told("Here is the picture."))
+    assert {nothing[aspect] for aspect in judge.aspects} == {0}
     added = judge.worth(wanting(CAR), told("Here they are.", picture, bark))
     assert (added["following"], added["rationality"]) == (50, 0)
     half = judge.worth(wanting(CAR, Sound("dog", 2)), told("Here they are.", picture))
     assert (half["following"], half["rationality"]) == (50, 0) and half["quality"] < 60
+
+
+def test_what_words_tell_is_a_caption_and_right_in_all_or_not(judge) -> None:
+    picture = render(TWO, 3)
+    said = "Here is a large red car in the garden."
+    worth = judge.worth(wanting(CAR), told(said, picture))
+    assert (worth["told"], worth["told_right"]) == ("a large red car in the garden", 100)
+    assert worth["rationality"] == 0, "it was understood, and lost on the way"
+    assert judge.worth(wanting(CAR, TWO), told(said, picture))["told_right"] == 0
+    assert judge.worth(wanting(CAR), told("Here it is.", picture))["told"] == ""
+    assert judge.worth(wanting(words="Hello!"), told("Hello!"))["told_right"] == 100
 
 
 def two(worth: Mapping[str, float]) -> tuple[float, float]:

@@ -22,12 +22,14 @@ that answers pair up |
 | `wanted`, `given` | media that should come, and that came, joined by "+" |
 | between `given` and `text` | the judge's aspects, 0 to 100 (the lite world's: `following`, \
 `rationality`, `quality`) |
-| `text` | the words of the reply |
-| `messenger`, `lora_rank` | settings of the cell |
-| `signal_tokens`, `projection`, `distance`, `denoising`, `hidden_layer` | the same, empty where \
-captions are the messenger; `signal_tokens` as image/audio/video |
-| `stages`, `steps`, `mixture` | stages in their order, steps of each, weights of kinds where they \
-are not the stage's own |
+| `text`, `told`, `told_right` | the words of the reply, the captions in them, 100 where they are \
+what was wanted (the lite world's judge) |
+| `init`, `messenger`, `lora_rank` | settings of the cell |
+| `signal_tokens`, `projection`, `distance`, `distance_weight`, `denoising`, `condition_dropout`, \
+`hidden_layer` | the same, empty where captions are the messenger; `signal_tokens` as \
+image/audio/video |
+| `stages`, `steps`, `mixture`, `learns` | stages in their order, steps of each, weights of kinds \
+and learning parts where they are not the stage's own |
 | `key` | hash of all that made the answers; the name of the cell's file begins with it |
 
 All but the last four lines are the columns of `evaluation.comparison.rows`, whose `read_rows`,

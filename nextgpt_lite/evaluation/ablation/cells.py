@@ -30,9 +30,10 @@ from nextgpt_lite.data.sources import open_source
 from nextgpt_lite.evaluation.ablation.grid import Cell
 from nextgpt_lite.evaluation.baselines import Chat
 from nextgpt_lite.evaluation.comparison.rows import Row, judged
+from nextgpt_lite.evaluation.protocols import System
 from nextgpt_lite.evaluation.registry import find
-from nextgpt_lite.model.checkpoint import PROJECTIONS_FILE
-from nextgpt_lite.model.config import NextGPTConfig, locate
+from nextgpt_lite.model.checkpoint import PROJECTIONS_FILE, identity
+from nextgpt_lite.model.config import NextGPTConfig, locate, trained_folder
 from nextgpt_lite.model.frozen import with_found_conditions
 from nextgpt_lite.reading import read_tensors
 from nextgpt_lite.training.cache import hash_files
@@ -89,13 +90,12 @@ def plan_of(cell: Cell, output: Path) -> Plan:
     frozen = fingerprints(config, output)
     every = {k: v for k, v in config.to_dict().items() if k not in ONLY_RUNNING}
     runs: list[StageRun] = []
-    before = ""
+    start = cell.settings.init
+    before = identity(trained_folder(start)) if start else ""
     for number in cell.settings.stages:
-        first = number == 1 and not runs
-        stage, schedule = (
-            cell.settings.stage(number),
-            cell.settings.numbers(number, cell.seed, cell.profile),
-        )
+        stage = cell.settings.stage(number)
+        schedule = cell.settings.numbers(number, cell.seed, cell.profile)
+        first = not (runs or start) and stage.learns == ("input_projection",)
         reaching = ["encoder", "llm"]
         if not first:
             trained_by = "" if config.denoising else " text"
@@ -108,6 +108,7 @@ def plan_of(cell: Cell, output: Path) -> Plan:
                 "config": {k: every[k] for k in INPUT_SIDE} if first else every,
                 "schedule": {k: numbers[k] for k in numbers if _counts(k)},
                 "mixture": stage.mixture,
+                "learns": stage.learns,
                 "data": open_source(cell.data, stage, schedule.seed).identity(),
                 "frozen": {part: frozen[part] for part in reaching},
             }
@@ -121,6 +122,7 @@ def plan_of(cell: Cell, output: Path) -> Plan:
             "model": before,
             "score": cell.score.model_dump(mode="json", exclude={"instructions"}),
             "asked": [one.plain() for one in asked],
+            "beside": cell.beside,
             "frozen": {part: frozen[part] for part in ("encoder", *sorted(making))},
         }
     )
@@ -163,17 +165,19 @@ def run_cell(plan: Plan, device: str = "auto") -> None:
 
 
 def score(model: NextGPT, cell: Cell) -> Iterator[Row]:
-    """Asks a trained cell everything; yields one row an answer."""
+    """Asks a trained cell everything, and what stands beside it; yields one row an answer."""
     asked, settings = cell.score.asked(), cell.score
-    rows = judged(
-        Chat(model, cell.name),
-        asked,
-        find("judge", settings.judging)(model),
-        seed=cell.seed,
-        num_inference_steps=settings.num_inference_steps,
-        batch_size=settings.batch_size,
-    )
-    yield from tqdm(rows, total=len(asked), desc="score", mininterval=1.0)
+    systems: list[System] = [Chat(model, cell.name)]
+    for name in cell.beside:
+        systems.append(find("system", name)(model))
+        systems[-1].name = f"{cell.name}, {name}"
+    judge = find("judge", settings.judging)(model)
+    for system in systems:
+        rows = judged(
+            system, asked, judge, seed=cell.seed, batch_size=settings.batch_size,
+            num_inference_steps=settings.num_inference_steps,
+        )  # fmt: skip
+        yield from tqdm(rows, total=len(asked), desc=system.name, mininterval=1.0)
 
 
 @contextmanager
@@ -221,7 +225,10 @@ def _load(plan: Plan, index: int, device: str) -> NextGPT:
     """The model as stage `index` finds it, always from files, as after an interruption."""
     seed = plan.stages[index].schedule.seed if index < len(plan.stages) else plan.cell.seed
     model = NextGPT.from_config(plan.config, seed, device=device)
+    start = plan.cell.settings.init
     if not index:
+        if start is not None:
+            model.load_trained(trained_folder(start))
         return model
     before = plan.stages[index - 1]
     if before.input_only:

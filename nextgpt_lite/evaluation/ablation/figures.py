@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nextgpt_lite.evaluation.ablation.table import outdated
+from nextgpt_lite.evaluation.comparison.decomposition import decomposition
 from nextgpt_lite.evaluation.comparison.rows import (
     Row,
     aspects_of,
@@ -47,8 +49,11 @@ def summary(path: str | Path) -> str:
                 gap = "" if name == first else str(difference(part, name, first, aspect))
                 line += [str(mean(mine, aspect)), gap]
             lines.append(line)
-    table = markdown(lines)
-    return f"{table}\n\n{caution(table)}".rstrip()
+    found = [outdated(path), markdown(lines), caution(markdown(lines))]
+    for group in values_of(rows, "group"):
+        if apart := decomposition(rows, group):
+            found.append(f"{group}: words x channel x decoder, per cent\n\n{apart}")
+    return "\n\n".join(filter(None, found))
 
 
 def figure(path: str | Path, aspect: str = "") -> Figure:

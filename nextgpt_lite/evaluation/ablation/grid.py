@@ -5,7 +5,7 @@
     seeds: [0, 1, 2]
     fixed: {stages: [2, 3], schedule: {2: {steps: 300}}}   # of every cell that says nothing else
     product: {messenger: [signal, caption]}                # every combination is a cell
-    cells: [{name: one token, signal_tokens: 1}]           # and these
+    cells: [{name: one token, signal_tokens: 1, beside: [own words]}]  # and these
     score: {groups: [image, audio], prompts: 100, num_inference_steps: 10}
 
 Knows: the fields, their defaults, and that a mistake is one sentence. Leaves to others: training
@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from transformers import AutoConfig
@@ -26,8 +26,10 @@ from nextgpt_lite.data.records import Kind
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.evaluation.comparison.own import read_instructions
 from nextgpt_lite.evaluation.protocols import Instruction
-from nextgpt_lite.evaluation.registry import find
-from nextgpt_lite.model.config import NextGPTConfig, check_layer, locate
+from nextgpt_lite.evaluation.registry import find, has
+from nextgpt_lite.model.checkpoint import read_config
+from nextgpt_lite.model.config import NextGPTConfig, check_layer, locate, trained_folder
+from nextgpt_lite.model.frozen import with_found_conditions
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.reading import read_yaml, reading
 from nextgpt_lite.training.schedule import Schedule
@@ -39,53 +41,75 @@ Changes: Any = create_model("Changes", __config__=STRICT, **_NUMBERS)  # of a sc
 Number = Annotated[int, Field(ge=1, le=3)]
 Count = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(gt=0)]
+Part = Literal["input_projection", "token_rows", "lora", "output_projections"]
 
 
 class Settings(BaseModel):
     """What a cell may vary. None takes the preset's value.
 
     Attributes:
-        messenger, distance, denoising, hidden_layer: of `NextGPTConfig`.
-        signal_tokens: a number for every modality, or numbers by modality.
+        messenger, distance, distance_weight, denoising, condition_dropout, hidden_layer: of
+            `NextGPTConfig`.
+        signal_tokens: a number for every modality, numbers by modality, or "condition": as many as
+            the decoder's condition has vectors.
         projection, input_projection: kinds of the output and of the input projection.
+        projection_layers: of the output projection.
         lora_rank: of `LoraSettings`.
+        init: a trained model of the same configuration that the first stage goes on from, such as
+            "lite" or a folder; None begins with what is untrained.
         stages: which stages, in which order.
         schedule: changes to a stage's numbers, by stage. A `seed` there goes before the cell's, so
             that a stage can be the same one for all seeds.
         mixture: kinds of conversation and their weights, by stage.
         modalities: that pairs show and replies hold, by stage.
+        learns: the parts that learn instead of the stage's own, by stage: without "lora" the LLM
+            stays frozen in stage 3, with it it learns in stage 2.
     """
 
     model_config = STRICT
 
     messenger: str = "signal"
-    signal_tokens: Count | dict[str, Count] | None = None
+    signal_tokens: Count | dict[str, Count] | Literal["condition"] | None = None
     projection: str = "transformer"
+    projection_layers: Count | None = None
     input_projection: str = "linear"
     distance: str = "l2"
+    distance_weight: float = 1.0
     denoising: float = 0.0
+    condition_dropout: float = 0.0
     hidden_layer: int = -1
     lora_rank: int | None = None
+    init: str | None = None
     stages: Annotated[list[Number], Field(min_length=1)] = [1, 2, 3]
     schedule: dict[Number, Changes] = {}
     mixture: dict[Number, dict[Kind, Weight]] = {}
     modalities: dict[Number, list[str]] = {}
+    learns: dict[Number, Annotated[list[Part], Field(min_length=1)]] = {}
 
     def config(self, profile: str) -> NextGPTConfig:
         """The preset with these settings."""
+        preset = NextGPTConfig.from_profile(profile)
+        tokens = self.signal_tokens
+        if tokens == "condition":
+            shapes = with_found_conditions(preset).conditions
+            tokens = {modality: length for modality, (length, _) in shapes.items()}
+        if isinstance(tokens, int):
+            tokens = dict.fromkeys(preset.signal_tokens, tokens)
         config = NextGPTConfig.from_profile(
             profile,
+            signal_tokens={**preset.signal_tokens, **(tokens or {})},
             messenger=self.messenger,
             distance=self.distance,
+            distance_weight=self.distance_weight,
             denoising=self.denoising,
+            condition_dropout=self.condition_dropout,
             hidden_layer=self.hidden_layer,
+            input_projection={"kind": self.input_projection},
+            output_projection={
+                "kind": self.projection,
+                **({} if self.projection_layers is None else {"layers": self.projection_layers}),
+            },
         )
-        tokens = self.signal_tokens
-        if isinstance(tokens, int):
-            tokens = dict.fromkeys(config.signal_tokens, tokens)
-        config.signal_tokens = {**config.signal_tokens, **(tokens or {})}
-        config.input_projection = replace(config.input_projection, kind=self.input_projection)
-        config.output_projection = replace(config.output_projection, kind=self.projection)
         if self.lora_rank is not None:
             config.lora.rank = self.lora_rank
         return config
@@ -102,7 +126,10 @@ class Settings(BaseModel):
             known = ", ".join(MODALITIES)
             raise ConfigError(f"field 'modalities.{number}' has {wrong[0]!r}: use some of {known}.")
         mixture: Any = self.mixture.get(number, stage.mixture)
-        return replace(stage, mixture=mixture, modalities=modalities)
+        every = STAGES[3].reaches  # whatever may learn, with the losses that can reach it
+        parts: Any = self.learns.get(number, stage.learns)
+        reaches = {part: stage.reaches.get(part, every[part]) for part in parts}
+        return replace(stage, mixture=mixture, modalities=modalities, reaches=reaches)
 
     def numbers(self, number: int, seed: int, profile: str) -> Schedule:
         """The schedule of a stage, from the preset's."""
@@ -172,7 +199,12 @@ class GridFile(BaseModel):
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid with one seed."""
+    """One point of the grid with one seed.
+
+    Attributes:
+        beside: systems in the registry that answer from the trained cell too, such as "own words"
+            and "gold caption"; their rows are named "<cell>, own words".
+    """
 
     name: str
     profile: str
@@ -180,6 +212,7 @@ class Cell:
     settings: Settings
     score: ScoreSettings
     seed: int
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,12 +235,20 @@ def read_grid(path: str | Path) -> Grid:
     given = read_yaml(path, Any)
     file: GridFile = _checked(GridFile, given, f"{path}")
     named: dict[str, dict[str, Any]] = {}
+    beside: dict[str, tuple[str, ...]] = {}
     choices = [[(dial, choice) for choice in some] for dial, some in file.product.items()]
     for combination in itertools.product(*choices) if choices else ():
         named[_name(dict(combination))] = dict(combination)
     for cell in file.cells:
         own = dict(cell)
+        others = own.pop("beside", ())
         name = str(own.pop("name", _name(own)))
+        if not isinstance(others, list | tuple) or not all(has("system", one) for one in others):
+            raise ConfigError(
+                f"{path}: cell {name!r}: field 'beside' is {others!r}: give a list of systems, "
+                "such as [own words, gold caption]."
+            )
+        beside[name] = (*others,)
         if name in named:
             raise ConfigError(f"{path}: field 'cells' names {name!r} twice: give another name.")
         named[name] = own
@@ -223,7 +264,7 @@ def read_grid(path: str | Path) -> Grid:
     except ValueError as error:
         raise ConfigError(f"{path}: field 'score': {_one_line(error)}") from error
     cells = tuple(
-        Cell(name, file.profile, file.data, own, file.score, seed)
+        Cell(name, file.profile, file.data, own, file.score, seed, beside.get(name, ()))
         for seed in file.seeds  # a grid that is cut short has whole seeds rather than whole cells
         for name, own in settings.items()
     )
@@ -234,10 +275,12 @@ def _settings(where: str, profile: str, values: dict[str, Any]) -> Settings:
     """Settings that can be trained: everything in them is tried once, here."""
     settings: Settings = _checked(Settings, values, where)
     try:
-        config = settings.config(profile)
+        config = with_found_conditions(settings.config(profile))
         with reading(locate(config.llm), "config.json"):
             blocks = AutoConfig.from_pretrained(locate(config.llm)).num_hidden_layers
         check_layer(config.hidden_layer, blocks)
+        if settings.init is not None:
+            read_config(trained_folder(settings.init))
         for number in settings.stages:
             settings.numbers(number, 0, profile)
             settings.stage(number)

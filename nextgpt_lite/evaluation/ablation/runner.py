@@ -22,6 +22,7 @@ from nextgpt_lite.errors import NumericsError, RunError
 from nextgpt_lite.evaluation.ablation.cells import Plan, locked, plan_of, run_cell
 from nextgpt_lite.evaluation.ablation.grid import Grid, read_grid
 from nextgpt_lite.evaluation.ablation.table import write_table
+from nextgpt_lite.shipped import shipped
 
 POLL = 1.0  # seconds until cells that were locked are tried again
 
@@ -63,6 +64,11 @@ def ablate(path: str | Path, output: str | Path, workers: int = 1, device: str =
     with locked(output, grid.path.stem, wait=True):
         found = [(p.cell.name, p.result) for p in plans]
         return write_table(found, output / f"{grid.path.stem}.csv")
+
+
+def shipped_grids() -> list[Path]:
+    """The grids that ship. In one output folder what they have in common is trained once."""
+    return sorted(shipped("configs/ablation").glob("*.yaml"))
 
 
 def _worker(path: Path, output: Path, workers: int, device: str) -> None:

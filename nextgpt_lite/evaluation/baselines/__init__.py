@@ -1,6 +1,7 @@
 """The systems that the paper compares (Table 14, appendices G and H), over the same frozen parts.
 
 end_to_end = Chat(model)                    # signal tokens; or captions, as it was trained
+own = OwnWords(model)                       # what it said, through the decoders' text encoders
 pipeline = ToolPipeline(model)              # HuggingGPT: words between frozen tools
 images = ToolPipeline(model, ("image",))    # Visual-ChatGPT: the same, images only
 gold, truth = GoldCaption(model), GroundTruth(model)  # upper bounds
@@ -13,6 +14,7 @@ from nextgpt_lite.evaluation.baselines.systems import (
     Chat,
     GoldCaption,
     GroundTruth,
+    OwnWords,
     answer,
     answers,
     share_frozen,
@@ -25,6 +27,7 @@ __all__ = [
     "GoldCaption",
     "GroundTruth",
     "InstructedPlanner",
+    "OwnWords",
     "Step",
     "System",
     "ToolPipeline",

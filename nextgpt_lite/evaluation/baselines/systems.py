@@ -6,19 +6,21 @@ all systems share finish their drafts. Leaves to others: the pipeline of tools (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import medium
 from nextgpt_lite.evaluation.protocols import Answer, Instruction, Step, System
-from nextgpt_lite.evaluation.registry import register
+from nextgpt_lite.evaluation.registry import find, has, register
 from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.model.conversation import content_parts
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.turn import decode_each, drafts
 
-NAMES = {"signal": "end-to-end", "caption": "caption messenger"}
+NAMES = {
+    "signal": "end-to-end", "caption": "caption messenger", "caption-states": "caption states",
+}  # fmt: skip
 
 
 class Chat:
@@ -47,10 +49,52 @@ class Chat:
         for made in reply.made:
             names = self.model.llm.describe_ids(made.block.ids)
             tokens = f"{names[0]} .. {names[-1]}"
-            if self.model.config.messenger == "caption":
+            if self.model.config.messenger != "signal":
                 tokens = self.model.llm.tokenizer.decode(made.block.ids)
             steps.append(Step(f"{made.block.modality} decoder", tokens, made.block.modality))
         return steps
+
+
+@register("system", "own words")
+class OwnWords(Chat):
+    """The model's own words re-encoded: what it says of a medium, through the text encoder.
+
+    It needs no training of its own, and differs from `Chat` in its conditions alone: what it gets
+    right and signal tokens do not was understood, and lost on the way.
+    """
+
+    def __init__(self, model: NextGPT, name: str = "own words") -> None:
+        super().__init__(model, name)
+        profile = model.config.profile
+        self.read = find("captions", profile) if has("captions", profile) else _sentence
+
+    def drafts(self, asked: Sequence[Instruction], seeds: Sequence[int]) -> list[Answer]:
+        """See `System.drafts`."""
+        found = super().drafts(asked, seeds)
+        for done in found:
+            told: list[str] = []
+            for part, caption in self._captions(done.reply.parts):
+                part["caption"] = caption
+                told.append(caption)
+                done.conditions[len(told) - 1] = self.model.decoder(part["type"]).encode_text(
+                    [caption]
+                )[0]  # (L, C)
+                done.steps.append(Step("text encoder", caption, part["type"]))
+        return found
+
+    def _captions(self, parts: Sequence[Part]) -> Iterator[tuple[Any, str]]:
+        """Each medium with the first caption before it that no other took, else the last one."""
+        waiting, last = list[str](), ""
+        for part in parts:
+            if part["type"] == "text":
+                waiting += self.read(part["text"])
+                continue
+            last = waiting.pop(0) if waiting else last
+            yield part, last
+
+
+def _sentence(text: str) -> list[str]:
+    return [text.strip().rstrip(".")]
 
 
 class _Bound:

@@ -1,3 +1,8 @@
+from .decomposition import (
+    both_told as both_told,
+    decomposition as decomposition,
+    factors as factors,
+)
 from .rows import (
     decided as decided,
     difference as difference,

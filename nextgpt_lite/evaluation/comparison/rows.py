@@ -6,7 +6,8 @@ of Table 14 (`table14`).
 
 A row is one answer: `system`, training `seed`, instruction (`id`, `group`, `level` and what it
 tells of itself, such as a `skill`), media `wanted` and `given` in order, the aspects of its judge,
-and the reply's `text`. Whatever stands between `given` and `text` is an aspect, 0 to 100.
+and the reply's `text`. Whatever stands between `given` and `text` is an aspect, 0 to 100; what
+stands behind is for `decomposition`: what the words `told`, and whether that was right.
 """
 
 from __future__ import annotations
@@ -75,10 +76,16 @@ def judged(
                 "level": one.level, **one.about,
                 "wanted": "+".join(media["type"] for media in one.wanted),
                 "given": "+".join(media["type"] for media in answer.media),
-                **{name: "" if math.isnan(worth[name]) else round(worth[name], 2)
-                   for name in judge.aspects},
+                **{name: _cell(worth[name]) for name in judge.aspects},
                 "text": answer.reply.text,
+                **{name: _cell(more) for name, more in worth.items() if name not in judge.aspects},
             }  # fmt: skip
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return "" if math.isnan(value) else round(value, 2)
 
 
 def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
@@ -86,13 +93,21 @@ def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
 
     Raises:
         OSError: in one sentence.
+        DamagedError: the table has other columns.
     """
-    rows = list(rows)
+    rows, path = list(rows), Path(path)
     columns = [*rows[0]] if rows else NEEDED
+    if rows and path.is_file():
+        there = list(next(iter(read_csv(path, NEEDED, True, remedy="choose another --output")), {}))
+        if there and there != columns:
+            raise DataError(
+                f"{path} has the columns {', '.join(there)}, its new rows have "
+                f"{', '.join(columns)}: choose another --output."
+            )
     text, head = io.StringIO(), io.StringIO()
     csv.DictWriter(head, columns, lineterminator="\n").writeheader()
     csv.DictWriter(text, columns, lineterminator="\n").writerows(rows)
-    append(Path(path), text.getvalue(), head.getvalue())
+    append(path, text.getvalue(), head.getvalue())
 
 
 def read_rows(path: str | Path) -> list[Row]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nextgpt_lite.evaluation.comparison.decomposition import decomposition
 from nextgpt_lite.evaluation.comparison.rows import (
     Row,
     aspects_of,
@@ -119,6 +120,7 @@ def report(rows: Sequence[Row]) -> str:
     for group in values_of(filter(lambda row: row["wanted"], rows), "group"):
         compared = differences(rows, group)
         parts += [f"## {group}", table14(rows, group), compared, caution(compared)]
+        parts += [decomposition(rows, group)]
         parts += [regimes(rows, aspect, group) for aspect in aspects_of(rows)]
     parts += ["## which modality", decision_table(rows)]
     return "\n\n".join(filter(None, parts)) + "\n"

@@ -20,6 +20,10 @@ Here verifiers of the lite world answer, and so can be computed again by anyone:
   (1 minus cosine, frozen encoder) from a true render of what it was read to show, on a scale where
   two renders of one scene are 100 and renders of two scenes are 0. A wanted medium that is missing
   counts as 0; where words alone are wanted there is none (NaN).
+
+Beside them stands what the words of an answer **told**, as canonical captions, and whether that is
+**told right**: exactly the scenes that are wanted, in their order; or, where words alone are
+wanted, the true answer.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ import numpy as np
 
 from nextgpt_lite.evaluation.metrics.features import Features
 from nextgpt_lite.evaluation.protocols import Answer, Instruction
-from nextgpt_lite.world.describe import parse
+from nextgpt_lite.world.describe import caption, parse
 from nextgpt_lite.world.dialogue.parts import modality_of
 from nextgpt_lite.world.hear import Heard
 from nextgpt_lite.world.judge import sample_scene
@@ -64,8 +68,12 @@ class Judge:
         self.features, self.seed = features, seed
         self._scales: dict[str, tuple[float, float]] = {}
 
-    def worth(self, instruction: Instruction, answer: Answer) -> dict[str, float]:
-        """What an answer is worth, 0 to 100 in each aspect; NaN where one does not apply."""
+    def worth(self, instruction: Instruction, answer: Answer) -> dict[str, Any]:
+        """What an answer is worth, 0 to 100 in each aspect (NaN where one does not apply), and
+        what its words told."""
+        return {**self._aspects(instruction, answer), **words_told(instruction, answer.reply.text)}
+
+    def _aspects(self, instruction: Instruction, answer: Answer) -> dict[str, float]:
         given = list(answer.media)
         wanted: list[Scene] = [part["scene"] for part in instruction.wanted]
         if not wanted:
@@ -122,11 +130,24 @@ def _worth(*values: float) -> dict[str, float]:
     return dict(zip(ASPECTS, values, strict=True))
 
 
-def scenes_told(text: str) -> list[Scene]:
-    """The scenes that sentences of a reply tell ("Here is a large red car."), as far as any do."""
+def words_told(instruction: Instruction, text: str) -> dict[str, Any]:
+    """The columns `told` and `told_right` of a reply's words."""
+    wanted: list[Scene] = [part["scene"] for part in instruction.wanted]
+    if not wanted:
+        return {"told": "", "told_right": 100.0 * (text.strip() == instruction.words.strip())}
+    told = scenes_told(text)
+    return {"told": "; ".join(map(caption, told)), "told_right": 100.0 * (told == wanted)}
+
+
+def announced(text: str) -> list[str]:
+    """What sentences of a reply present: "a large red car" of "Here is a large red car."."""
     sentences = re.split(r"(?<=[.?!])\s+", text)
-    found = (parse(_LEADS.sub("", words)) for words in sentences if _LEADS.match(words))
-    return [scene for scene in found if scene is not None]
+    return [_LEADS.sub("", words).rstrip(".") for words in sentences if _LEADS.match(words)]
+
+
+def scenes_told(text: str) -> list[Scene]:
+    """The scenes that a reply presents, as far as they are any of the world."""
+    return [scene for scene in map(parse, announced(text)) if scene is not None]
 
 
 def scene_read(found: Any) -> Scene | None:

@@ -13,7 +13,7 @@ from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.ablation import cells
 from nextgpt_lite.evaluation.ablation.grid import read_grid
 from nextgpt_lite.model.config import NextGPTConfig
-from tests.tiny import tiny_model
+from tests.tiny import tiny_config, tiny_model
 
 GRID = """
 title: a small grid
@@ -37,7 +37,7 @@ fixed:
     3: {steps: 2, batch_size: 2, warmup: 1}
   stages: [2, 3]
 cells:
-  - {name: as the paper}
+  - {name: as the paper, beside: [own words, gold caption]}
   - {name: captions, messenger: caption}
   - {name: 1 token, signal_tokens: 1}
   - {name: 16 tokens, signal_tokens: 16}
@@ -47,6 +47,11 @@ cells:
   - {name: cosine, distance: cosine}
   - {name: norm-matched, distance: norm-matched}
   - {name: denoising, denoising: 1.0}
+  - {name: denoising alone, distance_weight: 0.0, denoising: 1.0}
+  - {name: dropout, condition_dropout: 0.5}
+  - {name: caption states, messenger: caption-states}
+  - {name: resampler, projection: resampler}
+  - {name: LLM frozen, learns: {3: [token_rows, output_projections]}}
   - {name: a layer earlier, hidden_layer: 1}
   - {name: rank 4, lora_rank: 4}
   - {name: another order, stages: [3, 2]}
@@ -64,6 +69,8 @@ def from_config(
     """A tiny model with the settings that the grid varies; its frozen parts are always the same."""
     kind = {"hidden": 16, "layers": 1, "heads": 2, "feed_forward": 32, "dropout": 0.0,
             "kind": config.output_projection.kind}  # fmt: skip
+    if kind["kind"] == "encoder":
+        config.signal_tokens = {m: length for m, (length, _) in tiny_config().conditions.items()}
     model = tiny_model(
         0,
         messenger=config.messenger,
@@ -72,6 +79,8 @@ def from_config(
         lora=asdict(config.lora),
         distance=config.distance,
         denoising=config.denoising,
+        distance_weight=config.distance_weight,
+        condition_dropout=config.condition_dropout,
         hidden_layer=config.hidden_layer,
     )
     torch.manual_seed(seed)

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from filelock import Timeout
 
+from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.ablation import cells
 from nextgpt_lite.evaluation.ablation.grid import read_grid
 from nextgpt_lite.evaluation.ablation.runner import ablate
@@ -29,7 +31,12 @@ def test_every_axis_trains_scores_and_differs(tmp_path: Path) -> None:
     assert all(np.isfinite(found).all() for found in losses.values())
     assert len({str(found) for found in losses.values()}) == len(names)
     assert [run["stage"] for run in made[names.index("another order")]["stages"]] == [3, 2]
-    assert len(read_rows(table)) == 2 * len(names)
+    rows = read_rows(table)
+    assert len(rows) == 2 * (len(names) + 2)
+    assert {row["system"] for row in rows} - {*names} == {
+        "as the paper, own words", "as the paper, gold caption",
+    }  # fmt: skip
+    assert all(row["told_right"] == "100.0" for row in rows if "gold" in row["system"])
 
 
 def test_a_cell_gives_the_same_numbers_again(once: Path, tmp_path: Path) -> None:
@@ -63,6 +70,25 @@ def test_a_cell_interrupted_at_its_questions_leaves_no_result(
     assert not plans[0].result.exists()
     cells.run_cell(plans[0])
     assert json.loads(plans[0].result.read_text())["answers"] == json.loads(before)["answers"]
+
+
+def test_a_cell_may_go_on_from_a_trained_model(
+    once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins with that model's weights, and another model's make another cell of it."""
+    done = plans_of(once.parent / "grid.yaml", once)[0].stages[1].folder
+    text = GRID.replace("signal, caption", "signal")
+    text = text.replace("stages: [1, 2]", f"init: {done}\n  stages: [2]")
+    (plan,) = plans_of(grid_file(tmp_path, text), tmp_path)
+    begun = cells._load(plan, 0, "cpu").state_dict()
+    kept = NextGPT.from_config(plan.config)
+    fresh = kept.state_dict()
+    kept.load_trained(done)
+    assert all(torch.equal(value, begun[name]) for name, value in kept.state_dict().items())
+    assert any(not torch.equal(value, begun[name]) for name, value in fresh.items())
+    other = text.replace(f"  init: {done}\n", "")
+    (without,) = plans_of(grid_file(tmp_path, other), tmp_path)
+    assert without.stages[0].key != plan.stages[0].key
 
 
 def test_a_killed_worker_leaves_no_lock(tmp_path: Path) -> None:

@@ -43,6 +43,14 @@ from tests.evaluation.ablation.grids import GRID, grid_file
         ("groups: [image]", "groups: [smell]", "'score': Group 'smell' is unknown"),
         ("stages: [1, 2]", "modalities: {2: [smell]}", "'modalities.2' has 'smell'"),
         ("prompts: 1", "prompts: none", "'score.prompts' is 'none'"),
+        ("stages: [1, 2]", "learns: {2: [llm]}", "'learns.2.0' is 'llm'"),
+        ("messenger: [signal, caption]", "projection: [encoder]", "'signal_tokens' has 5"),
+        ("product:", "cells: [{beside: [echo]}]\nproduct:", "field 'beside' is ['echo']"),
+        (
+            "messenger: [signal, caption]",
+            "distance_weight: [0.0]",
+            "'distance_weight' and 'denoising' are both 0",
+        ),
         ("product:", "product: [", "is no YAML"),
     ],
 )

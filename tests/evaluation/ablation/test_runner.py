@@ -11,6 +11,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from nextgpt_lite.cli import main
 from nextgpt_lite.errors import NumericsError
 from nextgpt_lite.evaluation.ablation import cells, runner
 from nextgpt_lite.evaluation.ablation.runner import ablate
@@ -31,6 +32,17 @@ def test_what_is_done_is_not_done_again(once: Path, monkeypatch: pytest.MonkeyPa
     rows = read_rows(ablate(once.parent / "other.yaml", once))
     assert rows[-1]["system"] == "mine", "a cell that another grid did has this grid's name"
     assert rows[-1]["text"] == read_rows(once / "grid.csv")[1]["text"]
+
+
+def test_all_grids_that_ship_are_run_and_what_is_done_stays(
+    once: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {path.stem for path in runner.shipped_grids()}
+    assert {"messenger", "loss", "geometry", "recipes", "stages", "budget"} <= names
+    monkeypatch.setattr(runner, "run_cell", lambda plan, _: pytest.fail(f"{plan.cell.name} again"))
+    monkeypatch.setattr(runner, "shipped_grids", lambda: [once.parent / "grid.yaml"])
+    assert main(["ablate", "--all", "--output", str(once)]) == 0
+    assert str(once / "grid.csv") in capsys.readouterr().out
 
 
 def test_an_interrupted_cell_goes_on_from_its_checkpoint(
