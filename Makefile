@@ -7,6 +7,7 @@
 #   make test       the same, and every notebook
 #   make notebooks  write notebooks/*.ipynb anew from notebooks/src/*.py
 #   make gpu        measure everything on this machine's GPU: results/gpu/, eight minutes at most
+#   make site       write README, docs, executed notebooks and API as pages into out/site
 #   make docs       write the pictures and the paper map of README.md and docs/ anew
 #   make clean      remove .venv and everything made
 #
@@ -34,7 +35,7 @@ export OMP_WAIT_POLICY := passive
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := tour
-.PHONY: env tour smol check test lint lab notebooks gpu docs clean
+.PHONY: env tour smol check test lint lab notebooks gpu site docs clean
 
 env: $(STAMP)
 
@@ -82,6 +83,10 @@ notebooks: $(STAMP)
 
 gpu: $(STAMP)
 	$(PY) -m benchmarks.gpu --output results/gpu
+
+site: $(STAMP)
+	$(PY) -m sphinx --quiet --fail-on-warning --keep-going -c docs/site -d out/site.cache . out/site
+	@echo "open $(abspath $(OUT))/site/index.html"
 
 docs: $(STAMP)
 	$(PY) docs/paper_map.py

@@ -94,8 +94,8 @@ def trace(
 
     Args:
         messages: the user's words, or messages that end with a user turn; media stand in them.
-        seed, output_modalities, num_inference_steps, guidance_scale, max_new_tokens, temperature,
-            top_p: as for `chat`.
+        seed, output_modalities, num_inference_steps, guidance_scale: as for `chat`.
+        max_new_tokens, temperature, top_p: as for `chat`.
     """
     turns = asked(messages)
     with _watched(model) as (read, forwards):

@@ -17,7 +17,7 @@ DECLARED = [
     requirement
     for listed in (
         PROJECT["dependencies"],
-        *map(EXTRAS.get, ("notebooks", "eval", "demo", "data", "dev")),
+        *map(EXTRAS.get, ("notebooks", "eval", "demo", "data", "site", "dev")),
     )
     for requirement in listed
     if not requirement.startswith("nextgpt-lite[")
@@ -32,7 +32,7 @@ def name_of(requirement: str) -> str:
 
 
 def test_developers_have_what_the_extras_they_test_need():
-    assert EXTRAS["dev"][0] == "nextgpt-lite[notebooks,eval,demo,data]"
+    assert EXTRAS["dev"][0] == "nextgpt-lite[notebooks,eval,demo,data,site]"
 
 
 def imported(source: str) -> set[str]:

@@ -76,7 +76,7 @@ KINDS: tuple[type[TrunkConfig], ...] = (VisionConfig, TextConfig, SpectrumConfig
 
 @dataclass(init=False)
 class ImageBindConfig:
-    """Trunks by name, and the `out`put width E they share.
+    """Trunks by name, and `out`, the width E of what they all give.
 
     Args:
         trunks: any names; those of `TRUNKS` are the released encoder's.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from nextgpt_lite.cli import page as demo
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.media import Audio, Video, save_image
 from nextgpt_lite.reply import Event, Reply
+from tests.browser import browser as browser, in_a_browser, visited
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed here")
 MEDIA = {
     "image": Image.new("RGB", (16, 16), "red"),
     "audio": Audio(np.zeros((1, 8000), np.float32), 16_000),
@@ -66,27 +64,10 @@ def address(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     page.close()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as player:
-        opened = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    opened = browser.new_page()
-    opened.set_default_timeout(25_000)
-    expect.set_options(timeout=25_000)
-    asked: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto(address)
-    yield opened
-    assert address.startswith("http://127.0.0.1:")
-    away = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
-    assert not away, f"the page asks other machines: {away}"
-    opened.close()
+    with visited(browser, address) as opened:
+        yield opened
 
 
 def send(page: Page, words: str) -> None:
