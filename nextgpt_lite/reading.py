@@ -74,10 +74,12 @@ def reading(place: Path, *names: str, remedy: str = AGAIN) -> Iterator[None]:
 def _names_a_file(error: Exception, place: Path) -> bool:
     """Whether it names `place`, or any file or folder; a value that looks like one is none."""
     words = [word.rstrip(".,:") for word in re.split(r"[\s'\"()]+", f"{error}")]
-    paths = [word for word in words if re.search(r"[/\\]", word)]
+    paths = [word for word in words if re.search(r"[/\\][^/\\.]", word)]
     if isinstance(error, OSError):  # of what is missing, too
         return bool(paths)
-    return f"{place}" in f"{error}" or any(Path(path).exists() for path in paths)
+    above = place.absolute().parents  # which says too little
+    named = (Path(path) for path in paths if Path(path).exists())
+    return f"{place}" in f"{error}" or any(path.absolute() not in above for path in named)
 
 
 def said(error: BaseException) -> str:
@@ -146,8 +148,10 @@ def _check_sizes(values: Any, path: Path, remedy: str, field: str = "") -> None:
             _check_sizes(value, path, remedy, name)
         elif isinstance(value, int | float) and not re.search("theta|base|eps", name):
             counted = re.search("(layers|blocks|depth)$", name) and not isinstance(values, list)
-            if not abs(value) <= (DEEPEST if counted else LARGEST):
-                raise DamagedError(f"{path}: field {name!r} is {value!r:.20}, too much: {remedy}.")
+            least, most = (0, DEEPEST) if counted else (-LARGEST, LARGEST)
+            if not least <= value <= most:
+                what = "too little" if value < least else "too much"
+                raise DamagedError(f"{path}: field {name!r} is {value!r:.20}, {what}: {remedy}.")
 
 
 def read_lines(path: Path, schema: Any = OBJECT, remedy: str = "remove the line") -> list[Any]:

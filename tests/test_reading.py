@@ -72,9 +72,10 @@ def test_a_size_beyond_all_that_exist_is_refused_before_memory_is_taken(
     path.write_text(json.dumps({"text": {"hidden_size": value}}))
     with pytest.raises(DamagedError, match=r"config.json: field 'text.hidden_size'"):
         reading.read_sizes(path)
-    path.write_text(json.dumps({"num_hidden_layers": 10_000}))
-    with pytest.raises(DamagedError, match="'num_hidden_layers' is 10000, too much"):
-        reading.read_sizes(path)
+    for layers, said in ((10_000, "10000, too much"), (-1, "-1, too little")):
+        path.write_text(json.dumps({"num_hidden_layers": layers}))
+        with pytest.raises(DamagedError, match=f"'num_hidden_layers' is {said}"):
+            reading.read_sizes(path)
     path.write_text(json.dumps({"rope_theta": 10**10, "max_position_embeddings": 10**7}))
     reading.read_sizes(path)
 
@@ -155,6 +156,13 @@ def test_what_another_library_raises_is_told(tmp_path: Path, error: Exception) -
         raise KeyboardInterrupt
     with pytest.raises(MissingError, match=r"^other/file"), reading.reading(tmp_path):
         raise MissingError("other/file is missing: bring it.")
+
+
+@pytest.mark.parametrize("said", ["{}: lies here", "fields: ['.', '/', 'etc']", "'../..' of {}"])
+def test_a_folder_above_names_no_file(tmp_path: Path, said: str) -> None:
+    path = tmp_path / "config.json"
+    with pytest.raises(DamagedError, match=r"config\.json cannot be used"), reading.reading(path):
+        raise ConfigError(said.format(tmp_path))
 
 
 def test_damage_is_what_each_reader_expects() -> None:

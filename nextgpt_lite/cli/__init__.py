@@ -24,7 +24,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from nextgpt_lite import __version__
 from nextgpt_lite.cli.commands import COMMANDS
-from nextgpt_lite.errors import NextGPTError
+from nextgpt_lite.errors import NextGPTError, Stopped
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.plugins import plugin, plugins
 
@@ -169,6 +169,19 @@ class _Commands(TyperGroup):
 
 class _Command(TyperCommand):
     """In a command without arguments an option may take several values: `--model A B`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Says on Ctrl-C what becomes of what is written, unless that is said already."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stopped:
+            if not str(stopped) and (output := ctx.params.get("output")):
+                how = " with --resume" if "resume" in ctx.params else ""
+                raise Stopped(
+                    f"stopped; what was finished in {output} stays, and the same command goes on"
+                    f"{how}."
+                ) from None
+            raise
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeats the option before each of its values, which is what typer understands."""

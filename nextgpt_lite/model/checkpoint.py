@@ -107,10 +107,10 @@ def read_config(folder: Path) -> dict[str, Any]:
             )
         row = get_modality(name)
         for field, theirs in rows.get(name, {}).items():
-            if theirs != getattr(row, field):
+            if theirs != (ours := getattr(row, field, None)):
                 raise CheckpointError(
                     f"{path}: the model was trained with {field} {theirs!r} of the modality "
-                    f"{name!r}, the table has {getattr(row, field)!r}: register the row it was "
+                    f"{name!r}, the table has {ours!r}: register the row it was "
                     "trained with."
                 )
     return saved

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -32,7 +33,7 @@ from accelerate.utils import (
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Source
-from nextgpt_lite.errors import ConfigError, NumericsError
+from nextgpt_lite.errors import ConfigError, NextGPTError, NumericsError, RunError
 from nextgpt_lite.model.batch import Batch, collate
 from nextgpt_lite.model.conversation import Encoded
 from nextgpt_lite.model.device import pick_device
@@ -59,6 +60,8 @@ from nextgpt_lite.training.stages import (
 )
 from nextgpt_lite.training.usable import Usable
 from nextgpt_lite.writing import beside
+
+LOST = re.compile("by peer|broken pipe|remote process|gloo|nccl", re.I)  # told of by backends
 
 
 class Trainer(Engine):
@@ -146,10 +149,21 @@ class Trainer(Engine):
         """As of `Engine`; a loss that is not finite names the records of the batch.
 
         Raises:
-            RunError: something else would learn than the ledger says.
+            RunError: something else would learn than the ledger says, or another process of this
+                training has ended.
         """
-        logged = super().run(resume)
-        self.accelerator.wait_for_everyone()
+        try:
+            logged = super().run(resume)
+            self.accelerator.wait_for_everyone()
+        except RuntimeError as error:
+            alone = self.processes == 1 or isinstance(error, NextGPTError)
+            if alone or not LOST.search(f"{error}"):
+                raise
+            raise RunError(
+                f"another of the {self.processes} processes has ended in step {self.step + 1}, see "
+                f"what it said; what was saved in {self.checkpoints.folder} is whole: go on with "
+                "--resume (in Python resume=True)."
+            ) from error
         return logged
 
     def batch(self, step: int, part: int = 0) -> tuple[Batch, list[str]]:

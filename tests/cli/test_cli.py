@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import wraps
 from io import StringIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -21,6 +22,7 @@ import nextgpt_lite
 from nextgpt_lite import cli
 from nextgpt_lite.cli import commands, main
 from nextgpt_lite.data.released import read_folder
+from nextgpt_lite.errors import Stopped
 from nextgpt_lite.messages import Message
 from nextgpt_lite.model.config import PROFILES
 from nextgpt_lite.model.modality import MODALITIES
@@ -313,6 +315,36 @@ def test_a_bug_still_traces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nextgpt_lite, "NextGPT", None, raising=False)
     with pytest.raises(AttributeError):
         main(["chat", "Hello."])
+
+
+@pytest.mark.parametrize(
+    ("stop", "command", "code", "said"),
+    [
+        (Stopped("saved step 3.", 143), "train --stage 1", 143, "saved step 3."),
+        (
+            KeyboardInterrupt(),
+            "train --stage 1",
+            130,
+            "in x stays, and the same command goes on with --resume.",
+        ),
+        (KeyboardInterrupt(), "compare", 130, "in x stays, and the same command goes on."),
+        (KeyboardInterrupt(), "doctor", 130, "stopped by the keyboard."),
+    ],
+)
+def test_a_stop_says_what_it_leaves(
+    stop: BaseException, command: str, code: int, said: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def stopped(*_: Any, **__: Any) -> None:
+        raise stop
+
+    name, *options = command.split()
+    for panel in commands.COMMANDS.values():
+        if name in panel:
+            monkeypatch.setitem(panel, name, wraps(panel[name])(stopped))
+    output = [] if name == "doctor" else ["--output", "x"]
+    assert main([name, *options, *output]) == code
+    assert said in capsys.readouterr().err
 
 
 def test_traceback_on_request(tmp_path: Path) -> None:

@@ -48,6 +48,14 @@ def test_runs_killed_at_random_leave_what_undisturbed_ones_do(
     assert all(report[f"stage-{stage}-files"]["kills"] >= 3 for stage in STAGES)
 
 
+def test_a_killed_process_ends_the_others_with_a_sentence(
+    runs: tuple[Path, dict[str, Any]],
+) -> None:
+    said = runs[1]["one killed"]
+    assert "1: nextgpt_lite.errors.RunError: another of the 2 processes has ended in step" in said
+    assert "go on with --resume" in said
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_two_processes_learn_what_one_does(stage: int, runs: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = runs

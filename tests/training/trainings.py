@@ -210,6 +210,19 @@ def kill_at_files(folder: Path, stage: int, every: int = 15) -> dict[str, Any]:
     return {"kills": kills}
 
 
+def kill_one_of_two(folder: Path) -> str:
+    """Kills the second of two processes in mid-training; what the first says, which ends too."""
+    log = folder / "one killed.txt"
+    work = partial(train, 1, folder / "one killed", 2, steps=10**6)
+    first, second = fork(work, 2, log)
+    while not (folder / "one killed" / METRICS).is_file():
+        time.sleep(0.01)
+    os.kill(second, signal.SIGKILL)
+    os.waitpid(second, 0)
+    _, status = os.waitpid(first, 0)
+    return f"{os.waitstatus_to_exitcode(status)}: {log.read_text().splitlines()[-1]}"
+
+
 def cut_in_two(folder: Path, stage: int) -> None:
     """A model spread over two processes, and the ways to it from one process and back."""
     log = folder / "log.txt"
@@ -248,6 +261,7 @@ def main() -> None:
             folder.with_name(f"stage-{stage}-by-1"), stage
         )
     cut_in_two(arguments.folder, 3)
+    report["one killed"] = kill_one_of_two(arguments.folder)
     print(json.dumps(report))
 
 

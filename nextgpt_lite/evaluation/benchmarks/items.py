@@ -33,10 +33,12 @@ def read_items(annotations: str | Path, media: str | Path | None = None) -> list
         raise DataError(f"{path} is no file: give the annotation file of the benchmark.")
     folder = path.parent if media is None else Path(media)
     with reading(path, remedy="fetch the file again"):
-        named = list(_read(path))
+        named = [
+            (modality, identity, [safe_path(folder, name) for name in names], captions)
+            for modality, identity, names, captions in _read(path)
+        ]
     items = []
-    for modality, identity, names, captions in named:
-        places = [safe_path(folder, name) for name in names]
+    for modality, identity, places, captions in named:
         found = next((place for place in places if place.is_file()), None)
         if found is not None:
             items.append(Item(identity, modality, tuple(captions), found))
