@@ -163,7 +163,7 @@ class _Commands(TyperGroup):
             print(f"{PROGRAM} {ctx.invoked_subcommand}: {_sentence(error)}", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt as stopped:
-            print(f"{PROGRAM}: {stopped or 'stopped by the keyboard.'}", file=sys.stderr)
+            print(f"{PROGRAM}: {str(stopped) or 'stopped by the keyboard.'}", file=sys.stderr)
             raise typer.Exit(getattr(stopped, "code", 130)) from None
 
 
