@@ -247,19 +247,10 @@ def test_vocabulary_covers_captions_and_paraphrases() -> None:
             assert set(re.findall(r"\w+|[^\w\s]", text)) <= known, text
 
 
-def tables(value: object) -> Iterator[dict[str, tuple[str, ...]]]:
-    """Every table of frames by split inside the value."""
-    if isinstance(value, dict):
-        if set(value) == set(SPLITS):
-            yield value
-        for inner in value.values():
-            yield from tables(inner)
-
-
 def test_frames_of_the_splits_are_disjoint() -> None:
     found = 0
-    for module in (dialogue_wordings, phrases):
-        for frames in tables({k: v for k, v in vars(module).items() if k.isupper()}):
+    for table in (dialogue_wordings.FRAMES, phrases.FRAMES):
+        for frames in table.values():
             found += 1
             assert not set(frames["train"]) & set(frames["held_out"]), frames
     assert found > 30
@@ -316,19 +307,18 @@ def test_any_scene_may_be_read_of_in_the_wordings_of_training(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poisoned = 0
-    for module in (dialogue_wordings, phrases):
-        for frames in tables({k: v for k, v in vars(module).items() if k.isupper()}):
-            monkeypatch.setitem(frames, "held_out", ("POISON",))
+    for table in (dialogue_wordings.FRAMES, phrases.FRAMES):
+        for frames in table.values():
+            monkeypatch.setitem(frames, "held_out", ["POISON"])
             poisoned += 1
     assert poisoned > 30
     made = records(form, "any", 300)
     held = [any(is_held_out(p["scene"]) for p in parts(r) if "scene" in p) for r in made]
     assert 0.05 < sum(held) / len(held) < 0.8
     assert not any("poison" in words_of(record).lower() for record in made)
-    if form == "understand":  # its wordings stand beside its answers; those held out "tell me"
+    if form == "understand":
         assert not any("tell me, " in words_of(record).lower() for record in made)
-    else:
-        assert any("poison" in words_of(r).lower() for r in records(form, "held_out", 20))
+    assert any("poison" in words_of(r).lower() for r in records(form, "held_out", 20))
 
 
 def test_a_conversation_has_three_to_seven_turns_and_changes_modality() -> None:

@@ -127,10 +127,10 @@ def tells(text: str, scene: Scene) -> bool:
 @lru_cache(maxsize=1)
 def vocabulary() -> list[str]:
     """Every word and punctuation mark of captions and paraphrases, lower case, sorted."""
-    words: set[str] = set(",.")
-    for text in _all_wordings():
-        words.update(re.findall(r"[a-z]+|[0-9]+", re.sub(r"\{\w+\}", " ", text.lower())))
-    return sorted(words)
+    more = "a an and is are 234567"
+    texts = (*phrases.strings(phrases.TABLES), *KINDS, *COLOURS, *PITCHES, more)
+    words = re.findall(r"[a-z]+|[0-9]", re.sub(r"\{\w+\}", " ", " ".join(texts)))
+    return sorted({",", ".", *words} - {"zero"})  # nobody tells of no thing
 
 
 def tidy(text: str) -> str:
@@ -164,11 +164,11 @@ def _loose_phrase(group: Group, rng: Random) -> str:
 def _paraphrase_picture(scene: Picture, rng: Random, split: Split) -> str:
     things = tuple(_loose_phrase(g, rng) for g in scene.groups)
     relation = rng.choice(phrases.RELATION_WORDS[scene.relation]) if scene.relation else None
-    frames = list(phrases.PICTURE_FRAMES[wordings_of(split)])
+    frames = list(phrases.FRAMES["picture"][wordings_of(split)])
     if scene.place != "plain":
-        frames += phrases.PLACED_FRAMES[wordings_of(split)]
+        frames += phrases.FRAMES["placed"][wordings_of(split)]
     if relation:
-        frames += phrases.RELATED_FRAMES[wordings_of(split)] * 2
+        frames += phrases.FRAMES["related"][wordings_of(split)] * 2
     third = f", and {things[2]}" if len(things) == 3 else ""
     return tidy(
         rng.choice(frames).format(
@@ -186,7 +186,7 @@ def _paraphrase_picture(scene: Picture, rng: Random, split: Split) -> str:
 def _paraphrase_sound(scene: Sound, rng: Random, split: Split) -> str:
     kind, one = scene.kind, scene.times == 1
     return tidy(
-        rng.choice(phrases.SOUND_FRAMES[wordings_of(split)]).format(
+        rng.choice(phrases.FRAMES["sound"][wordings_of(split)]).format(
             thing=rng.choice((article(kind), article(kind), f"one {kind}")),
             verb=phrases.VERBS[kind],
             gerund=phrases.GERUNDS[kind],
@@ -204,7 +204,7 @@ def _paraphrase_sound(scene: Sound, rng: Random, split: Split) -> str:
 def _paraphrase_clip(scene: Clip, rng: Random, split: Split) -> str:
     moves, move, moving = rng.choice(phrases.MOTION_WORDS[scene.motion])
     return tidy(
-        rng.choice(phrases.CLIP_FRAMES[wordings_of(split)]).format(
+        rng.choice(phrases.FRAMES["clip"][wordings_of(split)]).format(
             thing=_loose_phrase(Group(scene.kind, scene.colour, scene.size), rng),
             moves=moves,
             move=move,
@@ -271,22 +271,3 @@ def _read_picture(part: dict[str, str | None]) -> Picture | None:
 
 def _read_number(word: str) -> int:
     return int(word) if word.isdigit() else phrases.NUMBER_WORDS.index(word)
-
-
-def _all_wordings() -> Iterator[str]:
-    """Every string a caption or a paraphrase is made of."""
-    yield from ("a", "an", "one", "and", "is", "are", *"234567")
-    yield from (*KINDS, *COLOURS, *PITCHES, *phrases.NUMBER_WORDS[1:])
-    for table in (phrases.PLURALS, phrases.VERBS, phrases.INFINITIVES, phrases.GERUNDS):
-        yield from table.values()
-    for rows in (
-        phrases.NOISES, phrases.PLACE_PHRASES, phrases.SIZE_WORDS, phrases.RELATION_WORDS,
-        phrases.TIMES_PHRASES, phrases.PICTURE_FRAMES, phrases.PLACED_FRAMES,
-        phrases.RELATED_FRAMES, phrases.SOUND_FRAMES, phrases.CLIP_FRAMES,
-    ):  # fmt: skip
-        for row in rows.values():
-            yield from row
-    for ways in phrases.MOTION_WORDS.values():
-        for forms in ways:
-            yield from forms
-    yield from (*phrases.PITCH_PHRASES, *phrases.COLOUR_AFTER)

@@ -17,7 +17,8 @@ from nextgpt_lite.training.cache import hash_files
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import Scene
 
-CODE = ("render", "scene", "sounds", "sprites")  # modules that settle what a render looks like
+# What settles how a render looks.
+CODE = ("render.py", "scene.py", "sounds.py", "sprites.py", "sprites.yaml")
 PACKAGES = ("numpy", "scipy", "pillow")
 
 
@@ -53,4 +54,4 @@ def _renderer() -> str:
     """Hash of the code that renders scenes."""
     packages = " ".join(f"{name} {version(name)}" for name in PACKAGES)
     folder = Path(__file__).parent
-    return f"{hash_files(folder / f'{name}.py' for name in CODE)} {packages}"
+    return f"{hash_files(folder / name for name in CODE)} {packages}"

@@ -20,7 +20,7 @@ from nextgpt_lite.world.describe import caption, description, paraphrase
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.dialogue.parts import modality_of, sentence, telling, text_part
 from nextgpt_lite.world.dialogue.questions import ask
-from nextgpt_lite.world.dialogue.wordings import DESCRIBE, say
+from nextgpt_lite.world.dialogue.wordings import say
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import MODALITIES, Scene, Split
 
@@ -84,7 +84,7 @@ class _Samples:
         pairs, described, wished, asked = [], [], [], []
         for scene, path in zip(scenes, names, strict=True):
             shown: Part = {"type": modality, "path": path}
-            words = say(DESCRIBE[modality], split, rng)
+            words = say(f"describe_{modality}", split, rng)
             question = ask(scene, rng, split)
             wish = _WISHES[modality].format(paraphrase(scene, rng, split))
             name = Path(path).stem

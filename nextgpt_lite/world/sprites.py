@@ -1,18 +1,21 @@
 """How the ten things and the five places look.
 
-Knows: vector drawings on a 16 x 16 unit square, their colours, and the fixed backgrounds; draws
-each at eight times its size and averages down, once, then keeps it.
+Knows: the colours, how the strokes of `sprites.yaml` are drawn, and the fixed backgrounds; draws
+each thing at eight times its size and averages down, once, then keeps it.
 Leaves to others: where things stand (`render`) and how they are read back (`verify`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import distance_transform_edt
+
+from nextgpt_lite.reading import read_yaml
 
 SIDE = 64  # pixels, height and width of every picture and frame
 DIAMETERS = {"small": 10, "large": 16}  # pixels, the square a sprite fits in
@@ -28,9 +31,11 @@ RGB_OF: dict[str, RGB] = {
     "pink": (255, 112, 190),
     "black": (44, 44, 50),
 }
-_WHITE, _INK, _GLASS = (255, 255, 255), (20, 20, 24), (214, 238, 250)
-_SKIN, _HAIR, _WOOD = (250, 208, 168), (104, 60, 28), (150, 96, 48)
-_LEAF, _BEAK, _HUB = (60, 150, 50), (250, 150, 20), (190, 190, 196)
+INKS: dict[str, RGB] = {
+    "white": (255, 255, 255), "ink": (20, 20, 24), "glass": (214, 238, 250),
+    "skin": (250, 208, 168), "hair": (104, 60, 28), "wood": (150, 96, 48),
+    "leaf": (60, 150, 50), "beak": (250, 150, 20), "hub": (190, 190, 196),
+}  # fmt: skip
 _UNITS, _OVERSAMPLING = 16, 8
 
 
@@ -42,9 +47,14 @@ class _Pen:
         side = diameter * _OVERSAMPLING
         self.image = Image.new("RGBA", (side, side))
         self._draw = ImageDraw.Draw(self.image)
-        self.body = body
-        self.dark = _shade(body, 0.5)
-        self.light = _shade(body, 1.0, 0.55)
+        light = _shade(body, 1.0, 0.55)
+        self.inks = {**INKS, "body": body, "dark": _shade(body, 0.5), "light": light}
+
+    def draw(self, fill: Any = "white", **stroke: Any) -> None:
+        """A stroke of `sprites.yaml`: a shape with its numbers, an ink, and options of the shape."""
+        (name, numbers), *options = stroke.items()
+        ink = self.inks[fill] if isinstance(fill, str) else tuple(fill)
+        getattr(self, name)(*numbers, fill=ink, **dict(options))
 
     def _scaled(self, values: tuple[float, ...]) -> list[float]:
         return [value * self.scale for value in values]
@@ -67,10 +77,10 @@ class _Pen:
         for x, y in (points[:2], points[-2:]):
             self.disc(x, y, width / 2, fill)
 
-    def eye(self, x: float, y: float, pupil: float = 1.0) -> None:
+    def eye(self, x: float, y: float, fill: RGB, pupil: float = 1.0) -> None:
         """Two units square and on whole units, so that it stays crisp at the large size."""
-        self.box(x, y, x + 2, y + 2, fill=_WHITE)
-        self.box(x + pupil, y, x + pupil + 1, y + 2, fill=_INK)
+        self.box(x, y, x + 2, y + 2, fill=fill)
+        self.box(x + pupil, y, x + pupil + 1, y + 2, fill=INKS["ink"])
 
 
 def _shade(colour: RGB, factor: float, white: float = 0.0) -> RGB:
@@ -79,130 +89,9 @@ def _shade(colour: RGB, factor: float, white: float = 0.0) -> RGB:
     return red, green, blue
 
 
-def _apple(pen: _Pen) -> None:
-    pen.oval(1.0, 4.0, 9.6, 15.0, fill=pen.body)
-    pen.oval(6.4, 4.0, 15.0, 15.0, fill=pen.body)
-    pen.line(8, 5.4, 8.4, 1.6, fill=_HAIR, width=1.2)
-    pen.shape(8.6, 3.6, 10.2, 1.2, 13.6, 1.0, 12.0, 3.4, fill=_LEAF)
-    pen.oval(3.0, 5.8, 5.4, 9.2, fill=pen.light)
-
-
-def _car(pen: _Pen) -> None:
-    pen.shape(3.0, 8.2, 5.4, 3.6, 10.4, 3.6, 13.4, 8.2, fill=pen.body)
-    pen.box(0.9, 7.4, 15.1, 12.2, fill=pen.body, corner=1.6)
-    pen.shape(4.6, 7.4, 6.2, 4.8, 7.5, 4.8, 7.5, 7.4, fill=_GLASS)
-    pen.shape(8.7, 7.4, 8.7, 4.8, 10.0, 4.8, 11.7, 7.4, fill=_GLASS)
-    pen.oval(13.3, 8.6, 15.1, 10.2, fill=(255, 246, 170))
-    for x in (4.3, 11.7):
-        pen.disc(x, 12.4, 2.4, _INK)
-        pen.disc(x, 12.4, 1.0, _HUB)
-
-
-def _dog(pen: _Pen) -> None:
-    pen.line(2.4, 8.8, 1.5, 4.4, fill=pen.body, width=1.5)
-    pen.box(1.8, 7.2, 11.2, 12.2, fill=pen.body, corner=2.0)
-    for x in (2.0, 8.7):
-        pen.box(x, 10.5, x + 2.3, 15.1, fill=pen.body, corner=0.7)
-    pen.disc(11.0, 5.0, 3.4, pen.body)
-    pen.box(10.4, 4.9, 15.1, 8.2, fill=pen.body, corner=1.4)
-    pen.oval(7.4, 2.4, 10.0, 8.6, fill=pen.dark)
-    pen.eye(11, 3)
-    pen.disc(14.5, 5.5, 0.9, _INK)
-
-
-def _cat(pen: _Pen) -> None:
-    pen.line(10.8, 13.9, 14.0, 13.7, 14.5, 11.2, 13.4, 9.6, fill=pen.body, width=1.6)
-    pen.oval(3.4, 8.2, 11.6, 17.0, fill=pen.body)
-    pen.box(3.7, 12.6, 11.3, 15.1, fill=pen.body, corner=1.0)
-    pen.oval(2.0, 2.8, 13.0, 10.6, fill=pen.body)
-    pen.shape(2.0, 6.0, 2.0, 0.9, 6.8, 3.4, fill=pen.body)
-    pen.shape(13.0, 6.0, 13.0, 0.9, 8.2, 3.4, fill=pen.body)
-    pen.eye(4, 5)
-    pen.eye(9, 5, pupil=0)
-    pen.shape(6.2, 7.4, 8.8, 7.4, 7.5, 9.0, fill=(255, 190, 200))
-    for x in (1.6, 10.4):
-        pen.line(x, 8.6, x + 3.0, 8.6, fill=pen.dark, width=0.7)
-    pen.line(7.5, 12.4, 7.5, 15.0, fill=pen.dark, width=0.6)
-
-
-def _bird(pen: _Pen) -> None:
-    pen.shape(4.6, 9.6, 0.9, 8.0, 1.6, 12.8, 5.6, 12.2, fill=pen.dark)
-    pen.oval(3.0, 6.6, 12.6, 14.0, fill=pen.body)
-    pen.disc(11.0, 6.2, 3.3, pen.body)
-    pen.shape(13.7, 4.8, 15.5, 6.5, 13.7, 8.0, fill=_BEAK)
-    pen.shape(4.2, 10.2, 1.8, 1.2, 6.4, 3.2, 9.2, 9.8, fill=pen.light)
-    pen.shape(4.6, 10.0, 4.0, 4.6, 8.6, 9.8, fill=pen.body)
-    pen.eye(11, 4)
-    pen.line(7.0, 13.6, 7.0, 15.1, fill=_BEAK, width=0.8)
-    pen.line(9.2, 13.6, 9.2, 15.1, fill=_BEAK, width=0.8)
-
-
-def _bell(pen: _Pen) -> None:
-    pen.disc(8, 2.4, 1.5, pen.dark)
-    pen.disc(8, 13.7, 1.5, pen.dark)
-    pen.oval(4.2, 2.6, 11.8, 12.0, fill=pen.body)
-    pen.shape(4.2, 7.0, 11.8, 7.0, 12.4, 10.0, 14.6, 12.6, 1.4, 12.6, 3.6, 10.0, fill=pen.body)
-    pen.box(1.0, 11.2, 15.0, 13.2, fill=pen.body, corner=0.9)
-    pen.line(3.6, 10.7, 12.4, 10.7, fill=pen.dark, width=0.7)
-    pen.line(6.4, 5.4, 5.9, 8.8, fill=pen.light, width=1.2)
-
-
-def _drum(pen: _Pen) -> None:
-    pen.line(2.6, 1.6, 7.0, 5.6, fill=_WOOD, width=1.1)
-    pen.line(13.4, 1.6, 9.0, 5.6, fill=_WOOD, width=1.1)
-    pen.box(1.2, 6.2, 14.8, 12.4, fill=pen.body)
-    pen.oval(1.2, 10.0, 14.8, 15.0, fill=pen.body)
-    pen.oval(1.2, 3.8, 14.8, 8.6, fill=pen.dark)
-    pen.oval(2.0, 4.3, 14.0, 7.8, fill=(252, 248, 236))
-    zigzag = (1.8, 9.0, 4.8, 13.2, 8.0, 9.6, 11.2, 13.2, 14.2, 9.0)
-    pen.line(*zigzag, fill=pen.light, width=0.9)
-
-
-def _train(pen: _Pen) -> None:
-    pen.box(1.6, 2.6, 6.8, 12.0, fill=pen.body)
-    pen.box(0.9, 1.0, 7.5, 2.9, fill=pen.dark, corner=0.5)
-    pen.box(2.8, 4.4, 5.5, 7.2, fill=_GLASS)
-    pen.box(6.6, 6.4, 14.6, 12.0, fill=pen.body, corner=1.2)
-    pen.box(10.9, 3.0, 12.9, 6.8, fill=pen.dark)
-    pen.box(10.1, 1.8, 13.7, 3.5, fill=pen.dark, corner=0.5)
-    pen.shape(13.4, 11.0, 15.1, 14.9, 12.6, 14.9, fill=pen.dark)
-    pen.line(7.6, 8.2, 13.6, 8.2, fill=pen.light, width=0.9)
-    for x in (3.2, 7.4, 11.4):
-        pen.disc(x, 12.9, 2.1, _INK)
-        pen.disc(x, 12.9, 0.9, _HUB)
-
-
-def _man(pen: _Pen) -> None:
-    pen.box(4.0, 11.0, 6.8, 15.1, fill=pen.dark)
-    pen.box(9.2, 11.0, 12.0, 15.1, fill=pen.dark)
-    pen.box(4.0, 11.0, 12.0, 12.6, fill=pen.dark)
-    pen.box(1.6, 8.2, 14.4, 10.2, fill=pen.body, corner=0.9)
-    pen.disc(1.9, 9.2, 1.0, _SKIN)
-    pen.disc(14.1, 9.2, 1.0, _SKIN)
-    pen.box(4.0, 8.2, 12.0, 12.0, fill=pen.body, corner=0.6)
-    pen.oval(4.6, 2.4, 11.4, 8.4, fill=_SKIN)
-    pen.box(5.0, 0.9, 11.0, 3.4, fill=pen.body, corner=0.8)
-    pen.box(3.0, 3.0, 13.0, 4.2, fill=pen.dark, corner=0.5)
-    pen.box(6, 5, 7, 6, fill=_INK)
-    pen.box(9, 5, 10, 6, fill=_INK)
-
-
-def _woman(pen: _Pen) -> None:
-    pen.oval(3.4, 0.9, 12.6, 8.0, fill=_HAIR)
-    pen.box(3.4, 4.4, 12.6, 9.8, fill=_HAIR, corner=1.4)
-    pen.line(6.4, 13.0, 6.4, 15.0, fill=_SKIN, width=1.4)
-    pen.line(9.6, 13.0, 9.6, 15.0, fill=_SKIN, width=1.4)
-    pen.shape(6.0, 7.4, 10.0, 7.4, 14.8, 13.9, 1.2, 13.9, fill=pen.body)
-    pen.oval(5.0, 2.0, 11.0, 8.0, fill=_SKIN)
-    pen.box(6, 4, 7, 5, fill=_INK)
-    pen.box(9, 4, 10, 5, fill=_INK)
-    pen.line(3.4, 12.6, 12.6, 12.6, fill=pen.light, width=0.7)
-
-
-_DRAW: dict[str, Callable[[_Pen], None]] = {
-    "apple": _apple, "car": _car, "dog": _dog, "cat": _cat, "bird": _bird,
-    "bell": _bell, "drum": _drum, "train": _train, "man": _man, "woman": _woman,
-}  # fmt: skip
+@cache
+def _drawings() -> dict[str, list[dict[str, Any]]]:
+    return read_yaml(Path(__file__).with_suffix(".yaml"), Any)
 
 
 @cache
@@ -219,7 +108,8 @@ def sprite(kind: str, colour: str, size: str | int, mirrored: bool = False) -> n
         return sprite(kind, colour, size)[:, ::-1]
     diameter = DIAMETERS[size] if isinstance(size, str) else size
     pen = _Pen(diameter, RGB_OF[colour])
-    _DRAW[kind](pen)
+    for stroke in _drawings()[kind]:
+        pen.draw(**stroke)
     reach = distance_transform_edt(np.asarray(pen.image)[..., 3] == 0)
     outline = np.zeros((*reach.shape, 4), np.uint8)
     outline[reach <= 0.9 * pen.scale] = (*_shade(RGB_OF[colour], 0.42), 255)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import article
-from nextgpt_lite.world.dialogue import requests, wordings
+from nextgpt_lite.world.dialogue import requests
 from nextgpt_lite.world.dialogue.state import (
     State,
     Turn,
@@ -21,7 +21,6 @@ from nextgpt_lite.world.dialogue.state import (
     several,
     shown,
 )
-from nextgpt_lite.world.dialogue.wordings import say
 from nextgpt_lite.world.scene import (
     COLOURS,
     KINDS,
@@ -54,10 +53,10 @@ def recolour(state: State) -> Turn | None:
             return None
     if new == old:
         return None
-    frames = wordings.RECOLOUR
+    frames = "recolour"
     if not several(state) and state.rng.random() < 0.5:
-        frames = wordings.RECOLOUR_ALONE
-    text = say(frames, state.split, state.rng, it=it_of(state, index), colour=new.colour)
+        frames = "recolour_alone"
+    text = state.say(frames, it=it_of(state, index), colour=new.colour)
     return shown(state, "recolour", text, scene)
 
 
@@ -74,7 +73,7 @@ def resize(state: State) -> Turn | None:
             scene = replace(state.latest, size=size)
         case _:
             return None
-    text = say(wordings.RESIZE, state.split, state.rng, it=it_of(state, index), size=size)
+    text = state.say("resize", it=it_of(state, index), size=size)
     return shown(state, "resize", text, scene)
 
 
@@ -88,7 +87,7 @@ def replace_kind(state: State) -> Turn | None:
             scene = replace(state.latest, kind=kind)
         case _:
             return None
-    text = say(wordings.REPLACE, state.split, state.rng, thing=article(kind))
+    text = state.say("replace", thing=article(kind))
     return shown(state, "replace", text, scene)
 
 
@@ -97,21 +96,21 @@ def recount(state: State) -> Turn | None:
     group = only_group(state)
     if group is None:
         return None
-    rng, split = state.rng, state.split
+    rng = state.rng
     count = rng.randint(1, MAX_COUNT)
     change = count - group.count
     if change == 0:
         return None
     if rng.random() < 0.3:
-        frames, value = wordings.RECOUNT, count
+        frames, value = "recount", count
         if count == 1:
             return None
     else:
-        frames = wordings.ADD_MORE if change > 0 else wordings.TAKE_AWAY
+        frames = "add_more" if change > 0 else "take_away"
         value = abs(change)
     word = requests.number(value, rng)
-    text = say(frames, split, rng, number=word, Number=word.capitalize())
-    skill = "recount" if frames is wordings.RECOUNT else "arithmetic"
+    text = state.say(frames, number=word, Number=word.capitalize())
+    skill = "recount" if frames == "recount" else "arithmetic"
     return shown(state, skill, text, Picture((replace(group, count=count),), None, state.place))
 
 
@@ -122,7 +121,7 @@ def move_place(state: State) -> Turn | None:
     place = state.rng.choice([p for p in PLACES if p not in ("plain", state.place)])
     it = "everything" if several(state) else it_of(state)
     words = requests.somewhere(place, state.rng)
-    text = say(wordings.PLACE_IT, state.split, state.rng, it=it, place=words)
+    text = state.say("place_it", it=it, place=words)
     return shown(state, "place", text, replace(state.latest, place=place))
 
 
@@ -130,7 +129,7 @@ def swap_places(state: State) -> Turn | None:
     """Two related things change places; they are told in the same order as before."""
     match state.latest:
         case Picture((_, _), str(relation)):
-            text = say(wordings.SWAP_PLACES, state.split, state.rng)
+            text = state.say("swap_places")
             scene = replace(state.latest, relation=OPPOSITE[relation])
             return shown(state, "swap", text, scene)
     return None
@@ -141,7 +140,7 @@ def swap_colours(state: State) -> Turn | None:
     match state.latest:
         case Picture((first, second)) if first.colour != second.colour:
             groups = (replace(first, colour=second.colour), replace(second, colour=first.colour))
-            text = say(wordings.SWAP_COLOURS, state.split, state.rng)
+            text = state.say("swap_colours")
             return shown(state, "swap", text, replace(state.latest, groups=groups))
     return None
 
@@ -157,13 +156,13 @@ def add_thing(state: State) -> Turn | None:
         case (group,), None if group.count == 1 and rng.random() < 0.5:
             relation = rng.choice(RELATIONS)
             told = rng.choice(phrases.RELATION_WORDS[relation])
-            text = say(wordings.ADD_BESIDE, state.split, rng, thing=words, relation=told)
+            text = state.say("add_beside", thing=words, relation=told)
             scene = Picture((new, group), relation, old.place)
         case (group,), None if group.count <= 3:
-            text = say(wordings.ADD_THING, state.split, rng, thing=words)
+            text = state.say("add_thing", thing=words)
             scene = Picture((group, new), None, old.place)
         case (_, _), str():
-            text = say(wordings.ADD_THING, state.split, rng, thing=words)
+            text = state.say("add_thing", thing=words)
             scene = replace(old, groups=(*old.groups, new))
         case _:
             return None
@@ -176,7 +175,7 @@ def remove_thing(state: State) -> Turn | None:
         case Picture(groups, relation, place) if len(groups) > 1:
             index = state.rng.randrange(len(groups))
             left = groups[:index] + groups[index + 1 :]
-            text = say(wordings.REMOVE, state.split, state.rng, it=it_of(state, index))
+            text = state.say("remove", it=it_of(state, index))
             scene = Picture(left, relation if index == 2 else None, place)
             return shown(state, "remove", text, scene)
     return None

@@ -1,7 +1,7 @@
 """Questions about what a picture shows, and their only right answers.
 
 Knows: what can be asked of things that are seen, and the answer, a short full sentence.
-Leaves to others: sounds, motion, and two media together (`dialogue_questions`).
+Leaves to others: their wordings (`wordings`), sounds, motion, and two media together (`questions`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import article, caption, noun
 from nextgpt_lite.world.dialogue.parts import free, sentence
+from nextgpt_lite.world.dialogue.wordings import say
 from nextgpt_lite.world.scene import (
     COLOURS,
     KINDS,
@@ -40,9 +41,9 @@ class Question(NamedTuple):
     about: str
 
 
-def word(frames: tuple[Sequence[str], Sequence[str]], rng: Random, split: Split) -> str:
-    """A wording of the split: (train, held out)."""
-    return rng.choice(frames[split == "held_out"])
+def yes(guess: object, truth: object) -> str:
+    """ "Yes" or "No"."""
+    return "Yes" if guess == truth else "No"
 
 
 def _number_things(count: int, kind: str) -> str:
@@ -51,51 +52,33 @@ def _number_things(count: int, kind: str) -> str:
     return f"{'is' if count == 1 else 'are'} {number} {noun(kind, count)}"
 
 
+def _named(group: Group) -> tuple[str, str]:
+    """The thing and its verb: "the dogs", "are"."""
+    return f"the {noun(group.kind, group.count)}", "is" if group.count == 1 else "are"
+
+
 def other_than(value: str, values: Sequence[str], rng: Random) -> str:
     return rng.choice([v for v in values if v != value])
 
 
 def looks(group: Group, place: str, rng: Random, split: Split) -> list[Question]:
     """Colour, size and place of a group that is named by its kind."""
-    kind, one = group.kind, group.count == 1
-    thing, be = f"the {noun(kind, group.count)}", "is" if one else "are"
-    colours = [c for c in COLOURS if c != group.colour and free(kind, c, split)]
+    thing, be = _named(group)
+    colours = [c for c in COLOURS if c != group.colour and free(group.kind, c, split)]
     guess = rng.choice([group.colour, rng.choice(colours)])
     size_guess = rng.choice(SIZES)
-    colour_text = word(
-        (
-            (f"What colour {be} {thing}?", f"What is the colour of {thing}?",
-             f"Tell me the colour of {thing}."),
-            (f"Which colour {be} {thing}?", f"Please tell me the colour of {thing}."),
-        ), rng, split,
-    )  # fmt: skip
-    size_text = word(
-        (
-            (f"How big {be} {thing}?", f"{be.title()} {thing} small or large?",
-             f"What size {be} {thing}?"),
-            (f"Which size {be} {thing}?", f"{be.title()} {thing} large or small?"),
-        ), rng, split,
-    )  # fmt: skip
-    place_text = word(
-        ((f"Where {be} {thing}?", f"What place {be} {thing} in?"),
-         (f"Which place {be} {thing} in?", f"Please tell me where {thing} {be}.")),
-        rng, split,
-    )  # fmt: skip
-    is_it = word(
-        ((f"{be.title()} {thing} {guess}?",), (f"Tell me, {be} {thing} {guess}?",)), rng, split
+    slots = {"thing": thing, "be": be, "Be": be.title()}
+    colour, size, where = (
+        say(f"ask_{k}", split, rng, **slots) for k in ("colour", "size", "place")
     )
-    is_big = word(
-        ((f"{be.title()} {thing} {size_guess}?",), (f"Tell me, {be} {thing} {size_guess}?",)),
-        rng, split,
-    )  # fmt: skip
-    yes = "Yes" if guess == group.colour else "No"
-    yes_size = "Yes" if size_guess == group.size else "No"
+    is_it, is_big = (say("ask_whether", split, rng, look=g, **slots) for g in (guess, size_guess))
+    is_colour, is_size = f"{thing} {be} {group.colour}", f"{thing} {be} {group.size}"
     return [
-        Question(colour_text, sentence(f"{thing} {be} {group.colour}"), "colour"),
-        Question(is_it, f"{yes}, {thing} {be} {group.colour}.", "colour"),
-        Question(size_text, sentence(f"{thing} {be} {group.size}"), "size"),
-        Question(is_big, f"{yes_size}, {thing} {be} {group.size}.", "size"),
-        Question(place_text, sentence(f"{thing} {be} {PLACE_ANSWERS[place]}"), "place"),
+        Question(colour, sentence(is_colour), "colour"),
+        Question(is_it, f"{yes(guess, group.colour)}, {is_colour}.", "colour"),
+        Question(size, sentence(is_size), "size"),
+        Question(is_big, f"{yes(size_guess, group.size)}, {is_size}.", "size"),
+        Question(where, sentence(f"{thing} {be} {PLACE_ANSWERS[place]}"), "place"),
     ]
 
 
@@ -134,13 +117,8 @@ def each_thing(picture: Picture, rng: Random, split: Split) -> list[Question]:
     """From each thing to its whole look."""
     questions = []
     for group in picture.groups:
-        thing = f"the {noun(group.kind, group.count)}"
         does = "does" if group.count == 1 else "do"
-        text = word(
-            ((f"Describe {thing}.", f"What {does} {thing} look like?"),
-             (f"Please describe {thing}.",)),
-            rng, split,
-        )  # fmt: skip
+        text = say("ask_look", split, rng, thing=_named(group)[0], does=does)
         questions.append(Question(text, sentence(caption(Picture((group,)))), "look"))
     return questions
 
@@ -181,29 +159,19 @@ def every_number(picture: Picture, rng: Random, split: Split) -> list[Question]:
 
 def _whose(group: Group, look: str, rng: Random, split: Split) -> Question:
     """Which thing has a look that is the group's alone."""
-    text = word(
-        ((f"What is {look}?", f"Which thing is {look}?"), (f"Tell me what is {look}.",)), rng, split
-    )
-    be = "is" if group.count == 1 else "are"
-    return Question(text, f"The {noun(group.kind, group.count)} {be} {look}.", "kind")
+    thing, be = _named(group)
+    text = say("ask_whose", split, rng, look=look)
+    return Question(text, sentence(f"{thing} {be} {look}"), "kind")
 
 
 def what_is_it(group: Group, rng: Random, split: Split) -> Question:
     if group.count == 1:
-        frames = (("What is it?", "What thing is it?"), ("What kind of thing is it?",))
-        return Question(word(frames, rng, split), f"It is {article(group.kind)}.", "kind")
-    many = (("What are they?", "What things are they?"), ("What kind of things are they?",))
-    return Question(word(many, rng, split), f"They are {noun(group.kind, 2)}.", "kind")
+        return Question(say("ask_kind", split, rng), f"It is {article(group.kind)}.", "kind")
+    return Question(say("ask_kinds", split, rng), f"They are {noun(group.kind, 2)}.", "kind")
 
 
 def _how_many(kind: str, rng: Random, split: Split) -> str:
-    return word(
-        (
-            (f"How many {noun(kind, 2)} are there?", f"How many {noun(kind, 2)} do you see?",
-             f"Count the {noun(kind, 2)}."),
-            (f"How many {noun(kind, 2)} can you see?", f"Please count the {noun(kind, 2)}."),
-        ), rng, split,
-    )  # fmt: skip
+    return say("ask_count", split, rng, things=noun(kind, 2))
 
 
 def _counts(picture: Picture, group: Group, rng: Random, split: Split) -> list[Question]:
@@ -211,32 +179,21 @@ def _counts(picture: Picture, group: Group, rng: Random, split: Split) -> list[Q
     count = sum(g.count for g in picture.groups if g.kind == kind)
     many = _how_many(kind, rng, split)
     total = sum(g.count for g in picture.groups)
-    every = word(
-        (("How many things are there?", "How many things do you see?"),
-         ("How many things can you see?",)),
-        rng, split,
-    )  # fmt: skip
+    every = say("ask_total", split, rng)
     guesses = [n for n in range(1, MAX_COUNT + 1) if free(group.kind, n, split)]
     guess = group.count if rng.random() < 0.5 else rng.choice(guesses)
-    be = "Is" if guess == 1 else "Are"
-    is_it = f"{be} there {NUMBERS[guess]} {noun(group.kind, guess)}?"
+    is_it = f"{'Is' if guess == 1 else 'Are'} there {NUMBERS[guess]} {noun(group.kind, guess)}?"
     is_it = is_it if split != "held_out" else f"Tell me, {is_it[0].lower()}{is_it[1:]}"
-    yes = "Yes" if guess == group.count else "No"
-    there = word(
-        ((f"Is there {article(kind)}?", f"Do you see {article(kind)}?"),
-         (f"Can you see {article(kind)}?",)),
-        rng, split,
-    )  # fmt: skip
+    there = say("ask_presence", split, rng, thing=article(kind))
     things = "is one thing" if total == 1 else f"are {NUMBERS[total]} things"
-    if count == 0:
-        present = f"No, there is no {kind}."
-    else:
-        present = f"Yes, there {_number_things(count, kind)}."
+    counted = f"There {_number_things(count, kind)}."
+    guessed = f"{yes(guess, group.count)}, there {_number_things(group.count, group.kind)}."
+    present = f"Yes, t{counted[1:]}" if count else f"No, there is no {kind}."
     return [
-        Question(many, f"There {_number_things(count, kind)}.", "count"),
-        Question(many, f"There {_number_things(count, kind)}.", "count"),
+        Question(many, counted, "count"),
+        Question(many, counted, "count"),
         Question(every, f"There {things}.", "count"),
-        Question(is_it, f"{yes}, there {_number_things(group.count, group.kind)}.", "count"),
+        Question(is_it, guessed, "count"),
         Question(there, present, "presence"),
     ]
 
@@ -247,24 +204,16 @@ def _relations(picture: Picture, rng: Random, split: Split) -> list[Question]:
     if rng.random() < 0.5:  # the same fact, seen from the second thing
         first, second, relation = second, first, OPPOSITE[relation]
     asked = rng.choice(phrases.RELATION_WORDS[relation])
-    what = word(
-        ((f"What is {asked} the {second}?", f"Which thing is {asked} the {second}?"),
-         (f"Tell me what is {asked} the {second}.", f"What can you see {asked} the {second}?")),
-        rng, split,
-    )  # fmt: skip
-    where = word(
-        ((f"Where is the {first}, seen from the {second}?",
-          f"Is the {first} {' or '.join(_pair(relation))} the {second}?"),
-         (f"Seen from the {second}, where is the {first}?",)),
-        rng, split,
-    )  # fmt: skip
+    # Both ends of a direction, in one fixed order.
+    ends = "left of or right of" if relation.endswith(" of") else "above or below"
+    what = say("ask_what_side", split, rng, side=asked, thing=second)
+    where = say("ask_where", split, rng, first=first, second=second, ends=ends)
     guess = rng.choice([relation, relation, rng.choice(RELATIONS)])
-    whether = _whether(first, guess, second, relation, rng, split)
-    fact = f"the {first} is {relation} the {second}"
+    fact = sentence(f"the {first} is {relation} the {second}")
     questions = [
-        Question(what, sentence(fact), "relation"),
-        Question(where, sentence(fact), "relation"),
-        whether,
+        Question(what, fact, "relation"),
+        Question(where, fact, "relation"),
+        _whether(first, guess, second, relation, rng, split),
     ]
     if len(picture.groups) == 2:
         empty = rng.choice([r for r in RELATIONS if r != relation])
@@ -276,23 +225,12 @@ def _whether(
     thing: str, side: str, other: str, relation: str, rng: Random, split: Split
 ) -> Question:
     """Whether one thing is on a side of another; in truth it is in this relation to it."""
-    text = word(
-        ((f"Is the {thing} {side} the {other}?",),
-         (f"Tell me, is the {thing} {side} the {other}?",)),
-        rng, split,
-    )  # fmt: skip
-    yes = "Yes" if side == relation else "No"
-    return Question(text, f"{yes}, the {thing} is {relation} the {other}.", "relation")
+    text = say("ask_side", split, rng, thing=thing, side=side, other=other)
+    answer = f"{yes(side, relation)}, the {thing} is {relation} the {other}."
+    return Question(text, answer, "relation")
 
 
 def _nothing(side: str, thing: str, rng: Random, split: Split) -> Question:
     """What is on the empty side of a thing."""
-    text = word(
-        ((f"What is {side} the {thing}?",), (f"Tell me what is {side} the {thing}.",)), rng, split
-    )
+    text = say("ask_nothing", split, rng, side=side, thing=thing)
     return Question(text, f"Nothing is {side} the {thing}.", "relation")
-
-
-def _pair(relation: str) -> tuple[str, str]:
-    """Both ends of a direction, in one fixed order."""
-    return ("left of", "right of") if relation.endswith(" of") else ("above", "below")

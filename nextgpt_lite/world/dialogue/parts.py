@@ -1,7 +1,7 @@
 """The bricks of every conversation: messages, replies, and what a request leaves open.
 
 Knows: the defaults, how a scene becomes a media part, and how a reply presents media.
-Leaves to others: what is asked (`dialogue_requests`, `dialogue_questions`, `dialogue_turns`).
+Leaves to others: what is asked (`requests`, `questions`, `turns`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Final
 
 from nextgpt_lite.messages import Message, Part
 from nextgpt_lite.world.describe import caption
-from nextgpt_lite.world.dialogue.wordings import BRIEF
 from nextgpt_lite.world.rendered import Rendered
 from nextgpt_lite.world.scene import (
     HELD_OUT_COLOURS,
@@ -49,6 +48,10 @@ DEFAULTS: Final = Defaults(
     },
     size="large", count=1, place="plain", times=1, pitch="low", motion="right",
 )  # fmt: skip
+BRIEF: Final = {
+    "image": "Here is the picture.", "audio": "Here is the sound.", "video": "Here is the clip.",
+    "several": "Here they are.",
+}  # fmt: skip
 
 
 def default_group(kind: str) -> Group:
@@ -133,4 +136,4 @@ def present(scenes: tuple[Scene, ...], rng: Random, tells: bool) -> Message:
     if tells:
         return assistant(*(p for scene in scenes for p in (telling(scene), scene)))
     key = modality_of(scenes[0]) if len(scenes) == 1 else "several"
-    return assistant(rng.choice(BRIEF[key]), *scenes)
+    return assistant(rng.choice((BRIEF[key], "Here you are.")), *scenes)

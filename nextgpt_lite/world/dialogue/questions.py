@@ -1,8 +1,8 @@
 """Questions about one scene or two, and their only right answers.
 
 Knows: which question fits which scene; sounds, motion and two media together.
-Leaves to others: what is seen (`dialogue_looks`), and how question, media and answer make a
-conversation (`dialogue`).
+Leaves to others: what is seen (`looks`), wordings (`wordings`), and how question, media and answer
+make a conversation (`records`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from nextgpt_lite.world.dialogue.looks import (
     looks,
     other_than,
     what_is_it,
-    word,
+    yes,
 )
+from nextgpt_lite.world.dialogue.wordings import say
 from nextgpt_lite.world.scene import (
     KINDS,
     MAX_TIMES,
@@ -58,46 +59,25 @@ def ask_of_two(first: Scene, second: Scene, rng: Random, split: Split) -> Questi
 def _about_sound(sound: Sound, rng: Random, split: Split) -> list[Question]:
     kind = sound.kind
     infinitive, verb = phrases.INFINITIVES[kind], phrases.VERBS[kind]
-    times = phrases.TIMES_WORDS[sound.times]
     guess = rng.choice([kind, other_than(kind, KINDS, rng)])
     pitch_guess = rng.choice(PITCHES)
     times_guess = rng.choice([sound.times, rng.randint(1, MAX_TIMES)])
-    what = word(
-        (("What makes this sound?", "What makes the sound?", "What is it?"),
-         ("Tell me what makes this sound.", "What thing makes this sound?")),
-        rng, split,
-    )  # fmt: skip
-    is_it = word(
-        ((f"Is it {article(guess)}?", f"Is this {article(guess)}?"),
-         (f"Tell me, is it {article(guess)}?",)),
-        rng, split,
-    )  # fmt: skip
-    often = word(
-        ((f"How many times does the {kind} {infinitive}?",
-          f"How often does the {kind} {infinitive}?"),
-         (f"Tell me how often the {kind} {verb}.",)),
-        rng, split,
-    )  # fmt: skip
+    what = say("ask_sound", split, rng)
+    is_it = say("ask_is_it", split, rng, thing=article(guess))
+    often = say("ask_times", split, rng, kind=kind, infinitive=infinitive, verb=verb)
     does = f"oes the {kind} {infinitive} {phrases.TIMES_WORDS[times_guess]}?"
     does = f"D{does}" if split != "held_out" else f"Tell me, d{does}"
-    pitch = word(
-        (("Is the pitch high or low?", "Is it high or low?", "What pitch is it?"),
-         ("Is it low or high?", "Which pitch is it?")),
-        rng, split,
-    )  # fmt: skip
-    is_pitch = word(
-        ((f"Is the pitch {pitch_guess}?",), (f"Tell me, is the pitch {pitch_guess}?",)), rng, split
-    )
-    yes = "Yes" if guess == kind else "No"
-    yes_times = "Yes" if times_guess == sound.times else "No"
-    yes_pitch = "Yes" if pitch_guess == sound.pitch else "No"
+    pitch = say("ask_pitch", split, rng)
+    is_pitch = say("ask_whether", split, rng, thing="the pitch", be="is", Be="Is", look=pitch_guess)
+    is_kind, is_of = f"it is {article(kind)}.", f"the pitch is {sound.pitch}."
+    heard = f"the {kind} {verb} {phrases.TIMES_WORDS[sound.times]}."
     return [
-        Question(what, f"It is {article(kind)}.", "kind"),
-        Question(is_it, f"{yes}, it is {article(kind)}.", "kind"),
-        Question(often, f"The {kind} {verb} {times}.", "times"),
-        Question(does, f"{yes_times}, the {kind} {verb} {times}.", "times"),
-        Question(pitch, f"The pitch is {sound.pitch}.", "pitch"),
-        Question(is_pitch, f"{yes_pitch}, the pitch is {sound.pitch}.", "pitch"),
+        Question(what, f"I{is_kind[1:]}", "kind"),
+        Question(is_it, f"{yes(guess, kind)}, {is_kind}", "kind"),
+        Question(often, f"T{heard[1:]}", "times"),
+        Question(does, f"{yes(times_guess, sound.times)}, {heard}", "times"),
+        Question(pitch, f"T{is_of[1:]}", "pitch"),
+        Question(is_pitch, f"{yes(pitch_guess, sound.pitch)}, {is_of}", "pitch"),
     ]
 
 
@@ -105,21 +85,13 @@ def _about_clip(clip: Clip, rng: Random, split: Split) -> list[Question]:
     kind = clip.kind
     moves = phrases.MOTION_WORDS[clip.motion][0][0]
     guess = rng.choice([clip.motion, clip.motion, rng.choice(MOTIONS)])
+    does = say("ask_motion", split, rng, kind=kind)
     move = phrases.MOTION_WORDS[guess][0][1]
-    does = word(
-        ((f"What does the {kind} do?", f"How does the {kind} move?",
-          f"What happens to the {kind}?"),
-         (f"Tell me what the {kind} does.", f"What happens with the {kind}?")),
-        rng, split,
-    )  # fmt: skip
-    does_it = word(
-        ((f"Does the {kind} {move}?",), (f"Tell me, does the {kind} {move}?",)), rng, split
-    )
-    yes = "Yes" if guess == clip.motion else "No"
+    does_it = say("ask_moves", split, rng, kind=kind, move=move)
     return [
         *looks(Group(kind, clip.colour, clip.size), clip.place, rng, split),
         Question(does, f"The {kind} {moves}.", "motion"),
-        Question(does_it, f"{yes}, the {kind} {moves}.", "motion"),
+        Question(does_it, f"{yes(guess, clip.motion)}, the {kind} {moves}.", "motion"),
         what_is_it(Group(kind, clip.colour), rng, split),
     ]
 
@@ -132,35 +104,29 @@ def _about_two_pictures(
     which = ("first", "second")[index]
     asked = ask((first, second)[index], rng, split)
     look = f"In the {which} picture:" if held_out else f"Look at the {which} picture."
-    one = Question(f"{look} {asked.text}", asked.answer, asked.about)
+    one = asked._replace(text=f"{look} {asked.text}")
     counts = [sum(g.count for g in p.groups) for p in (first, second)]
+    more = f"The {'first' if counts[0] > counts[1] else 'second'} picture has more things."
     if counts[0] == counts[1]:
         more = "Both pictures show the same number of things."
-    else:
-        more = f"The {'first' if counts[0] > counts[1] else 'second'} picture has more things."
-    text = "Which picture has more things?"
-    if held_out:
-        text = "In which picture are there more things?"
-    which_more = Question(text, more, "count")
-    text = "How many things are there in both pictures together?"
-    if held_out:
-        text = "How many things do both pictures show together?"
-    together = Question(text, f"There are {NUMBERS[sum(counts)]} things.", "count")
-    return [one, one, which_more, together]
+    which_more = "In which picture are there more things?" if held_out else (
+        "Which picture has more things?"
+    )  # fmt: skip
+    together = "How many things do both pictures show together?" if held_out else (
+        "How many things are there in both pictures together?"
+    )  # fmt: skip
+    return [
+        one,
+        one,
+        Question(which_more, more, "count"),
+        Question(together, f"There are {NUMBERS[sum(counts)]} things.", "count"),
+    ]
 
 
 def _same_thing(first: Scene, second: Scene, split: Split, rng: Random) -> Question:
-    names = [_kind_of(s) for s in (first, second)]
-    text = word(
-        (("Is it the same kind of thing?", "Do both belong to the same kind of thing?"),
-         ("Are both of the same kind?",)),
-        rng, split,
-    )  # fmt: skip
+    names = [s.groups[0].kind if isinstance(s, Picture) else s.kind for s in (first, second)]
+    text = say("ask_same", split, rng)
     if names[0] == names[1]:
         return Question(text, f"Yes, it is {article(names[0])}.", "kind")
     answer = f"No, first there is {article(names[0])}, and then {article(names[1])}."
     return Question(text, answer, "kind")
-
-
-def _kind_of(scene: Scene) -> str:
-    return scene.groups[0].kind if isinstance(scene, Picture) else scene.kind

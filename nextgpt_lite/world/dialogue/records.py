@@ -18,7 +18,7 @@ from typing import Final
 from nextgpt_lite.data.records import Kind, Record
 from nextgpt_lite.messages import Part, parts_of
 from nextgpt_lite.world.describe import caption, paraphrase
-from nextgpt_lite.world.dialogue import chat, requests, turns, wordings
+from nextgpt_lite.world.dialogue import chat, requests, turns
 from nextgpt_lite.world.dialogue.corpus import in_words
 from nextgpt_lite.world.dialogue.looks import (
     Question,
@@ -90,7 +90,7 @@ def given_scene(rng: Random, modality: str, split: Split) -> Scene:
 def pair(rng: Random, modality: str, split: Split = "train") -> Record:
     """Stage 1: a medium and the wish to have it described, then its caption as a sentence."""
     scene = given_scene(rng, modality, split)
-    asked = say(wordings.DESCRIBE[modality], split, rng)
+    asked = say(f"describe_{modality}", split, rng)
     messages = [_give(asked, rng, scene), assistant(sentence(caption(scene)))]
     return _record("pair", messages, rng)
 

@@ -1,7 +1,7 @@
 """Requests for pictures, sounds and clips, with what they leave open filled in.
 
 Knows: how a wish is worded with some attributes unsaid, and which scene it then means.
-Leaves to others: the frames (`dialogue_wordings`) and the reply (`dialogue_parts`).
+Leaves to others: the frames (`wordings`) and the reply (`parts`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import NamedTuple, TypeVar
 
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import article, join_groups, noun, place_words, tidy
-from nextgpt_lite.world.dialogue import wordings
 from nextgpt_lite.world.dialogue.parts import (
     DEFAULTS,
     clip_of,
@@ -38,6 +37,13 @@ from nextgpt_lite.world.scene import (
 )
 
 ALIVE = ("dog", "cat", "bird", "man", "woman")
+LOSSES = (("lose", "lost"), ("give away", "gave away"), ("sell", "sold"))
+EATING = (("eat", "ate"),)
+GAINS = (("get", "got"), ("buy", "bought"), ("find", "found"))
+# What can be wished for together, in the order of the answer.
+SEVERAL = (
+    ("image", "video", "audio"), ("image", "audio"), ("image", "video"), ("video", "audio"),
+)  # fmt: skip
 
 
 class Request(NamedTuple):
@@ -88,7 +94,7 @@ def draw(rng: Random, split: Split, groups: int | None = None) -> Request:
     picture, words = _until_split(lambda: _some_picture(rng, split, groups), split)
     one = picture.groups[0].count == 1 and (len(picture.groups) == 1 or picture.relation)
     text = say(
-        wordings.DRAW, split, rng, things=words,
+        "draw", split, rng, things=words,
         look="looks" if one else "look", do="does" if one else "do",
     )  # fmt: skip
     return Request(text, (picture,))
@@ -100,7 +106,7 @@ def hear(rng: Random, split: Split) -> Request:
     kind = sound.kind
     thing = article(kind)
     if rng.random() < 0.3:
-        return Request(say(wordings.HEAR_BARE, split, rng, thing=thing), (default_sound(kind),))
+        return Request(say("hear_bare", split, rng, thing=thing), (default_sound(kind),))
     says_times, says_pitch = rng.random() < 0.7, rng.random() < 0.5
     sound = Sound(
         kind,
@@ -113,7 +119,7 @@ def hear(rng: Random, split: Split) -> Request:
     high = sound.pitch if says_pitch else ""
     noises = phrases.NOISES[kind][0 if sound.times == 1 else 1]
     text = say(
-        wordings.HEAR, split, rng,
+        "hear", split, rng,
         infinitive=tidy(f"{thing} {phrases.INFINITIVES[kind]} {times} {pitch}"),
         gerund=tidy(f"{thing} {phrases.GERUNDS[kind]} {times} {pitch}"),
         finite=tidy(f"{thing} {phrases.VERBS[kind]} {times} {pitch}"),
@@ -138,11 +144,11 @@ def film(rng: Random, split: Split) -> Request:
 
     clip, (words, place, bare) = _until_split(some_clip, split)
     if bare:
-        text = say(wordings.FILM_BARE, split, rng, thing=tidy(f"{words} {place}"))
+        text = say("film_bare", split, rng, thing=tidy(f"{words} {place}"))
         return Request(text, (clip,))
     moves, move, moving = rng.choice(phrases.MOTION_WORDS[clip.motion])
     text = say(
-        wordings.FILM, split, rng,
+        "film", split, rng,
         infinitive=tidy(f"{words} {move} {place}"),
         gerund=tidy(f"{words} {moving} {place}"),
         finite=tidy(f"{words} {moves} {place}"),
@@ -160,8 +166,8 @@ def several(rng: Random, split: Split) -> Request:
         return Picture((group,), None, picture.place), tidy(f"{words} {place}")
 
     picture, words = _until_split(single, split)
-    wanted = rng.choice(tuple(wordings.SEVERAL))
-    text = say(wordings.SEVERAL[wanted], split, rng, thing=words)
+    wanted = rng.choice(SEVERAL)
+    text = say(f"several_{'_'.join(wanted)}", split, rng, thing=words)
     return Request(text, media_of(picture.groups[0], picture.place, wanted))
 
 
@@ -201,12 +207,12 @@ def _tell_story(
     words: str, sign: str, before: Group, change: int, rng: Random, split: Split
 ) -> str:
     alive = before.kind in ALIVE
-    losses = wordings.LOSSES + wordings.EATING * 2 * (before.kind == "apple")
+    losses = LOSSES + EATING * 2 * (before.kind == "apple")
     lose, lost = rng.choice(losses)
-    gain, gained = rng.choice(wordings.GAINS)
+    gain, gained = rng.choice(GAINS)
     one = change == 1
     return say(
-        wordings.STORY["alive" if alive else "owned", sign], split, rng,
+        f"story_{'alive' if alive else 'owned'}_{sign}", split, rng,
         many=words, n=number(change, rng), be="is" if before.count == 1 else "are",
         lose=lose, lost=lost, gain=gain, gained=gained,
         leave=rng.choice(("leaves", "goes away") if one else ("leave", "go away")),
@@ -217,7 +223,7 @@ def _tell_story(
 def arithmetic(rng: Random, split: Split) -> Request:
     """A story, and the wish to see how it ends."""
     told = story(rng, split)
-    text = f"{told.text} {say(wordings.STORY_DRAW[told.sign], split, rng)}"
+    text = f"{told.text} {say(f'story_draw_{told.sign}', split, rng)}"
     if told.after.count == 0:
         return Request(text, (), "There is nothing left to draw.")
     return Request(text, (Picture((told.after,)),))
@@ -237,7 +243,7 @@ def reworded(rng: Random, split: Split) -> Request:
     picture, (first, second, relation) = _until_split(related, split)
     begin = rng.choice((0, 1, 1, 1))  # mostly the one that asks for rewording
     text = say(
-        wordings.REWORD, split, rng, First=first[0].upper() + first[1:], first=first,
+        "reword", split, rng, First=first[0].upper() + first[1:], first=first,
         second=second, relation=rng.choice(phrases.RELATION_WORDS[relation]),
         kind=picture.groups[begin].kind,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """What a talk has come to: the latest scene, and what "it", "them" and "one of them" mean.
 
 Knows: turns, the state that follows from them, and how a turn refers to what was shown.
-Leaves to others: which turns there are (`dialogue_edits`, `dialogue_turns`).
+Leaves to others: which turns there are (`edits`, `turns`).
 """
 
 from __future__ import annotations
@@ -12,18 +12,9 @@ from random import Random
 from typing import NamedTuple
 
 from nextgpt_lite.world.describe import noun
-from nextgpt_lite.world.dialogue.parts import (
-    default_group,
-    permitted,
-)
-from nextgpt_lite.world.scene import (
-    Clip,
-    Group,
-    Picture,
-    Scene,
-    Sound,
-    Split,
-)
+from nextgpt_lite.world.dialogue.parts import default_group, permitted
+from nextgpt_lite.world.dialogue.wordings import say
+from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound, Split
 
 
 class Turn(NamedTuple):
@@ -52,6 +43,10 @@ class State:
         for scene in (*turn.given, *turn.shown):
             state = state._seen(scene)
         return state
+
+    def say(self, key: str, **slots: object) -> str:
+        """One wording of the split (`wordings`)."""
+        return say(key, self.split, self.rng, **slots)
 
     def _seen(self, scene: Scene) -> State:
         match scene:

@@ -1,8 +1,8 @@
 """The turns that open a long conversation, change its modality, or are words alone.
 
 Knows: when each turn fits, what is said and what it shows.
-Leaves to others: changes within a modality (`dialogue_edits`), how many turns there are and which
-(`dialogue`), the frames (`dialogue_wordings`).
+Leaves to others: changes within a modality (`edits`), how many turns there are and which
+(`records`), the frames (`wordings`).
 
 A turn is None when it does not fit the state or would show a held-out pair in training.
 """
@@ -14,7 +14,7 @@ from typing import Final
 
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import article, description, noun
-from nextgpt_lite.world.dialogue import chat, requests, wordings
+from nextgpt_lite.world.dialogue import chat, requests
 from nextgpt_lite.world.dialogue.edits import (
     add_thing,
     move_place,
@@ -30,6 +30,7 @@ from nextgpt_lite.world.dialogue.parts import (
     clip_of,
     default_sound,
     free,
+    modality_of,
     sentence,
 )
 from nextgpt_lite.world.dialogue.questions import ask
@@ -43,7 +44,6 @@ from nextgpt_lite.world.dialogue.state import (
     single,
     someone,
 )
-from nextgpt_lite.world.dialogue.wordings import say
 from nextgpt_lite.world.scene import (
     COLOURS,
     MAX_TIMES,
@@ -115,8 +115,7 @@ def open_input(state: State) -> Turn:
 
 def _given(state: State, scene: Scene) -> Turn:
     if state.rng.random() < 0.3:
-        key = {Picture: "image", Sound: "audio", Clip: "video"}[type(scene)]
-        text = say(wordings.DESCRIBE[key], state.split, state.rng)
+        text = state.say(f"describe_{modality_of(scene)}")
         return Turn("describe", text, (scene,), sentence(description(scene)))
     question = ask(scene, state.rng, state.split)
     return Turn("question", question.text, (scene,), question.answer)
@@ -130,7 +129,7 @@ def hear_it(state: State) -> Turn | None:
     if isinstance(state.latest, Sound) or state.latest is None:
         return None
     kind, it = someone(state)
-    text = say(wordings.HEAR_IT, state.split, state.rng, it=it)
+    text = state.say("hear_it", it=it)
     return shown(state, "hear", text, default_sound(kind))
 
 
@@ -142,14 +141,14 @@ def hear_again(state: State) -> Turn | None:
             if rng.random() < 0.5:
                 new = next(p for p in PITCHES if p != pitch)
                 higher = {"low": "lower", "high": "higher"}[new]
-                text = say(
-                    wordings.HEAR_PITCH, state.split, rng, high=new, higher=higher,
+                text = state.say(
+                    "hear_pitch", high=new, higher=higher,
                     Higher=higher.capitalize(),
                 )  # fmt: skip
                 return shown(state, "sound", text, replace(state.latest, pitch=new))
             count = rng.choice([n for n in range(1, MAX_TIMES + 1) if n != times])
             words = rng.choice(phrases.TIMES_PHRASES[count])
-            text = say(wordings.HEAR_TIMES, state.split, rng, times=words)
+            text = state.say("hear_times", times=words)
             return shown(state, "sound", text, replace(state.latest, times=count))
     return None
 
@@ -163,7 +162,7 @@ def move_it(state: State) -> Turn | None:
         return None
     group, it = one_look(state)
     move = state.rng.choice(phrases.MOTION_WORDS[motion])[1]
-    text = say(wordings.MOVE_IT, state.split, state.rng, it=it, move=move)
+    text = state.say("move_it", it=it, move=move)
     return shown(state, "move", text, clip_of(group, state.place, motion))
 
 
@@ -171,7 +170,7 @@ def turn_round(state: State) -> Turn | None:
     """The opposite motion."""
     match state.latest:
         case Clip(motion=motion):
-            text = say(wordings.TURN_ROUND, state.split, state.rng)
+            text = state.say("turn_round")
             scene = replace(state.latest, motion=OPPOSITE_MOTION[motion])
             return shown(state, "move", text, scene)
     return None
@@ -181,7 +180,7 @@ def draw_it(state: State) -> Turn | None:
     """A picture of what moves or sounds."""
     if isinstance(state.latest, Picture) or state.look is None:
         return None
-    text = say(wordings.DRAW_IT, state.split, state.rng)
+    text = state.say("draw_it")
     return shown(state, "draw", text, Picture((single(state.look),), None, state.place))
 
 
@@ -191,7 +190,7 @@ def draw_it_in(state: State) -> Turn | None:
         return None
     colour = state.rng.choice(COLOURS)
     group = replace(single(state.look), colour=colour)
-    text = say(wordings.DRAW_IT_IN, state.split, state.rng, colour=colour)
+    text = state.say("draw_it_in", colour=colour)
     return shown(state, "draw", text, Picture((group,), None, state.place))
 
 
@@ -199,7 +198,7 @@ def film_it(state: State) -> Turn | None:
     """A clip of what is seen or heard, in the default motion."""
     if isinstance(state.latest, Clip) or state.look is None or state.look.count > 1:
         return None
-    text = say(wordings.FILM_IT, state.split, state.rng)
+    text = state.say("film_it")
     return shown(state, "film", text, clip_of(state.look, state.place))
 
 
@@ -207,7 +206,7 @@ def all_of_it(state: State) -> Turn | None:
     """Picture, clip and sound of the thing together."""
     if state.look is None or state.look.count > 1:
         return None
-    text = say(wordings.ALL_OF_IT, state.split, state.rng)
+    text = state.say("all_of_it")
     every = requests.media_of(state.look, state.place, ("image", "video", "audio"))
     latest = state.latest  # what was just seen or heard comes again as it was
     scenes = tuple(latest if type(s) is type(latest) and latest else s for s in every)
@@ -231,8 +230,7 @@ def voice_question(state: State) -> Turn | None:
         return None
     kind = state.look.kind
     one = state.look.count == 1
-    text = say(
-        wordings.VOICE, state.split, state.rng, does="does" if one else "do",
+    text = state.say("voice", does="does" if one else "do",
         it="it" if one else "they", make="makes" if one else "make",
     )  # fmt: skip
     return Turn("chat", text, reply=sentence(f"{article(kind)} {phrases.VERBS[kind]}"))
@@ -247,8 +245,7 @@ def what_if(state: State) -> Turn | None:
     count = group.count - change
     if not free(group.kind, count, state.split):
         return None
-    text = say(
-        wordings.WHAT_IF, state.split, state.rng, n=phrases.NUMBER_WORDS[change],
+    text = state.say("what_if", n=phrases.NUMBER_WORDS[change],
         go="goes" if change == 1 else "go",
     )  # fmt: skip
     be = "is" if count == 1 else "are"

@@ -22,7 +22,7 @@ from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.describe import caption, tells
 from nextgpt_lite.world.dialogue.parts import assistant, telling, user
 from nextgpt_lite.world.dialogue.questions import ask_of_two
-from nextgpt_lite.world.dialogue.wordings import DESCRIBE, say
+from nextgpt_lite.world.dialogue.wordings import FRAMES, say
 from nextgpt_lite.world.judge import with_media
 from nextgpt_lite.world.scene import MAX_COUNT, Picture, sample_picture, sample_sound
 from nextgpt_lite.world.sounds import render_sound
@@ -67,7 +67,7 @@ def number_of_kinds(examiner: Examiner) -> Found:
         sheets[f"kinds_{sort.replace(' ', '_')}"] = tiles
     for sort, (draw, _, bar) in SORTS.items():
         scenes = examiner.draws(f"tell/{sort}", draw)
-        wishes = [say(DESCRIBE["image"], "train", Random(i)) for i in range(len(scenes))]
+        wishes = [say("describe_image", "train", Random(i)) for i in range(len(scenes))]
         asked = [[with_media(user(w, s))] for w, s in zip(wishes, scenes, strict=True)]
         replies = drafts(examiner.model, asked)
         right = [tells(r.text, s) and not r.media for r, s in zip(replies, scenes, strict=True)]
@@ -127,6 +127,6 @@ def poor_recordings(examiner: Examiner) -> Found:
 
 
 def _given(sound: Audio) -> Sequence[Message]:
-    words = DESCRIBE["audio"]["train"][0]
+    words = FRAMES["describe_audio"]["train"][0]
     return [{"role": "user", "content": [{"type": "audio", "data": sound},
                                          {"type": "text", "text": words}]}]  # fmt: skip

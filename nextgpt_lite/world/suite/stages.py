@@ -22,7 +22,7 @@ from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.describe import caption, tells
 from nextgpt_lite.world.dialogue.parts import assistant, telling, user
 from nextgpt_lite.world.dialogue.questions import ask
-from nextgpt_lite.world.dialogue.wordings import DESCRIBE, say
+from nextgpt_lite.world.dialogue.wordings import say
 from nextgpt_lite.world.judge import with_media
 from nextgpt_lite.world.scene import MODALITIES, Scene, Split
 from nextgpt_lite.world.suite.decoders import gold
@@ -63,9 +63,8 @@ def stage_1(examiner: Examiner) -> Found:
             if modality == "audio" and split == "held_out":
                 continue  # no sound is held out
             scenes = examiner.draws(f"describe/{modality}/{split}", any_scene(modality, split))
-            wish = DESCRIBE[modality]
             asked_for = [
-                [with_media(user(say(wish, "train", Random(index)), scene))]
+                [with_media(user(say(f"describe_{modality}", "train", Random(index)), scene))]
                 for index, scene in enumerate(scenes)
             ]
             replies = drafts(examiner.model, asked_for)

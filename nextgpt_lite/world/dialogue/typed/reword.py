@@ -9,13 +9,13 @@ A text that is none of them is left as it is, but for how it is typed.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from random import Random
-from typing import Any
 
-from nextgpt_lite.world.dialogue import chat, wordings
+from nextgpt_lite.world.dialogue import wordings
 from nextgpt_lite.world.dialogue.typed import phrasing, reading
 from nextgpt_lite.world.dialogue.typed.keyboard import typed
 from nextgpt_lite.world.dialogue.typed.lexicon import choose, frame, load, pick, singular, words
@@ -24,39 +24,6 @@ from nextgpt_lite.world.dialogue.typed.reading import one_of
 from nextgpt_lite.world.scene import COLOURS, SIZES, Split
 
 Slots = dict[str, str]
-_TABLES = (
-    "DRAW",
-    "HEAR",
-    "HEAR_BARE",
-    "FILM",
-    "FILM_BARE",
-    "RECOLOUR",
-    "RECOLOUR_ALONE",
-    "RESIZE",
-    "REPLACE",
-    "RECOUNT",
-    "ADD_MORE",
-    "TAKE_AWAY",
-    "PLACE_IT",
-    "SWAP_PLACES",
-    "SWAP_COLOURS",
-    "ADD_THING",
-    "ADD_BESIDE",
-    "REMOVE",
-    "HEAR_IT",
-    "HEAR_TIMES",
-    "HEAR_PITCH",
-    "MOVE_IT",
-    "TURN_ROUND",
-    "DRAW_IT",
-    "DRAW_IT_IN",
-    "FILM_IT",
-    "ALL_OF_IT",
-    "WHAT_IF",
-    "VOICE",
-    "REWORD",
-)
-_CHAT = ("HELLO", "THANKS", "BYE", "SKILLS")
 # What stands in a slot: a pattern where it is a word of few, a reader where it is a phrase.
 _ANY = r".+?"
 _PATTERNS: dict[str, str] = {
@@ -110,28 +77,12 @@ def put(text: str, rng: Random, split: Split = "train") -> str | None:
 @cache
 def _frames() -> list[tuple[str, re.Pattern[str], int]]:
     """(key, pattern, letters that are not slots) of every frame, the most telling first."""
-    tables: list[tuple[str, Any]] = [(name.lower(), getattr(wordings, name)) for name in _TABLES]
-    tables += [(name.lower(), getattr(chat, name)) for name in _CHAT]
-    tables += [(f"several_{'_'.join(key)}", table) for key, table in wordings.SEVERAL.items()]
-    tables += [(f"describe_{key}", table) for key, table in wordings.DESCRIBE.items()]
-    tables += [
-        (
-            "noise_words",
-            {
-                "train": (
-                    "Which sound does {thing} make?",
-                    "What sound does {thing} make?",
-                    "Tell me what sound {thing} makes.",
-                )
-            },
-        )
+    found = [
+        (key, re.compile(_pattern(sentence), re.I), len(re.sub(r"\{\w+\}", "", sentence)))
+        for key in wordings.FRAMES
+        if key in load("frames") and not key.startswith("story")
+        for sentence in _ways(key)
     ]
-    found = []
-    for key, table in tables:
-        for sentence in (s for ways in table.values() for s in ways):
-            found.append(
-                (key, re.compile(_pattern(sentence), re.I), len(re.sub(r"\{\w+\}", "", sentence)))
-            )
     return sorted(found, key=lambda entry: -entry[2])
 
 
@@ -265,19 +216,16 @@ def _it(text: str, rng: Random) -> Slots:
 def _stories() -> list[tuple[str, bool, re.Pattern[str]]]:
     """(sign, whether a picture is asked for, pattern) of each whole story."""
     found = []
-    for (_, sign), table in wordings.STORY.items():
-        for told in (s for ways in table.values() for s in ways):
-            for draws, asked in _ends(sign):
-                pattern = _pattern(f"{told} {asked}")
-                found.append((sign, draws, re.compile(pattern, re.I)))
+    for owner, sign in itertools.product(("owned", "alive"), ("minus", "plus")):
+        ends = [(True, end) for end in _ways(f"story_draw_{sign}")]
+        ends += [(False, end) for end in _ways("story_ask")]
+        for told, (draws, end) in itertools.product(_ways(f"story_{owner}_{sign}"), ends):
+            found.append((sign, draws, re.compile(_pattern(f"{told} {end}"), re.I)))
     return found
 
 
-def _ends(sign: str) -> Iterator[tuple[bool, str]]:
-    for ways in wordings.STORY_DRAW[sign].values():
-        yield from ((True, way) for way in ways)
-    for ways in wordings.STORY_ASK.values():
-        yield from ((False, way) for way in ways)
+def _ways(key: str) -> list[str]:
+    return [way for ways in wordings.FRAMES[key].values() for way in ways]
 
 
 def _story(text: str, rng: Random, split: Split) -> str | None:
@@ -291,12 +239,9 @@ def _story(text: str, rng: Random, split: Split) -> str | None:
         told = reading.things(found["many"])
         if told is None or found["n"].lower() not in reading.NUMBERS:
             continue
-        eaten = "eat" in (found.groupdict().get("lose") or "") or "ate" in (
-            found.groupdict().get("lost") or ""
-        )
-        return tell_story(
-            told.groups[0], sign, reading.NUMBERS[found["n"].lower()], draws, rng, split, eaten
-        )
+        eaten = bool({"eat", "ate"} & {found.groupdict().get(name) for name in ("lose", "lost")})
+        number = reading.NUMBERS[found["n"].lower()]
+        return tell_story(told.groups[0], sign, number, draws, rng, split, eaten)
     return None
 
 
