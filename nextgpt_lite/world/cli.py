@@ -41,6 +41,7 @@ def pretrain(
     """
     from nextgpt_lite.model.config import WEIGHTS
     from nextgpt_lite.model.device import pick_device
+    from nextgpt_lite.world.pretraining.parts import How
 
     options: dict[str, Any] = {} if steps is None else {"steps": steps}
     if typed:
@@ -57,8 +58,8 @@ def pretrain(
             )
     usable(output)  # before data are made
     module = import_module(f"nextgpt_lite.world.pretraining.{part}")
-    options["resume"] = "anyway" if anyway else resume
-    exported = module.train(output, seed=seed, device=str(pick_device(device)), **options)
+    how = How(seed, str(pick_device(device)), "anyway" if anyway else resume)
+    exported = module.train(output, how, **options)
     print(f"{exported}: copy it to nextgpt_lite/weights/lite/{part} to ship it")
 
 

@@ -51,7 +51,7 @@ class _Pen:
         self.inks = {**INKS, "body": body, "dark": _shade(body, 0.5), "light": light}
 
     def draw(self, fill: Any = "white", **stroke: Any) -> None:
-        """A stroke of `sprites.yaml`: a shape with its numbers, an ink, and options of the shape."""
+        """A stroke of `sprites.yaml`: a shape with its numbers, an ink, options of the shape."""
         (name, numbers), *options = stroke.items()
         ink = self.inks[fill] if isinstance(fill, str) else tuple(fill)
         getattr(self, name)(*numbers, fill=ink, **dict(options))

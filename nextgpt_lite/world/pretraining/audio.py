@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nextgpt_lite.training.engine import Resume
-from nextgpt_lite.training.part import PartRecipe, PartTrainer
+from nextgpt_lite.training.part import PartTrainer
 from nextgpt_lite.world.pretraining.audio_parts import (
     FRAMES,
     MEL,
@@ -29,7 +28,7 @@ from nextgpt_lite.world.pretraining.audio_parts import (
 )
 from nextgpt_lite.world.pretraining.audio_text import WORDS, conditions, train_text, wordings
 from nextgpt_lite.world.pretraining.autoencoder import normalise_latents
-from nextgpt_lite.world.pretraining.parts import begin, save_pipeline, write_card
+from nextgpt_lite.world.pretraining.parts import HOW, How, begin, save_pipeline, write_card
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.world.sounds import SECONDS
 
@@ -63,14 +62,12 @@ def default_budget(steps: int) -> Budget:
 
 def train(
     output: str | Path,
+    how: How = HOW,
     steps: int = 4000,
-    seed: int = 0,
-    device: str = "cpu",
-    resume: Resume = False,
     budget: Budget | None = None,
     start: str | Path | None = None,
 ) -> Path:
-    """Trains the four parts one after the other; with `resume` each goes on from where it was.
+    """Trains the four parts one after the other; resumed, each goes on from where it was.
 
     Args:
         output: gets a folder a part and, at the end, `export`, ready to be copied to
@@ -84,6 +81,7 @@ def train(
         `output / "export"`.
     """
     output, budget = Path(output), budget or default_budget(steps)
+    seed, device, _ = how
     if start is not None:
         budget = replace(budget, steps={**budget.steps, "text": 0, "autoencoder": 0})
     runs: dict[str, PartTrainer] = {}
@@ -96,14 +94,13 @@ def train(
         **numbers: Any,
     ) -> Any:
         """Trains one part; returns it with averaged weights."""
-        recipe = PartRecipe(steps=budget.steps[name], seed=seed, device=device, **numbers)
         torch.manual_seed(seed)
-        runs[name] = PartTrainer(begun(), loss, data, output / name, recipe)
-        runs[name].run(resume)
+        steps = budget.steps[name]
+        runs[name] = how.learn(begun(), loss, data, output / name, steps=steps, **numbers)
         return runs[name].average
 
     sounds = render_cache(budget.sounds, seed, device)
-    runs["text"] = train_text(output / "text", budget.steps["text"], seed, device, resume, start)
+    runs["text"] = train_text(output / "text", budget.steps["text"], how, start)
 
     def mels(generator: torch.Generator) -> Tensor:
         rows = torch.randint(len(sounds.mels), (budget.batch // 2,), generator=generator)

@@ -18,10 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nextgpt_lite.training.engine import Resume
-from nextgpt_lite.training.part import PartRecipe, PartTrainer
+from nextgpt_lite.training.part import PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
-from nextgpt_lite.world.pretraining.parts import begin
+from nextgpt_lite.world.pretraining.parts import HOW, How, begin
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
 from nextgpt_lite.world.scene import KINDS, MAX_TIMES, PITCHES, Sound
 
@@ -64,19 +63,14 @@ def wordings(seed: int) -> Tensor:
 
 
 def train_text(
-    output: str | Path,
-    steps: int,
-    seed: int = 0,
-    device: str = "cpu",
-    resume: Resume = False,
-    start: str | Path | None = None,
+    output: str | Path, steps: int, how: How = HOW, start: str | Path | None = None
 ) -> PartTrainer:
     """Trains the reader; its average holds the text encoder to freeze.
 
     Args:
         start: a decoder's folder, whose text encoder to begin with.
     """
-    words = wordings(seed)
+    words, device = wordings(how.seed), how.device
     answers = torch.tensor(
         [(KINDS.index(s.kind), s.times - 1, PITCHES.index(s.pitch)) for s in SOUNDS]
     )
@@ -105,13 +99,9 @@ def train_text(
             "spread": 0.2 * torch.exp(-2 * distance[different]).mean().log(),
         }
 
-    torch.manual_seed(seed)
-    recipe = PartRecipe(
-        steps=steps, learning_rate=1e-3, warmup=50, ema=0.98, seed=seed, device=device
-    )
-    run = PartTrainer(CaptionReader(start), loss, data, output, recipe)
-    run.run(resume)
-    return run
+    torch.manual_seed(how.seed)
+    numbers = {"steps": steps, "learning_rate": 1e-3, "warmup": 50, "ema": 0.98}
+    return how.learn(CaptionReader(start), loss, data, output, **numbers)
 
 
 @torch.no_grad()

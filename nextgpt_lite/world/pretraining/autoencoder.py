@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nextgpt_lite.training.engine import Resume
-from nextgpt_lite.training.part import LossParts, PartRecipe, PartTrainer
+from nextgpt_lite.training.part import LossParts
 from nextgpt_lite.world.pretraining.denoiser import caption_ids
-from nextgpt_lite.world.pretraining.parts import begin
+from nextgpt_lite.world.pretraining.parts import HOW, How, begin
 from nextgpt_lite.world.render import render_clip, render_picture
 from nextgpt_lite.world.scene import Clip, Picture, sample_clip, sample_picture
 from nextgpt_lite.world.sprites import SIDE, background
@@ -39,13 +38,7 @@ GUESSED_FROM = 0.5  # of all timesteps: up to where it is given what a denoiser 
 
 
 def train_autoencoder(
-    output: str | Path,
-    *,
-    steps: int = 3000,
-    batch_size: int = 32,
-    seed: int = 0,
-    device: str = "cpu",
-    resume: Resume = False,
+    output: str | Path, how: How = HOW, *, steps: int = 3000, batch_size: int = 32
 ) -> AutoencoderKL:
     """Trains the autoencoder and saves it, normalised, to `output/vae`.
 
@@ -53,17 +46,17 @@ def train_autoencoder(
     whole pictures, which are as many pixels.
     """
     output = Path(output)
-    recipe = PartRecipe(steps=steps, learning_rate=2e-3, seed=seed, device=device, ema=0.995)
 
     def data(generator: torch.Generator) -> dict[str, Any]:
         rng = Random(int(torch.randint(2**31, (), generator=generator)))
         crops = trainer.step < steps // 2
         return _batch(rng, batch_size if crops else batch_size // 4, crops)
 
-    trainer = PartTrainer(begin("image/vae"), _loss, data, output / "autoencoder", recipe)
-    trainer.run(resume)
+    numbers: dict[str, Any] = {"steps": steps, "learning_rate": 2e-3, "ema": 0.995}
+    trainer = how.trainer(begin("image/vae"), _loss, data, output / "autoencoder", **numbers)
+    trainer.run(how.resume)
     vae: Any = trainer.average
-    normalise_latents(vae, _batch(Random(seed), 512, crops=False)["pixels"].to(device))
+    normalise_latents(vae, _batch(Random(how.seed), 512, crops=False)["pixels"].to(how.device))
     vae.save_pretrained(output / "vae")
     return vae
 
@@ -72,12 +65,10 @@ def tune_decoding(
     vae: AutoencoderKL,
     denoiser: nn.Module,
     output: str | Path,
+    how: How = HOW,
     *,
     steps: int = 2500,
     batch_size: int = 8,
-    seed: int = 0,
-    device: str = "cpu",
-    resume: Resume = False,
 ) -> AutoencoderKL:
     """Trains the decoding half alone, in `output`, on latents that are a little off.
 
@@ -90,8 +81,8 @@ def tune_decoding(
     vae.requires_grad_(False)
     vae.decoder.requires_grad_(True)
     vae.post_quant_conv.requires_grad_(True)
+    device = how.device
     denoiser.requires_grad_(False).to(device)
-    recipe = PartRecipe(steps=steps, learning_rate=5e-4, seed=seed, device=device, ema=0.995)
 
     def data(generator: torch.Generator) -> dict[str, Any]:
         rng = Random(int(torch.randint(2**31, (), generator=generator)))
@@ -106,9 +97,8 @@ def tune_decoding(
         error = vae.decode(latents).sample.float() - pixels  # (B, 3, H, W)
         return {"l1": (weights * error.abs()).mean(), "l2": (weights * error**2).mean()}
 
-    trainer = PartTrainer(vae, loss, data, Path(output), recipe)
-    trainer.run(resume)
-    tuned: Any = trainer.average
+    numbers: dict[str, Any] = {"steps": steps, "learning_rate": 5e-4, "ema": 0.995}
+    tuned: Any = how.learn(vae, loss, data, output, **numbers).average
     return tuned
 
 

@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nextgpt_lite.decoders.noise import denoising_target
-from nextgpt_lite.training.engine import Resume
-from nextgpt_lite.training.part import LossParts, PartRecipe, PartTrainer
+from nextgpt_lite.training.part import LossParts, PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
-from nextgpt_lite.world.pretraining.parts import begin
+from nextgpt_lite.world.pretraining.parts import How, begin
 from nextgpt_lite.world.pretraining.pool import LatentPool
 from nextgpt_lite.world.pretraining.text import LENGTH, train as train_text, widen
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
@@ -70,8 +69,9 @@ def frozen_text_encoder(output: str | Path, device: str = "cpu") -> CLIPTextMode
 
     folder = Path(output) / "text_encoder"
     if not folder.is_dir():
-        trained = train_text(Path(output) / "text", device=device, resume=True)
-        wide = widen(trained, Path(output) / "wide", device=device, resume=True)
+        how = How(device=device, resume=True)
+        trained = train_text(Path(output) / "text", how)
+        wide = widen(trained, Path(output) / "wide", how)
         wide.save_pretrained(folder)
     return CLIPTextModel.from_pretrained(folder, dtype=torch.float32)
 
@@ -100,16 +100,17 @@ def train_denoiser(
     denoiser: Denoiser,
     pool: LatentPool,
     output: Path,
-    schedule: PartRecipe,
+    how: How,
     *,
     batch_size: int,
     noisier: float,
-    resume: Resume,
+    **numbers: Any,
 ) -> PartTrainer:
     """Trains the UNet in `output` on batches of the pool.
 
     Args:
         noisier: of `denoising_loss_of`.
+        numbers: of the recipe.
     """
 
     def data(generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -118,9 +119,9 @@ def train_denoiser(
         latents, scenes = pool.batch(rng, batch_size)
         return latents, caption_ids(scenes, rng)
 
-    loss = denoising_loss_of(noisier)
-    trainer = PartTrainer(denoiser, loss, data, output, schedule, layer_matrices(denoiser.unet))
-    trainer.run(resume)
+    loss, matrices = denoising_loss_of(noisier), layer_matrices(denoiser.unet)
+    trainer = how.trainer(denoiser, loss, data, output, matrices, **numbers)
+    trainer.run(how.resume)
     return trainer
 
 

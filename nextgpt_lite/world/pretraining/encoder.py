@@ -19,8 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
-from nextgpt_lite.training.engine import Resume
-from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world.pretraining.encoder_data import (
     ATTRIBUTES,
     PATCH_LABELS,
@@ -34,7 +32,7 @@ from nextgpt_lite.world.pretraining.encoder_gather import (
 )
 from nextgpt_lite.world.pretraining.encoder_losses import attribute_loss, contrast, split_loss
 from nextgpt_lite.world.pretraining.encoder_scores import scores
-from nextgpt_lite.world.pretraining.parts import write_card
+from nextgpt_lite.world.pretraining.parts import HOW, How, write_card
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
 
 CONTEXT = 28
@@ -103,10 +101,9 @@ def build(seed: int = 0) -> Encoder:
 
 def train(
     output: str | Path,
+    how: How = HOW,
+    *,
     steps: int = 2300,
-    seed: int = 0,
-    device: str = "cpu",
-    resume: Resume = False,
     start: str | Path | None = None,
     trunk_steps: int = TRUNK_STEPS,
 ) -> Path:
@@ -121,8 +118,8 @@ def train(
     if start is not None:
         trunks = Encoder.from_pretrained(start)
     else:
-        trunks = train_trunks(output / "trunks", trunk_steps, seed, device, resume)
-    encoder, trainer = train_later_blocks(trunks, output, steps, seed, device, resume)
+        trunks = train_trunks(output / "trunks", trunk_steps, how)
+    encoder, trainer = train_later_blocks(trunks, output, steps, how)
     folder = output / "export"
     encoder.save_pretrained(folder)  # in float16
     rows = "\n".join(f"| {name} | {value:.1%} |" for name, value in scores(encoder).items())
@@ -130,16 +127,14 @@ def train(
     return folder
 
 
-def train_trunks(output: Path, steps: int, seed: int, device: str, resume: Resume) -> Encoder:
+def train_trunks(output: Path, steps: int, how: How = HOW) -> Encoder:
     """All trunks together, from random weights."""
-    encoder = build(seed)
+    encoder = build(how.seed)
     data = EncoderData(encoder.tokenize, encoder.preprocess)
-    recipe = PartRecipe(
-        steps=steps, learning_rate=1.2e-3, warmup=100, weight_decay=0.05, ema=0.995,
-        seed=seed, device=device,
-    )  # fmt: skip
     training = EncoderTraining(encoder.model.requires_grad_(True))
-    trainer = PartTrainer(training, encoder_loss, data, output, recipe)
-    trainer.run(resume)
-    assert isinstance(trainer.average, EncoderTraining)
-    return Encoder(trainer.average.model.cpu(), encoder.preprocess, encoder.tokenizer)
+    trained = how.learn(
+        training, encoder_loss, data, output,
+        steps=steps, learning_rate=1.2e-3, warmup=100, weight_decay=0.05, ema=0.995,
+    ).average  # fmt: skip
+    assert isinstance(trained, EncoderTraining)
+    return Encoder(trained.model.cpu(), encoder.preprocess, encoder.tokenizer)

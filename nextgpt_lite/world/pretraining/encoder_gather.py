@@ -29,8 +29,7 @@ from torch.nn import functional as F
 
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig
 from nextgpt_lite.encoders.config import VisionConfig
-from nextgpt_lite.training.engine import Resume
-from nextgpt_lite.training.part import PartRecipe, PartTrainer
+from nextgpt_lite.training.part import PartTrainer
 from nextgpt_lite.world.pretraining.encoder_data import (
     ATTRIBUTES,
     IGNORE,
@@ -51,6 +50,7 @@ from nextgpt_lite.world.pretraining.encoder_losses import (
     unit,
 )
 from nextgpt_lite.world.pretraining.labels import SLOTS
+from nextgpt_lite.world.pretraining.parts import HOW, How
 from nextgpt_lite.world.pretraining.pool import ScenePool
 from nextgpt_lite.world.scene import (
     KINDS,
@@ -238,12 +238,7 @@ def gather_loss(training: nn.Module, batch: Batch, generator: torch.Generator) -
 
 
 def train_later_blocks(
-    encoder: Encoder,
-    output: str | Path,
-    steps: int,
-    seed: int = 0,
-    device: str = "cpu",
-    resume: Resume = False,
+    encoder: Encoder, output: str | Path, steps: int, how: How = HOW
 ) -> tuple[Encoder, PartTrainer]:
     """Trains the later vision blocks in `output`; returns the encoder and how it was trained.
 
@@ -251,21 +246,20 @@ def train_later_blocks(
         encoder: with early blocks that know what lies under each patch; it is deepened here.
     """
     output = Path(output)
-    torch.manual_seed(seed)
+    torch.manual_seed(how.seed)
     deep = deepen(encoder)
-    pool = StatePool(encoder, output / "states.f16", seed)
-    training = GatherTraining(deep.model.to(device))
+    pool = StatePool(encoder, output / "states.f16", how.seed)
+    training = GatherTraining(deep.model.to(how.device))
 
     def data(generator: torch.Generator) -> Batch:
         pool.grow_to(trainer.step)
         return pool.batch(Random(int(torch.randint(2**62, (), generator=generator))), BATCH)
 
-    recipe = PartRecipe(
-        steps=steps, learning_rate=2e-3, warmup=50, weight_decay=0.05, ema=0.995,
-        seed=seed, device=device,
-    )  # fmt: skip
     matrices = [p for p in training.later.parameters() if p.ndim == 2]
-    trainer = PartTrainer(training, gather_loss, data, output, recipe, muon=matrices)
-    trainer.run(resume)
+    trainer = how.trainer(
+        training, gather_loss, data, output, matrices,
+        steps=steps, learning_rate=2e-3, warmup=50, weight_decay=0.05, ema=0.995,
+    )  # fmt: skip
+    trainer.run(how.resume)
     assert isinstance(trainer.average, GatherTraining)
     return Encoder(trainer.average.model, deep.preprocess, deep.tokenizer), trainer

@@ -17,11 +17,9 @@ import torch
 from PIL import Image
 
 from nextgpt_lite.media import Video
-from nextgpt_lite.training.engine import Resume
-from nextgpt_lite.training.part import PartRecipe
 from nextgpt_lite.world.pretraining.autoencoder import train_autoencoder, tune_decoding
 from nextgpt_lite.world.pretraining.denoiser import Denoiser, frozen_text_encoder, train_denoiser
-from nextgpt_lite.world.pretraining.parts import begin, save_pipeline, write_card
+from nextgpt_lite.world.pretraining.parts import HOW, How, begin, save_pipeline, write_card
 from nextgpt_lite.world.pretraining.pool import LatentPool
 from nextgpt_lite.world.pretraining.text import LENGTH
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
@@ -72,11 +70,9 @@ def draw_pixels(scene: Scene, rng: Random) -> list[Image.Image | np.ndarray]:
 
 def train(
     output: str | Path,
-    steps: int = 8000,
-    seed: int = 0,
-    device: str = "cpu",
-    resume: Resume = False,
+    how: How = HOW,
     *,
+    steps: int = 8000,
     batch_size: int = 32,
     start: str | Path | None = None,
     noisier: float = 6.0,
@@ -99,18 +95,15 @@ def train(
     elif (output / "vae").is_dir():
         vae = AutoencoderKL.from_pretrained(str(output / "vae"))
     else:
-        vae = train_autoencoder(output, seed=seed, device=device, resume=resume)
-    torch.manual_seed(seed)
-    denoiser = Denoiser(begin("image/unet", start), frozen_text_encoder(output, device))
+        vae = train_autoencoder(output, how)
+    torch.manual_seed(how.seed)
+    denoiser = Denoiser(begin("image/unet", start), frozen_text_encoder(output, how.device))
     path, growth = output / "latents.f16", (FIRST_POOL, FRESH)
-    pool = LatentPool(vae.to(device), path, seed, POOL, 1, draw_scene, draw_pixels, growth)
-    recipe = PartRecipe(steps=steps, seed=seed, device=device)
+    pool = LatentPool(vae.to(how.device), path, how.seed, POOL, 1, draw_scene, draw_pixels, growth)
     run = train_denoiser(
-        denoiser, pool, output, recipe, batch_size=batch_size, noisier=noisier, resume=resume
+        denoiser, pool, output, how, batch_size=batch_size, noisier=noisier, steps=steps
     )
-    vae = tune_decoding(
-        vae, run.average, output / "decoding", steps=TUNING, seed=seed, device=device, resume=resume
-    )
+    vae = tune_decoding(vae, run.average, output / "decoding", how, steps=TUNING)
     vae.save_pretrained(output / "vae")
     export(run.average, vae, output / "export")
     write_card(output / "export", "image", {"UNet": run})

@@ -24,8 +24,7 @@ from transformers import (
 )
 
 from nextgpt_lite.messages import Message
-from nextgpt_lite.training.engine import Resume
-from nextgpt_lite.training.part import PartRecipe, PartTrainer
+from nextgpt_lite.training.part import PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue.corpus import RESTATE
 from nextgpt_lite.world.dialogue.parts import sentence
@@ -33,7 +32,7 @@ from nextgpt_lite.world.dialogue.records import llm_corpus, sample_scene
 from nextgpt_lite.world.dialogue.typed.records import typed_corpus
 from nextgpt_lite.world.pretraining.llm_data import LOOSE, Batch, Reader, batches, embed
 from nextgpt_lite.world.pretraining.llm_scores import scores, table
-from nextgpt_lite.world.pretraining.parts import begin, write_card
+from nextgpt_lite.world.pretraining.parts import HOW, How, begin, write_card
 from nextgpt_lite.world.pretraining.tokenizers import extended, llm_tokenizer
 from nextgpt_lite.world.scene import MODALITIES
 
@@ -123,10 +122,9 @@ def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str
 
 def train(
     output: str | Path,
+    how: How = HOW,
+    *,
     steps: int = STEPS,
-    seed: int = 0,
-    device: str = "cpu",
-    resume: Resume = False,
     start: str | Path | None = None,
     typed: float = 0.0,
 ) -> Path:
@@ -137,8 +135,8 @@ def train(
         typed: share of conversations whose user types as people do.
     """
     output = Path(output)
-    trainer, tokenizer = _trainer(output, steps, seed, device, start, typed)
-    trainer.run(resume)
+    trainer, tokenizer = _trainer(output, steps, how, start, typed)
+    trainer.run(how.resume)
     export(trainer, tokenizer, output / "export")
     return output / "export"
 
@@ -146,8 +144,7 @@ def train(
 def _trainer(
     output: Path,
     steps: int,
-    seed: int,
-    device: str,
+    how: How = HOW,
     start: str | Path | None = None,
     typed: float = 0.0,
 ) -> tuple[PartTrainer, Tokenizer]:
@@ -160,20 +157,21 @@ def _trainer(
     elif not saved.is_dir():
         build_tokenizer().save_pretrained(saved)
     tokenizer = AutoTokenizer.from_pretrained(saved, local_files_only=True)
-    torch.manual_seed(seed)
+    torch.manual_seed(how.seed)
     model = begin("llm", start, vocab_size=len(tokenizer))
     if start is not None and len(tokenizer) > model.config.vocab_size:
         former = AutoTokenizer.from_pretrained(start, local_files_only=True)
         model = widened(model, former, tokenizer)
     model.set_attn_implementation("eager")  # a quarter faster than sdpa on short rows on a CPU
-    recipe = PartRecipe(
-        steps=steps, learning_rate=RATE, warmup=80, weight_decay=0.05, seed=seed, device=device
-    )
     reader = Reader(tokenizer, loose=LOOSE if typed else 0.0)
     data = batches(reader, partial(corpus, typed=typed), ROWS)
     blocks = model.get_decoder().layers
     matrices = [p for p in blocks.parameters() if p.ndim == 2]
-    return PartTrainer(model, loss, data, output, recipe, muon=matrices), tokenizer
+    trainer = how.trainer(
+        model, loss, data, output, matrices,
+        steps=steps, learning_rate=RATE, warmup=80, weight_decay=0.05,
+    )  # fmt: skip
+    return trainer, tokenizer
 
 
 def export(trainer: PartTrainer, tokenizer: Tokenizer, folder: Path, count: int = 200) -> None:

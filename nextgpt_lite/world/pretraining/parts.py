@@ -1,7 +1,7 @@
 """The lite parts as folders: begun in the shape of the shipped ones, exported, described.
 
-Knows: where configurations lie, half precision, what a card says. Leaves to others: how a part is
-trained (`image`, `audio`, ...), and what the system makes of it (`world.suite`).
+Knows: where configurations lie, half precision, what a card says, what all runs are told. Leaves to
+others: how a part is trained (`image`, `audio`, ...), what the system makes of it (`world.suite`).
 """
 
 from __future__ import annotations
@@ -10,16 +10,52 @@ import json
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from nextgpt_lite.decoders.loading import in_dtype
 from nextgpt_lite.model.config import SETTINGS_FILE, WEIGHTS
 from nextgpt_lite.reading import read_json, read_yaml, write_sums
-from nextgpt_lite.training.part import PartTrainer
+from nextgpt_lite.training.engine import Resume
+from nextgpt_lite.training.part import PartRecipe, PartTrainer
 
 CARDS = Path(__file__).with_name("cards.yaml")
+
+
+class How(NamedTuple):
+    """How a run of parts is told to go, whichever part it is.
+
+    Attributes:
+        resume: as of `PartTrainer.run`.
+    """
+
+    seed: int = 0
+    device: str = "cpu"
+    resume: Resume = False
+
+    def trainer(
+        self,
+        module: nn.Module,
+        loss: Any,
+        data: Any,
+        output: str | Path,
+        muon: Any = (),
+        **numbers: Any,
+    ) -> PartTrainer:
+        """As yet without a step; `numbers` are those of its recipe."""
+        recipe = PartRecipe(seed=self.seed, device=self.device, **numbers)
+        return PartTrainer(module, loss, data, output, recipe, muon)
+
+    def learn(self, *parts: Any, **numbers: Any) -> PartTrainer:
+        """What `trainer` makes, trained."""
+        made = self.trainer(*parts, **numbers)
+        made.run(self.resume)
+        return made
+
+
+HOW = How()
 
 
 def begin(name: str, start: str | Path | None = None, **changes: Any) -> Any:

@@ -22,12 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from nextgpt_lite.training.engine import Resume
-from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.world import scene as world
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.pretraining.labels import LOOKS, SLOTS, facts
-from nextgpt_lite.world.pretraining.parts import begin
+from nextgpt_lite.world.pretraining.parts import HOW, How, begin
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
 
 LENGTH, WIDTH = 24, 128  # L, C of the pictures' and clips' caption condition
@@ -67,17 +65,11 @@ def build() -> CLIPTextModel:
 
 
 def train(
-    output: str | Path,
-    *,
-    steps: int = 1500,
-    seed: int = 0,
-    device: str = "cpu",
-    resume: Resume = False,
-    batch_size: int = 128,
+    output: str | Path, how: How = HOW, *, steps: int = 1500, batch_size: int = 128
 ) -> CLIPTextModel:
     """Trains it and returns the averaged weights, frozen."""
-    torch.manual_seed(seed)
-    tokenizer = caption_tokenizer(LENGTH)
+    torch.manual_seed(how.seed)
+    device, tokenizer = how.device, caption_tokenizer(LENGTH)
 
     def data(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         rng = Random(int(torch.randint(2**62, (1,), generator=generator)))
@@ -111,23 +103,20 @@ def train(
             "words": 0.1 * F.cross_entropy(words, ids[:, 1:][filled]),
         }
 
-    recipe = PartRecipe(
-        steps=steps, learning_rate=1.5e-3, warmup=100, ema=0.99, seed=seed, device=device
-    )
-    trainer = PartTrainer(CaptionReader(build()), loss, data, output, recipe)
-    trainer.run(resume)
-    text: CLIPTextModel = trainer.average.text
+    run = how.learn(
+        CaptionReader(build()), loss, data, output,
+        steps=steps, learning_rate=1.5e-3, warmup=100, ema=0.99,
+    )  # fmt: skip
+    text: CLIPTextModel = run.average.text
     return text
 
 
 def widen(
     text: CLIPTextModel,
     output: str | Path,
+    how: How = HOW,
     *,
     steps: int = 500,
-    seed: int = 0,
-    device: str = "cpu",
-    resume: Resume = False,
     batch_size: int = 64,
 ) -> CLIPTextModel:
     """Moves captions of opposite relations further apart, all others nowhere; returns it, frozen.
@@ -135,7 +124,7 @@ def widen(
     "left of" and "right of" end up nearest of all words, since the scene's other attributes fill
     most of a condition; what a denoiser can hardly tell apart it paints at random.
     """
-    tokenizer = caption_tokenizer(LENGTH)
+    device, tokenizer = how.device, caption_tokenizer(LENGTH)
     before = copy.deepcopy(text).requires_grad_(False).eval().to(device)
     text.requires_grad_(True)
 
@@ -157,12 +146,8 @@ def widen(
         wanted = own + (WIDENING - 1) / 2 * (own - opposite)
         return {"distance": F.mse_loss(text(batch[0]).last_hidden_state.float(), wanted)}
 
-    recipe = PartRecipe(
-        steps=steps, learning_rate=5e-4, warmup=50, ema=0.99, seed=seed, device=device
-    )
-    trainer = PartTrainer(text, loss, data, Path(output), recipe)
-    trainer.run(resume)
-    widened: Any = trainer.average
+    numbers: dict[str, Any] = {"steps": steps, "learning_rate": 5e-4, "warmup": 50, "ema": 0.99}
+    widened: Any = how.learn(text, loss, data, output, **numbers).average
     return widened
 
 

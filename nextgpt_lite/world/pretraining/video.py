@@ -19,11 +19,9 @@ from torch import Tensor, nn
 
 from nextgpt_lite.media import Video
 from nextgpt_lite.model.config import WEIGHTS
-from nextgpt_lite.training.engine import Resume
-from nextgpt_lite.training.part import PartRecipe
 from nextgpt_lite.world.pretraining.autoencoder import draw_clip
 from nextgpt_lite.world.pretraining.denoiser import Denoiser, frozen_text_encoder, train_denoiser
-from nextgpt_lite.world.pretraining.parts import begin, save_pipeline, write_card
+from nextgpt_lite.world.pretraining.parts import HOW, How, begin, save_pipeline, write_card
 from nextgpt_lite.world.pretraining.pool import LatentPool
 from nextgpt_lite.world.pretraining.text import LENGTH
 from nextgpt_lite.world.pretraining.tokenizers import caption_tokenizer
@@ -96,11 +94,9 @@ def draw_frames(scene: Scene, rng: Random) -> list[np.ndarray]:
 
 def train(
     output: str | Path,
-    steps: int = 8000,
-    seed: int = 0,
-    device: str = "cpu",
-    resume: Resume = False,
+    how: How = HOW,
     *,
+    steps: int = 8000,
     image: str | Path = SHIPPED_IMAGE,
     batch_size: int = 8,
     start: str | Path | None = None,
@@ -115,18 +111,18 @@ def train(
         noisier: of `denoising_loss_of`; which way a thing moves is settled early.
     """
     output = Path(output)
-    vae = begin("image/vae", image).to(device)
+    vae = begin("image/vae", image).to(how.device)
     if not (output / "text_encoder").is_dir():
         shutil.copytree(Path(image) / "text_encoder", output / "text_encoder")
-    torch.manual_seed(seed)
+    torch.manual_seed(how.seed)
     unet = new_unet(begin("image/unet", image)) if start is None else begin("video/unet", start)
     denoiser = Denoiser(unet, frozen_text_encoder(output))
     path, growth = output / "latents.f16", (FIRST_POOL, FRESH)
-    pool = LatentPool(vae, path, seed, POOL, FRAMES, draw_scene, draw_frames, growth)
-    recipe = PartRecipe(steps=steps, warmup=50, seed=seed, device=device, ema=0.995)
+    pool = LatentPool(vae, path, how.seed, POOL, FRAMES, draw_scene, draw_frames, growth)
     run = train_denoiser(
-        denoiser, pool, output, recipe, batch_size=batch_size, noisier=noisier, resume=resume
-    )
+        denoiser, pool, output, how, batch_size=batch_size, noisier=noisier,
+        steps=steps, warmup=50, ema=0.995,
+    )  # fmt: skip
     export(run.average, vae, output / "export")
     write_card(output / "export", "video", {"UNet": run})
     return output / "export"

@@ -18,7 +18,7 @@ from nextgpt_lite.world.pretraining import audio as pretraining
 from nextgpt_lite.world.pretraining.audio_parts import MEL, log_mel
 from nextgpt_lite.world.pretraining.audio_text import SOUNDS, wordings
 from nextgpt_lite.world.pretraining.autoencoder import normalise_latents
-from nextgpt_lite.world.pretraining.parts import begin
+from nextgpt_lite.world.pretraining.parts import How, begin
 from nextgpt_lite.world.scene import Sound
 from nextgpt_lite.world.sounds import render_sound
 from nextgpt_lite.world.verify import verify
@@ -58,7 +58,7 @@ def test_a_finished_run_resumes_to_the_same_weights(folder: Path) -> None:
     before = (folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
     steps = {"text": 2, "autoencoder": 2, "vocoder": 2, "denoiser": 2}
     budget = pretraining.Budget(steps, sounds=16, batch=8)
-    pretraining.train(folder.parent, budget=budget, resume=True)
+    pretraining.train(folder.parent, how=How(resume=True), budget=budget)
     assert (folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes() == before
 
 

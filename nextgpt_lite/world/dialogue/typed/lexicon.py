@@ -22,18 +22,9 @@ from nextgpt_lite.world.scene import Split
 
 T = TypeVar("T")
 Form = Literal["finite", "infinitive", "gerund"]
+FORMS: Final[dict[str, Form]] = {"inf": "infinitive", "ger": "gerund", "fin": "finite"}  # slots
 HELD_OUT_SHARE: Final = 8  # every eighth entry
 _FOLDER = Path(__file__).parent
-_FINITE = {"be": "is", "have": "has", "do": "does", "go": "goes"}
-_GERUND = {
-    "be": "being", "lie": "lying", "get": "getting", "run": "running", "drop": "dropping",
-    "hum": "humming", "yap": "yapping", "hit": "hitting", "beat": "beating",
-    "shrivel": "shrivelling",
-    "swim": "swimming", "skip": "skipping", "spin": "spinning", "knit": "knitting",
-    "rev": "revving",
-    "clap": "clapping", "hug": "hugging", "dig": "digging", "chug": "chugging", "sit": "sitting",
-    "flip": "flipping", "split": "splitting", "plummet": "plummeting",
-}  # fmt: skip
 
 
 @cache
@@ -104,18 +95,15 @@ def singular(noun: str) -> str:
 def bend(verb: str, form: Form) -> str:
     """A verb and what follows it, in a form: "go up", "goes up", "going up"."""
     first, _, rest = verb.partition(" ")
-    match form:
-        case "infinitive":
-            bent = first
-        case "finite":
-            bent = _FINITE.get(first) or (
-                f"{first[:-1]}ies" if re.search(r"[^aeiou]y$", first)
-                else f"{first}{'es' if re.search(r'(s|x|z|ch|sh|o)$', first) else 's'}"
-            )  # fmt: skip
-        case "gerund":
-            bent = _GERUND.get(first) or (
-                f"{first[:-1]}ing" if re.search(r"[^eo]e$", first) else f"{first}ing"
-            )
+    bent: str = load("verbs")[form].get(first, "")
+    if form == "infinitive":
+        bent = first
+    elif form == "gerund":
+        bent = bent or (f"{first[:-1]}ing" if re.search(r"[^eo]e$", first) else f"{first}ing")
+    elif re.search(r"[^aeiou]y$", first):
+        bent = bent or f"{first[:-1]}ies"
+    else:
+        bent = bent or f"{first}{'es' if re.search(r'(s|x|z|ch|sh|o)$', first) else 's'}"
     return f"{bent} {rest}".strip()
 
 

@@ -59,7 +59,7 @@ def typed_corpus(rng: Random, wording: Split = "train") -> Iterator[list[Message
             medium, asked = outside.strange_medium(rng, wording)
             yield [
                 {"role": "user", "content": f"{medium} {asked}"},
-                {"role": "assistant", "content": outside.NOT_OF_THIS_WORLD},
+                {"role": "assistant", "content": outside.reply("strange medium")},
             ]
             continue
         record = typed_record(rng, "any", wording)
@@ -82,7 +82,7 @@ def _outside(rng: Random, scenes: Split, wording: Split, tells: float) -> Record
     """Out of the world at the beginning, in the middle or at the end of something else."""
     asked, answer = outside.outside(rng, wording)
     exchange = [user(asked), assistant(answer)]
-    if rng.random() < 0.7 or answer == outside.NOTHING_GIVEN:
+    if rng.random() < 0.7 or answer == outside.reply("nothing given"):
         return Record(_name(rng), exchange, "text")
     other = rng.choice((_t2m, _skill, _text, _pair))(rng, scenes, wording, tells)
     at = rng.choice((0, len(other.messages)))
@@ -121,34 +121,20 @@ def _doubled(rng: Random, scenes: Split, wording: Split, tells: float) -> Record
             return reworded(record, rng, wording)
 
 
-def _t2m(rng: Random, scenes: Split, wording: Split, tells: float) -> Record:
-    return reworded(records.t2m(rng, scenes, tells), rng, wording)
-
-
 def _skill(rng: Random, scenes: Split, wording: Split, tells: float) -> Record:
     skill = rng.choices(records.SKILLS, (4, 1, 1, 2, 4, 3))[0]
     record = reworded(records.skill_record(skill, rng, scenes, tells), rng, wording)
     return record if len(record.messages) > 2 else replace(record, kind="t2m")  # one wish
 
 
-def _mosit(rng: Random, scenes: Split, wording: Split, tells: float) -> Record:
-    return reworded(records.mosit(rng, scenes, tells), rng, wording)
+def _worded(make: Callable[[Random, Split, float], Record]) -> Maker:
+    """What the world's own users say, reworded."""
+    return lambda rng, scenes, wording, tells: reworded(make(rng, scenes, tells), rng, wording)
 
 
-def _about_given(rng: Random, scenes: Split, wording: Split, tells: float) -> Record:
-    return reworded(records.about_given(rng, scenes, tells), rng, wording)
-
-
-def _understand(rng: Random, scenes: Split, wording: Split, tells: float) -> Record:
-    return reworded(records.understand(rng, scenes), rng, wording)
-
-
-def _pair(rng: Random, scenes: Split, wording: Split, tells: float) -> Record:
-    return reworded(records.pair(rng, rng.choice(tuple(MODALITIES)), scenes), rng, wording)
-
-
-def _text(rng: Random, scenes: Split, wording: Split, tells: float) -> Record:
-    return reworded(records.text(rng, scenes), rng, wording)
+_t2m = _worded(records.t2m)
+_text = _worded(lambda rng, scenes, _: records.text(rng, scenes))
+_pair = _worded(lambda rng, scenes, _: records.pair(rng, rng.choice(tuple(MODALITIES)), scenes))
 
 
 def _name(rng: Random) -> str:
@@ -160,9 +146,9 @@ MAKERS: Final[dict[str, Maker]] = {
     "kinds": _drawn,
     "wish": _wish,
     "skill": _skill,
-    "turns": _mosit,
-    "about given": _about_given,
-    "question": _understand,
+    "turns": _worded(records.mosit),
+    "about given": _worded(records.about_given),
+    "question": _worded(lambda rng, scenes, _: records.understand(rng, scenes)),
     "description": _pair,
     "talk": _text,
     "doubled": _doubled,

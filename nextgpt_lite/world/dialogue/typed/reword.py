@@ -18,7 +18,15 @@ from random import Random
 from nextgpt_lite.world.dialogue import wordings
 from nextgpt_lite.world.dialogue.typed import phrasing, reading
 from nextgpt_lite.world.dialogue.typed.keyboard import typed
-from nextgpt_lite.world.dialogue.typed.lexicon import choose, frame, load, pick, singular, words
+from nextgpt_lite.world.dialogue.typed.lexicon import (
+    FORMS,
+    choose,
+    frame,
+    load,
+    pick,
+    singular,
+    words,
+)
 from nextgpt_lite.world.dialogue.typed.phrasing import Said
 from nextgpt_lite.world.dialogue.typed.reading import one_of
 from nextgpt_lite.world.scene import COLOURS, SIZES, Split
@@ -137,18 +145,14 @@ def _slots(key: str, slots: Slots, rng: Random) -> Slots:
         (slots[n] for n in ("infinitive", "gerund", "finite", "noises") if n in slots), ""
     )
     if key == "hear" and (heard := reading.deed(content)):
-        new |= {
-            "inf": phrasing.deed(heard, "infinitive", rng),
-            "ger": phrasing.deed(heard, "gerund", rng),
-            "fin": phrasing.deed(heard, "finite", rng),
-            "noises": phrasing.noises(heard, rng),
-        }
+        new |= {name: phrasing.deed(heard, form, rng) for name, form in FORMS.items()}
+        new["noises"] = phrasing.noises(heard, rng)
     if key == "film" and (seen := reading.moving(content)):
         told, motion = seen
         thing = phrasing.thing(told.groups[0], rng)
         place = phrasing.place(told.place, rng, moving=True)
-        for name, form in (("inf", "infinitive"), ("ger", "gerund"), ("fin", "finite")):
-            new[name] = f"{thing} {phrasing.motion(motion, form, rng)} {place}".strip()  # type: ignore[arg-type]
+        for name, form in FORMS.items():
+            new[name] = f"{thing} {phrasing.motion(motion, form, rng)} {place}".strip()
     if key == "hear_bare" and (told_ := reading.things(slots["thing"])):
         kind = told_.groups[0].kind
         new["things_s"] = phrasing.noun(kind, 1, rng) + rng.choice(("", "", "'s"))
