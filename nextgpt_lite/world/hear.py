@@ -16,9 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from nextgpt_lite.media import Audio
-from nextgpt_lite.world.scene import KINDS, PITCHES, Sound
+from nextgpt_lite.world.scene import KINDS, PITCHES
 from nextgpt_lite.world.sounds import RATE, VARIANTS, voice
-from nextgpt_lite.world.verdict import Verdict
 
 Array = NDArray[np.float32]
 
@@ -74,17 +73,6 @@ def read_sound(audio: Audio) -> Heard:
         return Heard(None, len(spans), None, least, onsets)
     kind, pitch = _voices()[best]
     return Heard(kind, len(spans), pitch, least, onsets)
-
-
-def verify_sound(sound: Sound, audio: Audio) -> Verdict:
-    """Compares what is heard with the sound asked for: kind, times and pitch."""
-    heard = read_sound(audio)
-    attributes = {
-        "kind": heard.kind == sound.kind,
-        "times": heard.times == sound.times,
-        "pitch": heard.pitch == sound.pitch,
-    }
-    return Verdict(all(attributes.values()), attributes, heard)
 
 
 def _frames(samples: Array, window: int) -> Array:

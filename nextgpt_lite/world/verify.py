@@ -1,22 +1,39 @@
 """Is the scene that was asked for the scene that is there?
 
-Knows: how a reading of a picture or clip is compared with a scene, attribute by attribute.
-Leaves to others: reading pixels (`see`), and judging sounds (`hear`).
+Knows: how a reading of a medium is compared with a scene, attribute by attribute.
+Leaves to others: reading pixels (`see`) and samples (`hear`).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
 from nextgpt_lite.media import Audio, Video
-from nextgpt_lite.world.hear import verify_sound
+from nextgpt_lite.world.hear import read_sound
 from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
 from nextgpt_lite.world.see import Thing, read_clip, read_picture
-from nextgpt_lite.world.verdict import Verdict
 
-__all__ = ["Verdict", "read_clip", "read_picture", "verify", "verify_clip", "verify_picture"]
+__all__ = ["Verdict", "read_clip", "read_picture", "verify"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a medium shows the scene asked for, attribute by attribute.
+
+    Attributes:
+        correct: every attribute holds and nothing else is in the way.
+        attributes: one entry per attribute of the scene, e.g. kind, colour, size, count.
+        found: what was read from the medium, for people and for evaluation records.
+    """
+
+    correct: bool
+    attributes: dict[str, bool]
+    found: Any = None
 
 
 def verify(scene: Scene, media: Image.Image | Audio | Video) -> Verdict:
@@ -27,18 +44,26 @@ def verify(scene: Scene, media: Image.Image | Audio | Video) -> Verdict:
     """
     match scene, media:
         case Picture(), Image.Image():
-            return verify_picture(scene, media)
+            return _verify_picture(scene, media)
         case Sound(), Audio():
-            return verify_sound(scene, media)
+            heard = read_sound(media)
+            same = _same(scene, heard, "kind", "times", "pitch")
+            return Verdict(all(same.values()), same, heard)
         case Clip(), Video():
-            return verify_clip(scene, media)
+            seen = read_clip(media)
+            same = _same(scene, seen, "kind", "colour", "size", "motion", "place")
+            return Verdict(seen.clear and all(same.values()), same, seen)
     raise TypeError(
         f"A {type(scene).__name__} scene cannot be verified against {type(media).__name__}; "
         "give a PIL image for a Picture, Audio for a Sound and Video for a Clip."
     )
 
 
-def verify_picture(picture: Picture, image: Image.Image) -> Verdict:
+def _same(scene: Sound | Clip, read: object, *names: str) -> dict[str, bool]:
+    return {name: getattr(read, name) == getattr(scene, name) for name in names}
+
+
+def _verify_picture(picture: Picture, image: Image.Image) -> Verdict:
     """Judges kind, colour, size, count, place, and relation where the picture has one."""
     reading = read_picture(image)
     slots = [group for group in picture.groups for _ in range(group.count)]
@@ -88,13 +113,3 @@ def _related(picture: Picture, found: dict[int, Thing]) -> bool:
     if abs(dx) > abs(dy):
         return picture.relation == ("left of" if dx > 0 else "right of")
     return picture.relation == ("above" if dy > 0 else "below")
-
-
-def verify_clip(clip: Clip, video: Video) -> Verdict:
-    """Judges kind, colour, size, motion and place."""
-    reading = read_clip(video)
-    attributes = {
-        name: getattr(reading, name) == getattr(clip, name)
-        for name in ("kind", "colour", "size", "motion", "place")
-    }
-    return Verdict(reading.clear and all(attributes.values()), attributes, reading)

@@ -11,9 +11,10 @@ import pytest
 from scipy.signal import istft, stft
 
 from nextgpt_lite.media import Audio, resample
-from nextgpt_lite.world.hear import read_sound, verify_sound
+from nextgpt_lite.world.hear import read_sound
 from nextgpt_lite.world.scene import KINDS, MAX_TIMES, PITCHES, Sound, sample_sound
 from nextgpt_lite.world.sounds import RATE, VARIANTS, render_sound, voice
+from nextgpt_lite.world.verify import verify
 
 EVERY = [Sound(k, t, p) for k in KINDS for t in range(1, MAX_TIMES + 1) for p in PITCHES]
 
@@ -25,7 +26,7 @@ def drawn(number: int) -> list[tuple[Sound, Audio]]:
 
 
 def heard_right(pairs: list[tuple[Sound, Audio]]) -> float:
-    return float(np.mean([verify_sound(scene, audio).correct for scene, audio in pairs]))
+    return float(np.mean([verify(scene, audio).correct for scene, audio in pairs]))
 
 
 def one_off(scene: Sound, field: str, rng: random.Random) -> Sound:
@@ -123,7 +124,7 @@ def test_the_ear_accepts_true_renders_and_names_the_one_attribute_that_is_off() 
     for field in ("kind", "times", "pitch"):
         named = []
         for scene, audio in pairs:
-            verdict = verify_sound(one_off(scene, field, rng), audio)
+            verdict = verify(one_off(scene, field, rng), audio)
             off = [name for name, holds in verdict.attributes.items() if not holds]
             named.append(not verdict.correct and off == [field])
         assert np.mean(named) >= 0.99, field
@@ -167,7 +168,7 @@ def test_silence_noise_and_shuffled_samples_are_nothing_of_this_world() -> None:
             assert read_sound(audio_of(samples)).kind is None
     for scene, audio in drawn(100):
         shuffled = audio_of(rng.permutation(audio.samples[0]))
-        assert not verify_sound(scene, shuffled).correct
+        assert not verify(scene, shuffled).correct
 
 
 def test_one_wrong_event_among_right_ones_is_heard() -> None:
@@ -175,7 +176,7 @@ def test_one_wrong_event_among_right_ones_is_heard() -> None:
     mixed = dogs.samples.copy()
     second = int(0.48 * RATE)
     mixed[:, second : 2 * second] = cat.samples[:, :second]
-    assert verify_sound(Sound("dog", 3), dogs).correct
-    verdict = verify_sound(Sound("dog", 3), audio_of(mixed))
+    assert verify(Sound("dog", 3), dogs).correct
+    verdict = verify(Sound("dog", 3), audio_of(mixed))
     assert not verdict.correct
     assert verdict.found.times == 3

@@ -45,8 +45,7 @@ from nextgpt_lite.world.judge import sample_scene
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.scene import MAX_TIMES, Clip, Group, Picture, Scene, Sound, Split
 from nextgpt_lite.world.see import ClipReading, PictureReading
-from nextgpt_lite.world.verdict import Verdict
-from nextgpt_lite.world.verify import verify
+from nextgpt_lite.world.verify import Verdict, verify
 
 ASPECTS = ("following", "rationality", "quality")
 SCALE = 24  # true renders of a modality that set the scale of quality, half of them held out

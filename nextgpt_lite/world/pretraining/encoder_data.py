@@ -24,9 +24,10 @@ from nextgpt_lite.encoders.preprocess import (
     preprocess_image,
     preprocess_video,
 )
+from nextgpt_lite.media import Video
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.pretraining.labels import SLOTS, VALUES, facts
-from nextgpt_lite.world.render import layout, render_clip, render_picture, track
+from nextgpt_lite.world.render import layout, render, track
 from nextgpt_lite.world.scene import (
     COLOURS,
     KINDS,
@@ -123,12 +124,12 @@ class EncoderData:
         tokens = self.tokenize(texts)
         longest = int((tokens != 0).sum(dim=1).max())
         return Batch(
-            roughen(picture_inputs(pictures, seeds, self.config), rng),
-            roughen(clip_inputs(clips, seeds[self.pictures :], self.config), rng),
+            roughen(vision_inputs(pictures, seeds, self.config), rng),
+            roughen(vision_inputs(clips, seeds[self.pictures :], self.config), rng),
             sound_inputs(sounds, seeds[self.pictures + self.clips :], self.config, rng),
             tokens[:, :longest].cpu(),
             torch.tensor([attributes(scene) for scene in (*scenes, *altered)]),
-            roughen(picture_inputs(crowds, crowd_seeds, self.config), rng),
+            roughen(vision_inputs(crowds, crowd_seeds, self.config), rng),
             torch.stack(
                 [patch_labels(p, i, self.config.image_size, self.patch) for p, i in labelled]
             ),
@@ -148,24 +149,15 @@ def roughen(pixels: Tensor, rng: Random) -> Tensor:
     return pixels * gain + shift + noise * strength
 
 
-def picture_inputs(
-    scenes: Sequence[Picture], seeds: Sequence[int], config: PreprocessConfig
+def vision_inputs(
+    scenes: Sequence[Scene], seeds: Sequence[int], config: PreprocessConfig
 ) -> Tensor:
-    """Rendered pictures as the vision trunk reads them: (B, 3, H, W)."""
+    """Rendered pictures (B, 3, H, W) or clips (B, 3, T, H, W) as the vision trunk reads them."""
+    media: list[Any] = [render(scene, seed) for scene, seed in zip(scenes, seeds, strict=False)]
     return torch.stack(
         [
-            preprocess_image(render_picture(s, i), config)
-            for s, i in zip(scenes, seeds, strict=False)
-        ]
-    )
-
-
-def clip_inputs(scenes: Sequence[Clip], seeds: Sequence[int], config: PreprocessConfig) -> Tensor:
-    """Rendered clips as the vision trunk reads them: (B, 3, T, H, W)."""
-    return torch.stack(
-        [
-            preprocess_video(render_clip(s, i), config)[0]
-            for s, i in zip(scenes, seeds, strict=False)
+            preprocess_video(m, config)[0] if isinstance(m, Video) else preprocess_image(m, config)
+            for m in media
         ]
     )
 

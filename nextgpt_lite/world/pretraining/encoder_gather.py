@@ -36,10 +36,9 @@ from nextgpt_lite.world.pretraining.encoder_data import (
     alter,
     attributes,
     centres,
-    clip_inputs,
     patch_labels,
-    picture_inputs,
     roughen,
+    vision_inputs,
     wording,
 )
 from nextgpt_lite.world.pretraining.encoder_losses import (
@@ -168,12 +167,11 @@ class StatePool(ScenePool):
         model, config = self.encoder.model, self.encoder.preprocess
         seeds = [rng.getrandbits(31) for rng in rngs]
         rows = np.empty((len(scenes), *self.rows.shape[1:]), np.float16)
-        sorts: tuple[tuple[type, Any], ...] = ((Picture, picture_inputs), (Clip, clip_inputs))
-        for sort, inputs in sorts:
+        for sort in (Picture, Clip):
             here = [i for i, scene in enumerate(scenes) if isinstance(scene, sort)]
             if not here:
                 continue
-            pixels = inputs([scenes[i] for i in here], [seeds[i] for i in here], config)
+            pixels = vision_inputs([scenes[i] for i in here], [seeds[i] for i in here], config)
             with torch.autocast("cpu", torch.bfloat16):
                 states = early_states(model, roughen(pixels, rngs[here[0]]))
             rows[here] = states.float().numpy()

@@ -10,6 +10,7 @@ turns of a conversation are given as they should be.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import torch
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase as Tokenizer
 
+from nextgpt_lite.data.records import Record
 from nextgpt_lite.messages import Message
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.dialogue.corpus import in_words
@@ -31,39 +33,19 @@ Messages = list[Message]
 Scores = dict[str, dict[str, float]]
 
 
-def _restated(skill: str) -> Callable[[Random, Split], Messages]:
-    def make(rng: Random, split: Split) -> Messages:
-        return in_words(dialogue.skill_record(skill, rng, split), rng, restated=True)
-
-    return make
-
-
-def _told(rng: Random, split: Split) -> Messages:
-    return in_words(dialogue.mosit(rng, split, tells=1.0), rng, restated=False)
-
-
-def _asked(rng: Random, split: Split) -> Messages:
-    return in_words(dialogue.understand(rng, split), rng, restated=False)
-
-
-def _described(rng: Random, split: Split) -> Messages:
-    modality = rng.choice(MODALITIES)
-    return in_words(dialogue.pair(rng, modality, split), rng, restated=False)
-
-
-def _talk(rng: Random, split: Split) -> Messages:
-    return in_words(dialogue.text(rng, split), rng, restated=False)
+def _described(rng: Random, split: Split) -> Record:
+    return dialogue.pair(rng, rng.choice(MODALITIES), split)
 
 
 # Name of the skill: who makes its conversations, and whether alt text is given as soft words.
-SKILLS: dict[str, tuple[Callable[[Random, Split], Messages], bool]] = {
-    **{skill: (_restated(skill), False) for skill in dialogue.SKILLS},
-    "dialogue, last turn": (_told, False),
-    "question about alt text": (_asked, False),
+SKILLS: dict[str, tuple[Callable[[Random, Split], Record], bool]] = {
+    **{skill: (partial(dialogue.skill_record, skill), False) for skill in dialogue.SKILLS},
+    "dialogue, last turn": (partial(dialogue.mosit, tells=1.0), False),
+    "question about alt text": (dialogue.understand, False),
     "caption of alt text": (_described, False),
-    "question about soft words": (_asked, True),
+    "question about soft words": (dialogue.understand, True),
     "caption of soft words": (_described, True),
-    "talk and knowledge": (_talk, False),
+    "talk and knowledge": (dialogue.text, False),
 }
 
 
@@ -97,7 +79,8 @@ def examine(
     """Which of `count` questions of a skill are answered exactly."""
     make, soft = SKILLS[skill]
     rng = Random(f"{seed}/{skill}/{split}")
-    asked = [make(rng, split) for _ in range(count)]
+    restated = skill in dialogue.SKILLS
+    asked = [in_words(make(rng, split), rng, restated) for _ in range(count)]
     given = answer(model, tokenizer, [m[:-1] for m in asked], rng, soft)
     return [a == m[-1]["content"] for a, m in zip(given, asked, strict=True)]
 

@@ -23,8 +23,7 @@ from nextgpt_lite.world.dialogue.parts import modality_of
 from nextgpt_lite.world.scene import Scene
 from nextgpt_lite.world.suite.contact import Tile
 from nextgpt_lite.world.suite.rows import Row
-from nextgpt_lite.world.verdict import Verdict
-from nextgpt_lite.world.verify import verify
+from nextgpt_lite.world.verify import Verdict, verify
 
 T = TypeVar("T")
 MEDIA = {"image": 32, "audio": 32, "video": 4}  # made at once, as a CPU likes best

@@ -22,7 +22,7 @@ from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.describe import caption, tells
 from nextgpt_lite.world.dialogue.parts import assistant, telling, user
 from nextgpt_lite.world.dialogue.questions import ask_of_two
-from nextgpt_lite.world.dialogue.wordings import FRAMES, say
+from nextgpt_lite.world.dialogue.wordings import FRAMES
 from nextgpt_lite.world.judge import with_media
 from nextgpt_lite.world.scene import MAX_COUNT, Picture, sample_picture, sample_sound
 from nextgpt_lite.world.sounds import render_sound
@@ -30,7 +30,7 @@ from nextgpt_lite.world.suite.dialogues import last_turns
 from nextgpt_lite.world.suite.examination import Examiner, Found
 from nextgpt_lite.world.suite.prompts import related
 from nextgpt_lite.world.suite.rows import Row, share
-from nextgpt_lite.world.suite.stages import says
+from nextgpt_lite.world.suite.stages import answered, described
 
 
 def one_kind(rng: Random) -> Picture:
@@ -67,10 +67,7 @@ def number_of_kinds(examiner: Examiner) -> Found:
         sheets[f"kinds_{sort.replace(' ', '_')}"] = tiles
     for sort, (draw, _, bar) in SORTS.items():
         scenes = examiner.draws(f"tell/{sort}", draw)
-        wishes = [say("describe_image", "train", Random(i)) for i in range(len(scenes))]
-        asked = [[with_media(user(w, s))] for w, s in zip(wishes, scenes, strict=True)]
-        replies = drafts(examiner.model, asked)
-        right = [tells(r.text, s) and not r.media for r, s in zip(replies, scenes, strict=True)]
+        right = described(examiner, "image", scenes)
         rows.append(share("by number of kinds", f"{sort}, described", Score.of(right), bar))
     return Found([*rows, _about_two(examiner)], sheets)
 
@@ -83,8 +80,7 @@ def _wish(scene: Picture, index: int) -> Record:
 def _about_two(examiner: Examiner) -> Row:
     """Sums, comparisons and questions about one of two given pictures."""
     asked = examiner.draws("two pictures", _question)
-    replies = drafts(examiner.model, [messages for messages, _ in asked])
-    right = [says(reply, answer) for reply, (_, answer) in zip(replies, asked, strict=True)]
+    right = answered(examiner, asked)
     return share("by number of kinds", "about two given pictures, asked", Score.of(right))
 
 

@@ -32,6 +32,7 @@ from nextgpt_lite.world.suite.rows import resampled, share
 
 # ---- stage 1
 
+PART = "stage 1's task, after stage 3"
 QUESTIONS = (
     ("image", "kind"), ("image", "colour"), ("image", "count"), ("image", "relation"),
     ("audio", "kind"), ("audio", "times"), ("video", "kind"), ("video", "colour"),
@@ -45,16 +46,8 @@ def stage_1(examiner: Examiner) -> Found:
     for modality, about in QUESTIONS:
         draw = related if about == "relation" else any_scene(modality)
         asked = examiner.draws(f"ask/{modality}/{about}", partial(_question, draw, about))
-        replies = drafts(examiner.model, [messages for messages, _ in asked])
-        right = [says(reply, answer) for reply, (_, answer) in zip(replies, asked, strict=True)]
-        rows.append(
-            share(
-                "stage 1's task, after stage 3",
-                f"{about} of a {NAMES[modality]}, asked",
-                Score.of(right),
-                93,
-            )
-        )
+        measure = f"{about} of a {NAMES[modality]}, asked"
+        rows.append(share(PART, measure, Score.of(answered(examiner, asked)), 93))
     splits: tuple[tuple[Split, str, float | None], ...] = (
         ("train", "", 93), ("held_out", " with a held-out pair", None)
     )  # fmt: skip
@@ -63,17 +56,8 @@ def stage_1(examiner: Examiner) -> Found:
             if modality == "audio" and split == "held_out":
                 continue  # no sound is held out
             scenes = examiner.draws(f"describe/{modality}/{split}", any_scene(modality, split))
-            asked_for = [
-                [with_media(user(say(f"describe_{modality}", "train", Random(index)), scene))]
-                for index, scene in enumerate(scenes)
-            ]
-            replies = drafts(examiner.model, asked_for)
-            right = [
-                tells(reply.text, scene) and not reply.media
-                for reply, scene in zip(replies, scenes, strict=True)
-            ]
             measure = f"caption of a {NAMES[modality]}{words}"
-            rows.append(share("stage 1's task, after stage 3", measure, Score.of(right), bar))
+            rows.append(share(PART, measure, Score.of(described(examiner, modality, scenes)), bar))
     return Found(rows)
 
 
@@ -86,6 +70,20 @@ def _question(
         asked = ask(scene, rng, "train")
         if asked.about == about:
             return [with_media(user(asked.text, scene))], asked.answer
+
+
+def answered(examiner: Examiner, asked: Sequence[tuple[list[Message], str]]) -> list[bool]:
+    """Which questions are answered word for word."""
+    replies = drafts(examiner.model, [messages for messages, _ in asked])
+    return [says(reply, answer) for reply, (_, answer) in zip(replies, asked, strict=True)]
+
+
+def described(examiner: Examiner, modality: str, scenes: Sequence[Scene]) -> list[bool]:
+    """Of which scenes the whole truth is told, when their media are given."""
+    words = [say(f"describe_{modality}", "train", Random(i)) for i in range(len(scenes))]
+    asked = [[with_media(user(w, s))] for w, s in zip(words, scenes, strict=True)]
+    replies = drafts(examiner.model, asked)
+    return [tells(r.text, s) and not r.media for r, s in zip(replies, scenes, strict=True)]
 
 
 def says(reply: Reply, answer: str) -> bool:

@@ -24,7 +24,7 @@ from nextgpt_lite.world.pretraining.encoder_data import (
     attributes,
     centres,
     patch_labels,
-    picture_inputs,
+    vision_inputs,
 )
 from nextgpt_lite.world.pretraining.encoder_losses import contrast
 from nextgpt_lite.world.pretraining.encoder_scores import different_scenes, encode, top
@@ -168,7 +168,7 @@ def test_patches_are_asked_about_the_picture_that_was_encoded(monkeypatch, tmp_p
     # The states are those of the picture whose patches are asked, up to the roughening.
     index = next(i for i, s in enumerate(pool.scenes) if isinstance(s, Picture))
     rng = pool.source(index)
-    pixels = picture_inputs([pool.draw(rng)], [rng.getrandbits(31)], encoder.preprocess)
+    pixels = vision_inputs([pool.draw(rng)], [rng.getrandbits(31)], encoder.preprocess)
     x = gather.early_states(encoder.model, pixels)
     near = torch.tensor(pool.rows[:32].astype(np.float32)).sub(x).square().mean((1, 2))
     assert int(near.argmin()) == index
