@@ -6,11 +6,7 @@ from .benchmarks.items import lite_items as lite_items, lite_spice as lite_spice
 from .comparison.aspects import ASPECTS as ASPECTS, Judge as Judge
 from .comparison.instructions import instructions as instructions
 from .describe import caption as caption, paraphrase as paraphrase, parse as parse, tells as tells
-from .dialogue.parts import (
-    assistant as assistant,
-    sentence as sentence,
-    telling as telling,
-)
+from .dialogue.parts import assistant as assistant, sentence as sentence, telling as telling
 from .hear import read_sound as read_sound
 from .judge import (
     answered as answered,

@@ -20,15 +20,7 @@ from nextgpt_lite.world.dialogue.typed.records import typed_record
 from nextgpt_lite.world.plain import plain_messages
 from nextgpt_lite.world.render import render
 from nextgpt_lite.world.rendered import Rendered
-from nextgpt_lite.world.scene import (
-    MODALITIES,
-    Clip,
-    Group,
-    Picture,
-    Scene,
-    Sound,
-    check_modality,
-)
+from nextgpt_lite.world.scene import MODALITIES, Clip, Group, Picture, Scene, Sound, check_modality
 
 # Share of replies that say in words what they show. A small LLM spells out sums and references
 # before its signal tokens and gets them right; 0 leaves all of it to the tokens.

@@ -156,9 +156,6 @@ def _record(identity: str, kind: Kind, asked: list[Part | str], *said: Part | st
 
     return Record(
         identity,
-        [
-            {"role": "user", "content": parts(asked)},
-            {"role": "assistant", "content": parts(said)},
-        ],
+        [{"role": "user", "content": parts(asked)}, {"role": "assistant", "content": parts(said)}],
         kind,
     )

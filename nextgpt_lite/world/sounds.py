@@ -197,8 +197,7 @@ def _train(f: float, rng: np.random.Generator) -> Curve:
     bend = _curve(time, (0, 0.95), (0.12, 1), (0.88, 1), (1, 0.96))
     chord = 620 * f * np.array([1.0, 1.26, 1.5])[:, None] * bend
     wave = _sines(
-        np.concatenate([chord, 2 * chord, 3 * chord]),
-        np.repeat([1.0, 0.3, 0.12], 3)[:, None],
+        np.concatenate([chord, 2 * chord, 3 * chord]), np.repeat([1.0, 0.3, 0.12], 3)[:, None]
     )
     breath = 0.25 * _noise(rng, len(time), 1900 * f, 0.7)
     loud = _curve(time, (0, 0.2), (0.1, 1), (0.85, 0.9), (1, 0.2))

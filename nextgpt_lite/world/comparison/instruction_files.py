@@ -19,13 +19,7 @@ from typing import Any
 from nextgpt_lite.evaluation.protocols import Instruction
 from nextgpt_lite.world.dialogue.parts import modality_of
 from nextgpt_lite.world.plain import plain_messages
-from nextgpt_lite.world.scene import (
-    OPPOSITE,
-    Clip,
-    Picture,
-    Scene,
-    Sound,
-)
+from nextgpt_lite.world.scene import OPPOSITE, Clip, Picture, Scene, Sound
 
 
 def scene_record(scene: Scene) -> dict[str, Any]:

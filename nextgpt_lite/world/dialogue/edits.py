@@ -13,14 +13,7 @@ from dataclasses import replace
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import article
 from nextgpt_lite.world.dialogue import requests
-from nextgpt_lite.world.dialogue.state import (
-    State,
-    Turn,
-    it_of,
-    only_group,
-    several,
-    shown,
-)
+from nextgpt_lite.world.dialogue.state import State, Turn, it_of, only_group, several, shown
 from nextgpt_lite.world.scene import (
     COLOURS,
     KINDS,

@@ -13,13 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from nextgpt_lite.world import phrases
 from nextgpt_lite.world.describe import article, join_groups, noun, place_words, tidy
-from nextgpt_lite.world.dialogue.parts import (
-    DEFAULTS,
-    clip_of,
-    default_sound,
-    free,
-    permitted,
-)
+from nextgpt_lite.world.dialogue.parts import DEFAULTS, clip_of, default_sound, free, permitted
 from nextgpt_lite.world.dialogue.wordings import say
 from nextgpt_lite.world.scene import (
     MAX_COUNT,

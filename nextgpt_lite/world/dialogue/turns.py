@@ -26,13 +26,7 @@ from nextgpt_lite.world.dialogue.edits import (
     swap_colours,
     swap_places,
 )
-from nextgpt_lite.world.dialogue.parts import (
-    clip_of,
-    default_sound,
-    free,
-    modality_of,
-    sentence,
-)
+from nextgpt_lite.world.dialogue.parts import clip_of, default_sound, free, modality_of, sentence
 from nextgpt_lite.world.dialogue.questions import ask
 from nextgpt_lite.world.dialogue.state import (
     State,

@@ -100,10 +100,7 @@ def autoencoder_loss(vae: Any, mels: Tensor, generator: torch.Generator) -> dict
     kl = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).float()
     weight = 1 + 4 * (target > -0.95)
     distance = difference.abs() + 2 * difference.square()
-    return {
-        "mel": (weight * distance).sum() / weight.sum(),
-        "kl": KL_WEIGHT * kl.mean(),
-    }
+    return {"mel": (weight * distance).sum() / weight.sum(), "kl": KL_WEIGHT * kl.mean()}
 
 
 class VocoderLoss:

@@ -88,11 +88,7 @@ def caption_ids(scenes: Sequence[Scene], rng: Random) -> Tensor:
         else:
             texts.append(paraphrase(scene, rng))
     return _tokenizer()(
-        texts,
-        padding="max_length",
-        max_length=LENGTH,
-        truncation=True,
-        return_tensors="pt",
+        texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
     ).input_ids
 
 

@@ -19,12 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt_lite.encoders import Encoder, ImageBind, ImageBindConfig, PreprocessConfig
-from nextgpt_lite.world.pretraining.encoder_data import (
-    ATTRIBUTES,
-    PATCH_LABELS,
-    Batch,
-    EncoderData,
-)
+from nextgpt_lite.world.pretraining.encoder_data import ATTRIBUTES, PATCH_LABELS, Batch, EncoderData
 from nextgpt_lite.world.pretraining.encoder_gather import (
     EARLY_BLOCKS,
     early_states,

@@ -17,11 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import (
-    AutoTokenizer,
-    LlamaForCausalLM,
-    PreTrainedTokenizerBase as Tokenizer,
-)
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase as Tokenizer
 
 from nextgpt_lite.messages import Message
 from nextgpt_lite.training.part import PartTrainer
@@ -142,11 +138,7 @@ def train(
 
 
 def _trainer(
-    output: Path,
-    steps: int,
-    how: How = HOW,
-    start: str | Path | None = None,
-    typed: float = 0.0,
+    output: Path, steps: int, how: How = HOW, start: str | Path | None = None, typed: float = 0.0
 ) -> tuple[PartTrainer, Tokenizer]:
     saved = output / "tokenizer"
     if start is not None and not saved.is_dir():

@@ -145,10 +145,7 @@ CHANGES: dict[str, dict[str, tuple[Callable[[Random], Any], str, Sequence[Any]]]
         "kind": (sample_sound, "kind", KINDS),
         "count": (_often, "times", range(1, MAX_TIMES + 1)),
     },
-    "video": {
-        "kind": (sample_clip, "kind", KINDS),
-        "colour": (sample_clip, "colour", COLOURS),
-    },
+    "video": {"kind": (sample_clip, "kind", KINDS), "colour": (sample_clip, "colour", COLOURS)},
 }
 
 
