@@ -12,7 +12,6 @@ from .judge import (
     answered as answered,
     described as described,
     judge as judge,
-    sample_scene as sample_scene,
     score_dialogues as score_dialogues,
     with_media as with_media,
 )
@@ -41,6 +40,7 @@ from .scene import (
     is_held_out as is_held_out,
     sample_clip as sample_clip,
     sample_picture as sample_picture,
+    sample_scene as sample_scene,
     sample_sound as sample_sound,
 )
 from .see import read_picture as read_picture

@@ -18,15 +18,8 @@ from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.describe import tells
 from nextgpt_lite.world.dialogue import records as dialogue
 from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Scene, Split, sample_picture
+from nextgpt_lite.world.scene import Scene, Split
 from nextgpt_lite.world.verify import verify
-
-
-def sample_scene(modality: str, rng: Random, split: Split = "train", groups: int = 1) -> Scene:
-    """One scene of a modality; a picture has `groups` groups."""
-    if modality == "image":
-        return sample_picture(rng, split, groups)
-    return dialogue.sample_scene(rng, modality, split)
 
 
 def described(model: NextGPT, scene: Scene, modality: str, seed: int = 0) -> tuple[str, bool]:

@@ -22,7 +22,7 @@ from nextgpt_lite.world.dialogue.parts import modality_of, sentence, telling, te
 from nextgpt_lite.world.dialogue.questions import ask
 from nextgpt_lite.world.dialogue.wordings import say
 from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import MODALITIES, Scene, Split
+from nextgpt_lite.world.scene import MODALITIES, Scene, Split, sample_scene
 
 DATASHEET = Path(__file__).with_name("datasheet.md")
 PICTURES = 24
@@ -79,7 +79,7 @@ class _Samples:
         """Pairs, and the same media described, asked about and wished for."""
         rng = Random(f"{self.seed}/{modality}/{split}")
         number = self._number(split, _SHARES[modality])
-        scenes = [dialogue.sample_scene(rng, modality, split) for _ in range(number)]
+        scenes = [sample_scene(modality, rng, split, None) for _ in range(number)]
         names = [self._render(scene) for scene in scenes]
         pairs, described, wished, asked = [], [], [], []
         for scene, path in zip(scenes, names, strict=True):

@@ -196,3 +196,17 @@ def sample_clip(rng: Random, split: Split = "train") -> Clip:
         )  # fmt: skip
         if fits(clip, split):
             return clip
+
+
+def sample_scene(
+    modality: str, rng: Random, split: Split = "train", groups: int | None = 1
+) -> Scene:
+    """Draws what a modality shows; `split` and `groups` as in `sample_picture`.
+
+    Raises:
+        ConfigError: the world makes no such media.
+    """
+    check_modality(modality)
+    if modality == "image":
+        return sample_picture(rng, split, groups)
+    return sample_clip(rng, split) if modality == "video" else sample_sound(rng)

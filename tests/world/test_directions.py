@@ -13,9 +13,9 @@ from nextgpt_lite.reply import Reply
 from nextgpt_lite.turn import drafts
 from nextgpt_lite.world.describe import tells
 from nextgpt_lite.world.dialogue.parts import modality_of, user
-from nextgpt_lite.world.judge import sample_scene, with_media
+from nextgpt_lite.world.judge import with_media
 from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
+from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound, sample_scene
 from nextgpt_lite.world.verify import verify
 
 CAR = Picture((Group("car", "blue"),), None, "street")

@@ -11,9 +11,18 @@ from random import Random
 
 from nextgpt_lite.evaluation.protocols import Item
 from nextgpt_lite.world.describe import caption, paraphrase, parse
-from nextgpt_lite.world.judge import sample_scene
 from nextgpt_lite.world.rendered import Rendered
-from nextgpt_lite.world.scene import KINDS, PITCHES, Clip, Group, Picture, Scene, Sound, Split
+from nextgpt_lite.world.scene import (
+    KINDS,
+    PITCHES,
+    Clip,
+    Group,
+    Picture,
+    Scene,
+    Sound,
+    Split,
+    sample_scene,
+)
 
 REFERENCES = 5  # captions of an item, as COCO has
 Facts = frozenset[tuple[str, ...]]

@@ -41,9 +41,17 @@ from nextgpt_lite.evaluation.protocols import Answer, Instruction
 from nextgpt_lite.world.describe import caption, parse
 from nextgpt_lite.world.dialogue.parts import modality_of
 from nextgpt_lite.world.hear import Heard
-from nextgpt_lite.world.judge import sample_scene
 from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import MAX_TIMES, Clip, Group, Picture, Scene, Sound, Split
+from nextgpt_lite.world.scene import (
+    MAX_TIMES,
+    Clip,
+    Group,
+    Picture,
+    Scene,
+    Sound,
+    Split,
+    sample_scene,
+)
 from nextgpt_lite.world.see import ClipReading, PictureReading
 from nextgpt_lite.world.verify import Verdict, verify
 

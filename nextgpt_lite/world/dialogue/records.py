@@ -46,17 +46,17 @@ from nextgpt_lite.world.scene import (
     Scene,
     Sound,
     Split,
-    check_modality,
     in_order,
     is_held_out,
     sample_clip,
     sample_picture,
+    sample_scene,
     sample_sound,
 )
 
 __all__ = [
     "DEFAULTS", "SKILLS", "about_given", "as_messages", "caption_record", "llm_corpus", "mosit",
-    "pair", "quiz", "sample_scene", "skill_record", "t2m", "talk", "text", "understand",
+    "pair", "quiz", "skill_record", "t2m", "talk", "text", "understand",
 ]  # fmt: skip
 
 TELLS: Final = 0.5  # share of conversations whose replies tell in words what they show
@@ -67,24 +67,12 @@ SIDES: Final = 6  # questions about a relation in a quiz, before it is cut to `Q
 CASUAL: Final = 0.1  # share of the user's messages typed without capital and final mark
 
 
-def sample_scene(rng: Random, modality: str, split: Split) -> Scene:
-    """A scene that an item of the modality shows.
-
-    Raises:
-        ConfigError: the world makes no such media.
-    """
-    check_modality(modality)
-    if modality == "image":
-        return sample_picture(rng, split)
-    return sample_clip(rng, split) if modality == "video" else sample_sound(rng)
-
-
 def given_scene(rng: Random, modality: str, split: Split) -> Scene:
     """A scene that the user shows: pictures often of several kinds, whose looks must not be mixed
     up, and told in the one order that does not depend on who made them."""
     if modality == "image":
         return in_order(sample_picture(rng, split, rng.choices((1, 2, 3), GIVEN_GROUPS)[0]))
-    return sample_scene(rng, modality, split)
+    return sample_scene(modality, rng, split)
 
 
 def pair(rng: Random, modality: str, split: Split = "train") -> Record:
@@ -106,7 +94,7 @@ def caption_record(
     if several and modality == "image":
         scene: Scene = sample_picture(rng, split, rng.choice((2, 3, 3)))
     else:
-        scene = sample_scene(rng, modality, split)
+        scene = sample_scene(modality, rng, split, None)
     words = rng.choice((caption(scene), paraphrase(scene, rng, split), telling(scene)))
     return _record("caption", [user(""), assistant(sentence(words), scene)], rng)
 

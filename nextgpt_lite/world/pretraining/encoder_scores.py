@@ -17,15 +17,7 @@ from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.pretraining.encoder_data import ATTRIBUTES, IGNORE, attributes
 from nextgpt_lite.world.render import render
-from nextgpt_lite.world.scene import (
-    Picture,
-    Scene,
-    Sound,
-    Split,
-    sample_clip,
-    sample_picture,
-    sample_sound,
-)
+from nextgpt_lite.world.scene import Scene, Split, sample_scene
 
 MODALITIES = ("image", "video", "audio")
 
@@ -67,7 +59,7 @@ def top(similar: Tensor, k: int) -> float:
 def probes(encoder: Encoder, modality: str, number: int, seed: int) -> dict[str, float]:
     """Accuracy of a linear reading of each attribute, on scenes it was not fitted to."""
     rng = Random(seed + 1)
-    scenes = [_sample(modality, rng) for _ in range(number + number // 3)]
+    scenes = [sample_scene(modality, rng, groups=None) for _ in range(number + number // 3)]
     inputs = unit_inputs(encode(encoder, modality, scenes, seed + 7))
     targets = torch.tensor([attributes(s) for s in scenes])
     found = {}
@@ -127,15 +119,6 @@ def different_scenes(modality: str, number: int, rng: Random, split: Split) -> l
     """Scenes of which no two look or sound the same."""
     found: dict[tuple[int, ...], Scene] = {}
     while len(found) < number:
-        scene = _sample(modality, rng, split)
+        scene = sample_scene(modality, rng, split, None)
         found.setdefault(tuple(attributes(scene)), scene)
     return list(found.values())
-
-
-def _sample(modality: str, rng: Random, split: Split = "train") -> Picture | Sound | Scene:
-    match modality:
-        case "image":
-            return sample_picture(rng, split)
-        case "audio":
-            return sample_sound(rng)
-    return sample_clip(rng, split)

@@ -24,13 +24,13 @@ from nextgpt_lite.training.part import PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.dialogue.corpus import RESTATE
 from nextgpt_lite.world.dialogue.parts import sentence
-from nextgpt_lite.world.dialogue.records import llm_corpus, sample_scene
+from nextgpt_lite.world.dialogue.records import llm_corpus
 from nextgpt_lite.world.dialogue.typed.records import typed_corpus
 from nextgpt_lite.world.pretraining.llm_data import LOOSE, Batch, Reader, batches, embed
 from nextgpt_lite.world.pretraining.llm_scores import scores, table
 from nextgpt_lite.world.pretraining.parts import HOW, How, begin, write_card
 from nextgpt_lite.world.pretraining.tokenizers import extended, llm_tokenizer
-from nextgpt_lite.world.scene import MODALITIES
+from nextgpt_lite.world.scene import MODALITIES, sample_scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def corpus(rng: Random, typed: float = 0.0) -> Iterator[list[Message]]:
         if rng.random() > CAPTIONS:
             yield next(talk)
             continue
-        scene = sample_scene(rng, rng.choice(MODALITIES), "any")
+        scene = sample_scene(rng.choice(MODALITIES), rng, "any", None)
         wording = sentence(paraphrase(scene, rng))
         if rng.random() < 0.4 and not typed:  # words alone, as in the second stage
             asked, answer = "", wording

@@ -22,9 +22,8 @@ from nextgpt_lite.world.scene import (
     Scene,
     Split,
     is_held_out,
-    sample_clip,
     sample_picture,
-    sample_sound,
+    sample_scene,
 )
 
 HELD_OUT_ORDERED = sorted(HELD_OUT_COLOURS), sorted(HELD_OUT_COUNTS)
@@ -78,6 +77,4 @@ def _alike(rng: Random, count: int) -> Picture:
 
 def any_scene(modality: str, split: Split = "train") -> Callable[[Random], Scene]:
     """Draws what the modality shows, in the world's own mixture."""
-    if modality == "image":
-        return lambda rng: sample_picture(rng, split)
-    return sample_sound if modality == "audio" else lambda rng: sample_clip(rng, split)
+    return lambda rng: sample_scene(modality, rng, split, None)
