@@ -233,14 +233,6 @@ def _woman(f: float, rng: np.random.Generator) -> Curve:
 
 
 _VOICES: dict[str, Callable[[float, np.random.Generator], Curve]] = {
-    "apple": _apple,
-    "car": _car,
-    "dog": _dog,
-    "cat": _cat,
-    "bird": _bird,
-    "bell": _bell,
-    "drum": _drum,
-    "train": _train,
-    "man": _man,
-    "woman": _woman,
-}
+    "apple": _apple, "car": _car, "dog": _dog, "cat": _cat, "bird": _bird, "bell": _bell,
+    "drum": _drum, "train": _train, "man": _man, "woman": _woman,
+}  # fmt: skip

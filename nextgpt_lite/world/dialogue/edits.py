@@ -37,7 +37,7 @@ def recolour(state: State) -> Turn | None:
             index = state.rng.randrange(len(groups))
             old = groups[index]
             new = replace(old, colour=state.rng.choice(COLOURS))
-            scene: Scene = _with_group(state.latest, index, new)
+            scene: Scene = with_group(state.latest, index, new)
         case Clip(_, old_colour):
             index, old = 0, Group(state.latest.kind, old_colour)
             new = replace(old, colour=state.rng.choice(COLOURS))
@@ -60,7 +60,7 @@ def resize(state: State) -> Turn | None:
             index = state.rng.randrange(len(groups))
             size = next(s for s in SIZES if s != groups[index].size)
             new = replace(groups[index], size=size)
-            scene: Scene = _with_group(state.latest, index, new)
+            scene: Scene = with_group(state.latest, index, new)
         case Clip():
             index, size = 0, next(s for s in SIZES if s != state.latest.size)
             scene = replace(state.latest, size=size)
@@ -174,6 +174,7 @@ def remove_thing(state: State) -> Turn | None:
     return None
 
 
-def _with_group(picture: Picture, index: int, group: Group) -> Picture:
+def with_group(picture: Picture, index: int, group: Group) -> Picture:
+    """The picture with another group in the place of one."""
     groups = (*picture.groups[:index], group, *picture.groups[index + 1 :])
     return replace(picture, groups=groups)

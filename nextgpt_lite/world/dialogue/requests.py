@@ -130,11 +130,8 @@ def film(rng: Random, split: Split) -> Request:
         group, words = some_group(Group(clip.kind, clip.colour, clip.size), rng)
         bare = rng.random() < 0.15
         motion = DEFAULTS.motion if bare else clip.motion
-        return clip_of(group, clip.place, motion), (
-            words,
-            somewhere(clip.place, rng, moving=True),
-            bare,
-        )
+        place = somewhere(clip.place, rng, moving=True)
+        return clip_of(group, clip.place, motion), (words, place, bare)
 
     clip, (words, place, bare) = _until_split(some_clip, split)
     if bare:

@@ -78,13 +78,9 @@ def marks(text: str, rng: Random) -> str:
         return text if chance < 0.6 else text.rstrip("?") + rng.choice(("", "", "??", " ?", "."))
     if text[-1:] in ".!:)" or not text:
         return text
-    return text + (
-        ""
-        if chance < 0.5
-        else "."
-        if chance < 0.85
-        else rng.choice(("!", "!!", "...", " .", "!!!"))
-    )
+    if chance < 0.85:
+        return text if chance < 0.5 else f"{text}."
+    return text + rng.choice(("!", "!!", "...", " .", "!!!"))
 
 
 def mistype(text: str, rng: Random, split: Split, errors: int, keep: str = "") -> str:
@@ -103,11 +99,8 @@ def slip(word: str, rng: Random, split: Split) -> str:
     """
     for _ in range(40):
         wrong = _one_error(word, rng)
-        if (
-            wrong != word
-            and wrong not in known_words()
-            and held_out(wrong) == (split == "held_out")
-        ):
+        ours = held_out(wrong) == (split == "held_out")
+        if ours and wrong != word and wrong not in known_words():
             return wrong
     return word
 
@@ -140,11 +133,8 @@ def _neighbour(letter: str, rng: Random) -> str:
 def _as_in_messages(text: str, rng: Random, keep: str) -> str:
     def short(found: re.Match[str]) -> str:
         ways = words("texting").get(found[0])
-        return (
-            str(rng.choice(ways))
-            if ways and found[0] not in keep and rng.random() < 0.7
-            else found[0]
-        )
+        changes = ways and found[0] not in keep and rng.random() < 0.7
+        return str(rng.choice(ways)) if changes else found[0]
 
     return re.sub(r"[a-z]+", short, text)
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
+from nextgpt_lite.world.dialogue.edits import with_group
 from nextgpt_lite.world.dialogue.parts import (
     DEFAULTS,
     clip_of,
@@ -142,24 +143,19 @@ def _corrected(rng: Random, wording: Split) -> Wish:
 def _anything(rng: Random, wording: Split) -> Wish:
     """Something: a dog; anything but a dog: a cat."""
     slots = phrasing.media_slots(rng)
-    match rng.choice(
+    key = rng.choice(
         ("anything", "anything", "play_anything", "film_anything", "anything_but", "anything_but")
-    ):
-        case "anything_but":
-            kind = rng.choice(("dog", "dog", *KINDS))
-            text = frame("anything_but", wording, rng).format(
-                thing=phrasing.thing(Said(kind), rng),
-                bare=phrasing.noun(kind, rng.choice((1, 2)), rng),
-                **slots,
-            )
-            return text, (Picture((default_group("cat" if kind == "dog" else "dog"),)),)
-        case "play_anything":
-            return frame("play_anything", wording, rng).format(**slots), (default_sound("dog"),)
-        case "film_anything":
-            return frame("film_anything", wording, rng).format(**slots), (
-                clip_of(default_group("dog"), "plain"),
-            )
-    return frame("anything", wording, rng).format(**slots), (Picture((default_group("dog"),)),)
+    )
+    kind = rng.choice(("dog", "dog", *KINDS)) if key == "anything_but" else "cat"
+    template = frame(key, wording, rng)
+    if key == "anything_but":
+        slots |= {"thing": phrasing.thing(Said(kind), rng)}
+        slots |= {"bare": phrasing.noun(kind, rng.choice((1, 2)), rng)}
+    dog = default_group("cat" if kind == "dog" else "dog")
+    shown: dict[str, Scene] = {
+        "play_anything": default_sound("dog"), "film_anything": clip_of(dog, "plain")
+    }  # fmt: skip
+    return template.format(**slots), (shown.get(key, Picture((dog,))),)
 
 
 def _plain(rng: Random, wording: Split) -> Wish:
@@ -217,19 +213,13 @@ def other_one(rng: Random, scenes: Split, wording: Split) -> list[Turn]:
             continue
         index, colour = rng.randrange(2), rng.choice(COLOURS)
         first, second = (
-            _with(picture, i, replace(picture.groups[i], colour=colour)) for i in (index, 1 - index)
+            with_group(picture, i, replace(picture.groups[i], colour=colour))
+            for i in (index, 1 - index)
         )
-        if (
-            first == picture
-            or second == picture
-            or not (permitted(first, scenes) and permitted(second, scenes))
-        ):
+        if picture in (first, second) or not all(permitted(s, scenes) for s in (first, second)):
             continue
-        said = Things(
-            tuple(Said(g.kind, g.count, g.size, g.colour) for g in picture.groups),
-            picture.relation,
-            picture.place,
-        )
+        groups = tuple(Said(g.kind, g.count, g.size, g.colour) for g in picture.groups)
+        said = Things(groups, picture.relation, picture.place)
         asked = frame("draw", wording, rng).format(
             things=phrasing.things(said, rng), **phrasing.media_slots(rng)
         )
@@ -243,9 +233,3 @@ def other_one(rng: Random, scenes: Split, wording: Split) -> list[Turn]:
             Turn("recolour", text, shown=(scene,))
             for text, scene in zip(told, (picture, first, second), strict=True)
         ]
-
-
-def _with(picture: Picture, index: int, group: Group) -> Picture:
-    groups = [*picture.groups]
-    groups[index] = group
-    return replace(picture, groups=tuple(groups))
