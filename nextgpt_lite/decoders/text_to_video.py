@@ -8,39 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from nextgpt_lite.decoders.stable_diffusion import clip_shape, clip_states
+from nextgpt_lite.decoders.stable_diffusion import ClipConditioned
 from nextgpt_lite.decoders.video import VideoDecoder
 from nextgpt_lite.media import Video
 from nextgpt_lite.model.device import bf16_is_fast
 
 
-class TextToVideo(VideoDecoder):
+class TextToVideo(ClipConditioned, VideoDecoder):
     """`TextToVideoSDPipeline`; frames pass one by one through an image autoencoder."""
 
     pipelines = ("TextToVideoSDPipeline",)
     defaults: ClassVar[dict[str, Any]] = {"guidance_scale": 9.0, "frames": 24, "fps": 8}
 
-    @classmethod
-    def condition_shape(cls, folder: Path, settings: dict[str, Any]) -> list[int]:
-        return clip_shape(folder)
-
-    def embed(self, captions: list[str]) -> Tensor:
-        return clip_states(self.pipeline, captions)
-
     def arguments(self, condition: Tensor, negative: Tensor) -> dict[str, Any]:
-        return {
-            "prompt_embeds": condition,
-            "negative_prompt_embeds": negative,
-            "num_frames": self.frames,
-            **self.sides,
-            "output_type": "np",
-        }
+        more = {"num_frames": self.frames, "output_type": "np"}
+        return {**super().arguments(condition, negative), **more}
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:
@@ -68,6 +55,3 @@ class TextToVideo(VideoDecoder):
     def decode(self, latents: Tensor) -> list[Video]:
         pixels = self.pipeline.decode_latents(latents).float()  # (B, 3, T, H, W)
         return self._videos(self.pipeline.video_processor.postprocess_video(pixels))
-
-    def denoise(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
-        return self.denoiser(noisy, times, encoder_hidden_states=condition).sample

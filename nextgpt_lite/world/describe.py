@@ -45,7 +45,7 @@ def determiner(count: int) -> str:
     return "a" if count == 1 else phrases.NUMBER_WORDS[count]
 
 
-def place_words(place: str, moving: bool = False) -> tuple[str, ...]:
+def place_words(place: str, moving: bool = False) -> list[str]:
     """The wordings of a place; a moving thing is never "up in the sky", for up is a motion."""
     ways = phrases.PLACE_PHRASES[place]
     return ways[:1] if moving and place == "sky" else ways
