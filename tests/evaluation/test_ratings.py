@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,9 +199,7 @@ def test_tables_and_csv_hold_what_was_said(tmp_path: Path) -> None:
     assert printed.splitlines()[0].startswith("| system | simple: following | simple: rationality")
     assert "| ours | 95.0 [" in printed
     assert "2 raters, 4 instructions" in printed
-    results.write_csv(tmp_path / "all.csv")
-    with (tmp_path / "all.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = results.rows
     assert len(rows) == 2 * 4 * 3
     assert {float(row["quality"]) for row in rows if row["system"] == "ours"} == {90, 100}
     assert {*QUESTIONS} <= {*rows[0]}

@@ -6,7 +6,6 @@ Knows: rows and tables of judgements. Leaves to others: one person's session (`s
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,13 +63,6 @@ class Results:
         """Every `RATER.jsonl` of a folder."""
         files = sorted(Path(folder).glob("*.jsonl"))
         return cls.of({path.stem: read_judgements(path) for path in files})
-
-    def write_csv(self, path: str | Path) -> None:
-        """One line for each rater, item and system."""
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
 
     def mean(self, system: str, aspect: str, **values: str) -> Interval:
         """A system's mean, 0 to 100, with its interval over raters and items."""
