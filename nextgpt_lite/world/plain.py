@@ -14,10 +14,11 @@ from nextgpt_lite.messages import Message, Part
 
 def plain_messages(messages: Sequence[Any]) -> list[Message]:
     """Dicts, lists and strings only: scenes by their fields, without media and their sources."""
-    return [
+    plain: list[Any] = [
         m if isinstance(m["content"], str) else {**m, "content": [*map(_plain, m["content"])]}
         for m in messages
     ]
+    return plain
 
 
 def _plain(part: Part) -> Part:
