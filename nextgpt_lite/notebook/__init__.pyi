@@ -1,5 +1,10 @@
 from .chat import ChatWidget as ChatWidget
-from .exercises import check as check, check_shape as check_shape, expect as expect
+from .exercises import (
+    check as check,
+    check_shape as check_shape,
+    expect as expect,
+    solved as solved,
+)
 from .plots import (
     LivePlot as LivePlot,
     contact_sheet as contact_sheet,

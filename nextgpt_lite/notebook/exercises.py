@@ -30,6 +30,7 @@ Exercise = Callable[[Any], str | None]
 Array = NDArray[np.float64]
 SIGNS = {"open": ("○", "#888888"), "right": ("✔", "#1b9e5a"), "wrong": ("✘", "#d95f02")}
 SHOWN = 160  # characters of a value in a diagnosis
+_solved: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Function:
         right: the right function; the package's own, or made of it, where there is one.
         draw: arguments from a random generator, new ones for each trial.
         mistakes: a sentence for each wrong function that a known misconception leads to.
+        use: what is done with an answer and the arguments; an answer may be a class.
         read: what of a result is compared, as numbers.
         near: how far results may be apart, relative to the size of the right one.
         trials: how many sets of arguments are drawn.
@@ -48,6 +50,7 @@ class Function:
     right: Callable[..., Any]
     draw: Callable[[np.random.Generator], tuple[Any, ...]]
     mistakes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    use: Callable[..., Any] = lambda answer, *arguments: answer(*arguments)
     read: Callable[[Any], Any] = lambda result: result
     near: float = 1e-4
     trials: int = 20
@@ -60,7 +63,7 @@ class Function:
         results = []
         for arguments in drawn:
             given = deepcopy(arguments)
-            if (result := answer(*given)) is None:
+            if (result := self.use(answer, *given)) is None:
                 return "it gives nothing back: end it with return"
             results.append(_numbers_of(self.read(result)))
             if _written(given) != _written(arguments):
@@ -76,7 +79,9 @@ class Function:
         return _apart(drawn[first], results[first], truths[first])
 
     def _results(self, function: Callable[..., Any], drawn: list[tuple[Any, ...]]) -> list[Array]:
-        return [_numbers_of(self.read(function(*deepcopy(arguments)))) for arguments in drawn]
+        return [
+            _numbers_of(self.read(self.use(function, *deepcopy(arguments)))) for arguments in drawn
+        ]
 
     def _like(self, result: Array, truth: Array) -> bool:
         if result.shape != truth.shape:
@@ -105,6 +110,7 @@ def check(asked: str | Exercise, answer: Any) -> None:
         except Exception as error:
             diagnosis = f"your answer raised {type(error).__name__}: {error}"
         state, message = ("right", "right") if diagnosis is None else ("wrong", diagnosis)
+    (_solved.add if state == "right" else _solved.discard)(name)
     sign, colour = SIGNS[state]
     display(
         Bundle(
@@ -116,6 +122,11 @@ def check(asked: str | Exercise, answer: Any) -> None:
             }
         )
     )
+
+
+def solved(*names: str) -> bool:
+    """Whether these exercises were judged right, each the last time it was checked."""
+    return _solved.issuperset(names)
 
 
 def check_shape(x: Any, shape: tuple[int, ...]) -> None:

@@ -21,7 +21,8 @@ from nextgpt_lite.notebook.plots import show_images
 def explore(
     draw: Callable[..., Image.Image], **choices: Iterable[Any]
 ) -> dict[tuple[Any, ...], Image.Image]:
-    """Shows `draw(name=value, ...)` for all combinations, rows by the last name, and sliders.
+    """Shows `draw(name=value, ...)` for all combinations, rows by the last of several names,
+    and sliders.
 
     Args:
         choices: the values of each argument of `draw`, in the order of their slider.
@@ -41,7 +42,8 @@ def explore(
         ", ".join(f"{name} {value}" for name, value in zip(values, each, strict=True))
         for each in drawn
     ]
-    show_images([*drawn.values()], titles, columns=len(drawn) // len(values[last]))
+    columns = len(drawn) // len(values[last]) if outer else None
+    show_images([*drawn.values()], titles, columns=columns)
     sliders = {
         name: widgets.SelectionSlider(options=given, description=name, value=given[0])
         for name, given in values.items()

@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.world.hear import read_sound
 from nextgpt_lite.world.scene import Clip, Group, Picture, Scene, Sound
-from nextgpt_lite.world.see import Thing, read_clip, read_picture
+from nextgpt_lite.world.see import PictureReading, Thing, read_clip, read_picture
 
 __all__ = ["Verdict", "read_clip", "read_picture", "verify"]
 
@@ -65,7 +65,11 @@ def _same(scene: Sound | Clip, read: object, *names: str) -> dict[str, bool]:
 
 def _verify_picture(picture: Picture, image: Image.Image) -> Verdict:
     """Judges kind, colour, size, count, place, and relation where the picture has one."""
-    reading = read_picture(image)
+    return compare_picture(picture, read_picture(image))
+
+
+def compare_picture(picture: Picture, reading: PictureReading) -> Verdict:
+    """The verdict on an image that reads so."""
     slots = [group for group in picture.groups for _ in range(group.count)]
     found = _pair(slots, reading.things)
     pairs = [(slots[index], thing) for index, thing in found.items()]

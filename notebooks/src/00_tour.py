@@ -13,6 +13,10 @@
 # Time and memory: `lite` about 1.5 minutes, 1.2 GB · `colab`, `paper`: not
 # measured
 #
+# Study: about 40 minutes, and 10 for the exercises. Before it: nothing;
+# Python, and what a neural network is. Next: [notebook
+# 1](01_the_lite_world.ipynb).
+#
 # Everything below runs on a laptop without a network. The model is small
 # and its world is a cartoon street made by program, but its parts are the
 # real architectures: ImageBind, Llama with LoRA, Stable Diffusion, AudioLDM
@@ -257,6 +261,32 @@ def show(parts):
 
 
 # %% [markdown]
+# Before we go on with it: what does the model say that was trained above, in
+# a few seconds? Both get the same requests. Media stand in brackets.
+
+# %%
+ours = NextGPT.from_pretrained(stage3)
+ours.decoders = model.decoders  # frozen, so sharing them is safe
+drawn = {}
+for request in (
+    "Draw a large red car in the garden.",
+    "Let me hear a dog bark twice.",
+    "I had 7 apples and ate one. How many are left?",
+):
+    print(f"user:          {request}")
+    for name, each in {"trained above": ours, "shipped": model}.items():
+        reply = each.chat(request, seed=seed, num_inference_steps=8)
+        told = [part.get("text", f"<{part['type']}>") for part in reply.parts]
+        print(f"{name + ':':14} {' '.join(told)[:61]}")
+        if reply.images:
+            drawn.setdefault(name, reply.images[0])
+    print()
+show_images([*drawn.values()], [*drawn])
+
+# %% [markdown]
+# A few steps on two hundred records teach a form: that there are signal
+# tokens, and about where. What they should *say* takes longer.
+#
 # A first image. The model decides by itself that an image belongs to the
 # answer, and says in words what it is about to show: so small an LLM does
 # better when it spells things out before its signal tokens.
@@ -585,6 +615,17 @@ mine = model.chat("Draw a large green bell and let me hear it.", seed=seed)
 check("tour.request", mine)
 
 # %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Which part of NExT-GPT reads pixels, and does it
+# learn?</summary>The encoder, ImageBind. No: it is frozen in all three
+# stages.</details>
+# <details><summary>Which stage needs no image at all, and why?</summary>Stage
+# 2. Its target is what the decoder's own text encoder makes of a
+# caption.</details>
+# <details><summary>What decides how many images a reply holds?</summary>The
+# LLM: each signal block that it opens becomes one item.</details>
+#
 # ## Summary
 #
 # - Encoder, LLM and decoders are frozen; projections, signal-token rows and
@@ -604,14 +645,16 @@ check("tour.request", mine)
 # | Table 1 | `training.stages.ledger` | this notebook |
 #
 # **Where next**
-# - `01_the_lite_world`: scenes, renders, captions, and the verifiers
-# - `02_encoders`: how ImageBind makes one vector of an image or an audio clip
-# - `03_stage1_encoding_alignment`: the linear layer, from scratch
-# - `04_stage2_decoding_alignment`: signal tokens and caption conditions
-# - `05_stage3_instruction_tuning`: LoRA, masks, conversations
-# - `06_any_to_any_inference`: the token loop from inside, and a chat widget
-# - `07_pipeline_vs_end_to_end`: are signal tokens better than captions?
-# - `08_editing`: change this, keep the rest
-# - `09_evaluation`: what a number in a table means
-# - `10_real_checkpoints_on_colab`: the same calls with public weights
-# - `12_training_at_scale`: from one core to many GPUs
+# - [notebook 1](01_the_lite_world.ipynb): scenes, renders, captions, and the verifiers
+# - [notebook 2](02_encoders.ipynb): how ImageBind makes one vector of an image or an audio clip
+# - [notebook 3](03_stage1_encoding_alignment.ipynb): the linear layer, from scratch
+# - [notebook 4](04_stage2_decoding_alignment.ipynb): signal tokens and caption conditions
+# - [notebook 5](05_stage3_instruction_tuning.ipynb): LoRA, masks, conversations
+# - [notebook 6](06_any_to_any_inference.ipynb): the token loop from inside, and a chat widget
+# - [notebook 7](07_pipeline_vs_end_to_end.ipynb): are signal tokens better than captions?
+# - [notebook 8](08_editing.ipynb): change this, keep the rest
+# - [notebook 9](09_evaluation.ipynb): what a number in a table means
+# - [notebook 10](10_real_checkpoints_on_colab.ipynb): the same calls with public weights
+# - [notebook 11](11_a_modality_of_your_own.ipynb): records of a sensor, in and out
+# - [notebook 12](12_training_at_scale.ipynb): from one core to many GPUs
+# - [notebook 13](13_the_decoder_from_scratch.ipynb): the diffusion loop, in sixty lines

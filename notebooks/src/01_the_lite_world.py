@@ -17,6 +17,16 @@
 #
 # Time and memory: `lite` 1 minute, 0.5 GB · `colab`, `paper`: the same,
 # for nothing here is trained
+#
+# Study: about 50 minutes, and 45 for the exercises. Before it: [notebook
+# 0](00_tour.ipynb). Next: [notebook 2](02_encoders.ipynb).
+#
+# ```text
+#           render            the model            read back
+# scene ─────────────> media ─ ─ ─ ─ ─ ─ > media ─────────────> scene
+#   │                                                             ▲
+#   └── caption, questions, conversations         verifier: the same?
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -823,6 +833,83 @@ share = 1 - 7 / 8 * 6 / 7
 check("world.share", share)
 
 # %% [markdown]
+# **5. The verifier itself.** (hard, 20 minutes) Write
+# `verifier(picture, reading)` for pictures of one group of things: a
+# dictionary with True or False for "kind", "colour", "size", "count" and
+# "place". Kind and count are asked of all things that were read. Colour and
+# size are asked of the things that fit best, as many as were asked for: kind
+# decides before colour, and colour before size.
+#
+# <details><summary>A hint</summary>Sort the things by how they differ.
+# Python sorts tuples of truth values, False first.</details>
+# <details><summary>Another hint</summary>What is
+# <code>all(...)</code> of an image in which nothing was found?</details>
+
+# %%
+verifier = ...
+check("world.verifier", verifier)
+
+
+# %% tags=["solution"]
+def verifier(picture, reading):
+    (group,) = picture.groups
+
+    def unlike(thing):
+        return (
+            thing.kind != group.kind,
+            thing.colour != group.colour,
+            thing.size != group.size,
+        )
+
+    things = reading.things
+    fitting = sorted(things, key=unlike)[: group.count]
+    return {
+        "kind": {thing.kind for thing in things} == {group.kind},
+        "colour": bool(fitting) and not any(unlike(t)[1] for t in fitting),
+        "size": bool(fitting) and not any(unlike(t)[2] for t in fitting),
+        "count": len(things) == group.count,
+        "place": reading.place == picture.place,
+    }
+
+
+check("world.verifier", verifier)
+
+# %% [markdown]
+# Yours beside the package's, on images of the right scene and of others:
+
+# %%
+from nextgpt_lite.notebook import solved
+
+if solved("world.verifier"):
+    agreed = []
+    for number in range(10):
+        pair = [world.sample_picture(draw, groups=1) for _ in range(2)]
+        for shown in pair:
+            image = render(shown, number)
+            theirs = verify(pair[0], image)
+            own = verifier(pair[0], theirs.found)
+            agreed.append(own == theirs.attributes)
+    print(f"{sum(agreed)} of {len(agreed)} verdicts are the package's")
+    record("your verifier judges as the package's", all(agreed))
+
+# %% [markdown]
+# *Go further:* let it judge pictures of two groups. Which thing belongs to
+# which group? (`scipy.optimize.linear_sum_assignment` finds the best of all
+# pairings; where does "take what fits best, one after the other" fail?)
+
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Why may a verifier not be believed because it accepts true
+# images?</summary>One that accepts everything does so, too. It must reject
+# near misses as well.</details>
+# <details><summary>What do held-out pairs tell that unseen images do
+# not?</summary>Whether parts are combined anew: a blue apple was never seen,
+# blue and apples were.</details>
+# <details><summary>Why does an image's description follow one order of
+# things?</summary>Nobody can see in it which was named first. Else the same
+# image would have two right answers, and the loss could not fall.</details>
+#
 # ## Summary
 #
 # - A scene is plain data. Images, audio, videos, captions and
@@ -843,4 +930,4 @@ check("world.share", share)
 # | section 6, human judgement | `verify` | `test_world_pictures.py` |
 # | the same for audio | `hear.read_sound` | `test_world_sounds.py` |
 #
-# Next: `02_encoders`, how images, audio and videos become vectors.
+# Next: [notebook 2](02_encoders.ipynb), how images, audio and videos become vectors.

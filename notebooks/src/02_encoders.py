@@ -15,6 +15,18 @@
 # - what one vector of 256 numbers holds, and where it fails
 #
 # Time and memory: `lite` 1 minute, 0.6 GB · `colab`, `paper`: not measured
+#
+# Study: about 60 minutes, and 35 for the exercises. Before it: [notebook
+# 1](01_the_lite_world.ipynb); what a transformer is. Next: [notebook
+# 3](03_stage1_encoding_alignment.ipynb).
+#
+# ```text
+# image   (3, 64, 64) ── patches ─┐
+# audio   filter bank ── patches ─┼─> [class] + tokens ─> blocks ─> one
+# video   frames      ── patches ─┘                                vector
+#                                                     ▲ contrast     (E,)
+# caption ── words ───────────────────> text trunk ───┴──────────> (E,)
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -841,7 +853,9 @@ check("encoders.info_nce", info_nce)
 # (a model that guesses has log N).
 
 # %%
-if info_nce is not ...:
+from nextgpt_lite.notebook import solved
+
+if solved("encoders.info_nce"):
     items, own = (vectors.cpu() for vectors in kept["image, seen"][1:])
     temperature = 1 / float(encoder.encode_text(["a dog"]).norm())
     for name, captions in (("own", own), ("others'", own.roll(1, 0))):
@@ -854,6 +868,17 @@ if info_nce is not ...:
 # Why does the loss fall, and is the encoder better?
 
 # %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>What makes an image and an audio clip of a dog neighbours,
+# if they never met?</summary>Both were drawn to the same captions.</details>
+# <details><summary>What does a probe show that retrieval does
+# not?</summary>That an attribute can be read off the vector itself, by a
+# linear map.</details>
+# <details><summary>Why compare to six digits with the original code, if
+# retrieval is right?</summary>Retrieval hardly notices a wrong epsilon; what
+# is built on the vectors pays for it.</details>
+#
 # ## Summary
 #
 # - Preprocessing and weights belong together. Images, videos and filter
@@ -874,4 +899,4 @@ if info_nce is not ...:
 # | one vector an item | `Encoder.encode` | `test_imagebind.py` |
 # | ImageBind's loss | `contrast` | `test_encoder.py` |
 #
-# Next: `03_stage1_encoding_alignment` teaches an LLM to read these vectors.
+# Next: [notebook 3](03_stage1_encoding_alignment.ipynb) teaches an LLM to read these vectors.

@@ -14,6 +14,18 @@
 # - how far a few hundred steps come, measured against the shipped model
 #
 # Time and memory: `lite` 1.2 minutes (one core), 0.9 GB · `colab`, `paper`: not measured
+#
+# Study: about 60 minutes, and 45 for the exercises. Before it: [notebook
+# 2](02_encoders.ipynb); cross-entropy. Next: [notebook
+# 4](04_stage2_decoding_alignment.ipynb).
+#
+# ```text
+# image ─> encoder ─> (E,) ─> LINEAR ─> K vectors (K, D)
+#          frozen             learns          │ into the gap
+#    "What is this?  <Img>  _ _ _ _ _ _ _ _  </Img>"
+#                               │
+#                           LLM, frozen ─> "A small red car." (loss here)
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -265,7 +277,7 @@ record("shipped model's loss, labels K - 1 off", out_of_step)
 # ledger says so part by part, and which loss sends each part a gradient.
 
 # %%
-from nextgpt_lite.training import STAGES, Schedule, Trainer, frozen_state, ledger
+from nextgpt_lite.training import STAGES, frozen_state, ledger
 from nextgpt_lite.world import WorldMixture
 
 stage = STAGES[1]
@@ -356,6 +368,9 @@ record("times faster with kept vectors", gain)
 # random seeds are apart), and what the untrained model says about them.
 # The paper trains with Adam; here it is AdamW, which keeps the decay of
 # weights apart from the gradient, with betas of 0.9 and 0.98 at this size.
+# Nothing of the loop is hidden. `Trainer` runs the same one, and adds what a
+# long run needs: a state to go on from, several passes and devices, other
+# number formats, a log on disk.
 
 # %%
 unseen = {}
@@ -379,14 +394,23 @@ before = describe_all(model)
 
 # %%
 frozen = {n: p.detach().clone() for n, p in frozen_state(model, stage)}
-schedule = Schedule.of(
-    stage, steps=steps, batch_size=16, seed=seed, warmup=20, log_every=1,
-    learning_rate=4e-3,
-)  # fmt: skip
-folder = tempfile.TemporaryDirectory(prefix="stage1-")  # gone afterwards
-mixture = WorldMixture(stage, seed)
-trainer = Trainer(model, stage, mixture, Path(folder.name), schedule)
-metrics = trainer.run()
+mixture = WorldMixture(stage, seed)  # pairs without end
+model.requires_grad_(False)
+learning = [*model.input_projection.requires_grad_(True).parameters()]
+optimizer = torch.optim.AdamW(learning, betas=(0.9, 0.98))
+rate = torch.optim.lr_scheduler.OneCycleLR(
+    optimizer, max_lr=4e-3, total_steps=steps, pct_start=0.13, cycle_momentum=False
+)
+metrics = []
+for step in range(steps):
+    batch = batch_of([mixture(16 * step + row) for row in range(16)])
+    loss = model.loss(batch).text
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(learning, 1.0)
+    optimizer.step()
+    rate.step()
+    metrics.append({"step": step + 1, "text": loss.item()})
 plot_losses(metrics, ["text"], "stage 1: caption loss")
 
 # %%
@@ -516,6 +540,11 @@ record("attributes right, before", mean_attribute(by_attribute[0]))
 record("attributes right, after", mean_attribute(by_attribute[1]))
 record("attributes right, shipped", mean_attribute(by_attribute[2]))
 
+# %%
+# What the text below says, asked of the numbers above.
+near = mean_attribute(by_attribute[1]) > mean_attribute(by_attribute[2]) - 0.1
+assert near and total(after).rate <= total(best).rate
+
 # %% [markdown]
 # Read the table honestly. After a minute of training most attributes are
 # nearly as often right as with the shipped model, which saw many times more
@@ -605,6 +634,111 @@ share = 1 / (4 * 2)
 check("stage1.chance", share)
 
 # %% [markdown]
+# **4. Fill the gaps.** (hard, 20 minutes) Write
+# `assemble(ids, labels, places, features, table, weight, bias)`: all that the
+# LLM reads in stage 1, and what it should answer. In `ids` and `labels`
+# (lists of S) each of the M media is *one* placeholder, at `places`, in
+# order. `features` (M, E) are the encoder's vectors, `table` (V, D) is the
+# embedding table, `weight` (K D, E) and `bias` (K D,) are the projection's.
+# The result is a pair: inputs, a tensor (S + M (K - 1), D), and labels, a
+# list as long.
+#
+# <details><summary>A hint</summary>K is no argument. Where is it
+# hidden?</details>
+# <details><summary>Another hint</summary>Walk through the ids once and
+# collect pieces for <code>torch.cat</code>: K rows for a placeholder, one for
+# any other id. The labels grow in the same walk, so they cannot lose
+# step.</details>
+
+# %%
+assemble = ...
+check("stage1.assemble", assemble)
+
+
+# %% tags=["solution"]
+def assemble(ids, labels, places, features, table, weight, bias):
+    projected = features @ weight.T + bias  # (M, K D)
+    gaps = projected.unflatten(-1, (-1, table.shape[1]))  # (M, K, D)
+    pieces, wide = [], []
+    for at, (token, label) in enumerate(zip(ids, labels, strict=True)):
+        if at in places:
+            gap = gaps[places.index(at)]  # (K, D)
+            pieces.append(gap)
+            wide += [-100] * len(gap)
+        else:
+            pieces.append(table[[token]])  # (1, D)
+            wide.append(label)
+    return torch.cat(pieces), wide
+
+
+check("stage1.assemble", assemble)
+
+# %% [markdown]
+# **5. The caption loss.** (medium, 12 minutes) Write
+# `caption_loss(logits, labels)` for logits (B, S, V) and labels (B, S): the
+# mean cross-entropy of all trained positions of the batch. Labels of -100 are
+# not trained on.
+#
+# <details><summary>A hint</summary>The state at position p predicts the token
+# at p + 1. Which logits have no label, and which label has no
+# logits?</details>
+# <details><summary>Another hint</summary>
+# <code>F.cross_entropy</code> wants the classes on axis 1, or everything
+# flattened; it has an argument <code>ignore_index</code>.</details>
+
+# %%
+caption_loss = ...
+check("stage1.caption_loss", caption_loss)
+
+
+# %% tags=["solution"]
+def caption_loss(logits, labels):
+    before, after = logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten()
+    return F.cross_entropy(before, after, ignore_index=-100)
+
+
+check("stage1.caption_loss", caption_loss)
+
+# %% [markdown]
+# Both of yours, around the shipped LLM: from one placeholder to the loss.
+
+# %%
+from nextgpt_lite.notebook import solved
+
+if solved("stage1.assemble", "stage1.caption_loss"):
+    short = narrow.encode(example.messages)  # one placeholder an item
+    layer = shipped.input_projection.linear
+    vocabulary = shipped.llm.causal_lm.config.vocab_size
+    with torch.no_grad():
+        filled, told = assemble(
+            short.ids, short.labels, [short.media[0].start], vector,
+            shipped.llm.embed(torch.arange(vocabulary, device=session.device)),
+            layer.weight, layer.bias,
+        )  # fmt: skip
+        logits = shipped.llm.logits(shipped.llm.hidden(filled[None]))
+        told = torch.tensor([told], device=session.device)
+        yours = caption_loss(logits, told)
+    print(f"yours: {yours:.4f} nats a token, the package's: {in_step:.4f}")
+    close = torch.allclose(yours, in_step, atol=1e-4)
+    record("your splice and loss are the shipped model's", close)
+
+# %% [markdown]
+# *Go further:* replace `model.loss` in the loop above by your two functions,
+# with labels that are K - 1 off. The loss falls all the same. What does the
+# model say then?
+
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Why are K vectors an item better here than
+# one?</summary>One vector of the lite LLM is narrow; the same linear layer
+# can spread an item over several.</details>
+# <details><summary>Which labels are -100, and why?</summary>All but those of
+# the reply: what a person says and the gap are not to be predicted.</details>
+# <details><summary>The loss falls. How do you know that the model
+# looks?</summary>Give each image another's vector: if it reads, its loss
+# rises.</details>
+#
 # ## Summary
 #
 # - The encoder gives one vector an item. It knows what is there, but it
@@ -624,4 +758,4 @@ check("stage1.chance", share)
 # | (not in the paper) frozen work once | `training.features.Features` | `test_features.py` |
 # | Table 1, "4M" | `InputProjection(1024, 4096, 1)` | `test_projections.py` |
 #
-# Next: `04_stage2_decoding_alignment`, the way back from words to media.
+# Next: [notebook 4](04_stage2_decoding_alignment.ipynb), the way back from words to media.

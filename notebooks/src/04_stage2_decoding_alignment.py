@@ -15,6 +15,19 @@
 # - the training loop, written out, until images of unseen captions are right
 #
 # Time and memory: `lite` 1.7 minutes (one core), 1.1 GB · `colab`, `paper`: not measured
+#
+# Study: about 70 minutes, and 40 for the exercises. Before it: [notebook
+# 3](03_stage1_encoding_alignment.ipynb). Next: [notebook
+# 5](05_stage3_instruction_tuning.ipynb).
+#
+# ```text
+# "A red car." [IMG0] .. [IMG4] ─> LLM, frozen ─> N states (N, D)
+#               rows learn                            │
+#         L learned queries ─> OUTPUT PROJECTION <────┘
+#                                     │ (L, C)
+#                                     ▼   distance (loss)
+# "A red car." ─> decoder's text encoder ─> (L, C)       no image needed
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -555,6 +568,29 @@ show_video(film)
 print("verifier:", verdict(clip, film))
 
 # %% [markdown]
+# How much of a block is needed? The projection can read fewer tokens than
+# there are. In a live notebook a slider chooses how many; elsewhere you see
+# all, and below them what the verifier says.
+
+# %%
+from nextgpt_lite.notebook import explore
+
+hidden, embedding = block_states(shipped, "image", words[:1])  # (1, N, D)
+
+
+def drawn_from(tokens):
+    """The first caption's image from the first tokens of its block."""
+    block = hidden[:, :tokens], embedding[:, :tokens]
+    with torch.no_grad():
+        return decode("image", shipped.project("image", *block))[0]
+
+
+sheet = explore(drawn_from, tokens=range(1, N + 1))
+print(words[0])
+for (tokens,), picture in sheet.items():
+    print(f"{tokens} of {N} tokens: {verdict(scenes['image'][0], picture)}")
+
+# %% [markdown]
 # ## The loop written out
 #
 # `train` did three modalities, every kind of sentence and the token rows at
@@ -699,6 +735,78 @@ def complete(chosen, blocks):
 check("stage2.complete", complete)
 
 # %% [markdown]
+# **4. How a learned query asks** (hard, 25 minutes) The heart of the output
+# projection is cross-attention: each of L learned queries shares itself out
+# among the N signal tokens. Write `ask(queries, states, attention)` for
+# queries (B, L, H) and states (B, N, H); the result is (B, L, H).
+# `attention` holds the weights as torch's `nn.MultiheadAttention` does:
+# `in_proj_weight` (3 H, H) and `in_proj_bias` (3 H,), one third each for q, k
+# and v; `out_proj.weight`, `out_proj.bias`; `num_heads`. Do not call it.
+#
+# <details><summary>A hint</summary>Queries become q, states become k and v.
+# Each is then cut into heads of H / num_heads neighbouring numbers:
+# <code>unflatten(-1, (num_heads, -1)).transpose(1, 2)</code>.</details>
+# <details><summary>Another hint</summary>softmax(q k<sup>T</sup> / root of a
+# head's width), over the N states; times v; heads side by side again; then
+# out_proj.</details>
+
+# %%
+ask = ...
+check("stage2.ask", ask)
+
+
+# %% tags=["solution"]
+def ask(queries, states, attention):
+    weights = attention.in_proj_weight.chunk(3)
+    biases = attention.in_proj_bias.chunk(3)
+    inputs = (queries, states, states)
+    q, k, v = (
+        (x @ w.T + b).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+        for x, w, b in zip(inputs, weights, biases, strict=True)
+    )  # (B, heads, L or N, H / heads)
+    shares = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)  # (B, heads, L, N)
+    read = (shares @ v).transpose(1, 2).flatten(-2)  # (B, L, H)
+    return read @ attention.out_proj.weight.T + attention.out_proj.bias
+
+
+check("stage2.ask", ask)
+
+# %% [markdown]
+# Yours inside the shipped model: each layer of its projection asks your way,
+# and the first caption is drawn.
+
+# %%
+from nextgpt_lite.notebook import solved
+
+if solved("stage2.ask"):
+    with torch.no_grad():
+        theirs = from_signals(shipped, "image", words[:1])  # (1, L, C)
+    for layer in shipped.output_projections["image"].tfm.decoder.layers:
+        inner = layer.multihead_attn
+        inner.forward = lambda q, k, v, inner=inner, **_: (ask(q, k, inner), None)
+    yours = from_signals(shipped, "image", words[:1])
+    record("your attention serves the model", torch.allclose(yours, theirs, atol=1e-4))
+    (drawn,) = decode("image", yours)
+    show_images([drawn], [f"{words[0]}: {verdict(scenes['image'][0], drawn)}"])
+    for layer in shipped.output_projections["image"].tfm.decoder.layers:
+        del layer.multihead_attn.forward  # torch's own again
+
+# %% [markdown]
+# *Go further:* keep `shares` of the last layer. To which of the five signal
+# tokens do the queries of the colour's place in the caption listen? Train the
+# loop above with a single query that is used L times: what is lost?
+
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Why can a block never be malformed here?</summary>Only its
+# first token is chosen; the rest is appended.</details>
+# <details><summary>What does a distance of 1 mean?</summary>No better than
+# zeros. The mean condition comes far below 1, and reads nothing.</details>
+# <details><summary>Which gradient reaches the rows of signal
+# tokens?</summary>That of their cross-entropy, and that of the condition
+# through the LLM.</details>
+#
 # ## Summary
 #
 # - A block of signal tokens stands for one item; its hidden states, with
@@ -720,6 +828,6 @@ check("stage2.complete", complete)
 # | appendix C, stage 2 | `training.stages.STAGES[2]`, `train` | `test_stages.py` |
 # | appendix E, blocks at inference | `generation.generate` | `test_generation.py` |
 #
-# Next: `05_stage3_instruction_tuning`, where the LLM learns *when* to
-# answer with which modality. Or first `13_the_decoder_from_scratch`: what
+# Next: [notebook 5](05_stage3_instruction_tuning.ipynb), where the LLM learns *when* to
+# answer with which modality. Or first [notebook 13](13_the_decoder_from_scratch.ipynb): what
 # the frozen decoder does with a condition, in sixty lines of your own.

@@ -16,6 +16,17 @@
 # - proof that the frozen parts are frozen, number by number
 #
 # Time and memory: `lite` 1.2 minutes (one core), 1.6 GB · `colab`, `paper`: not measured
+#
+# Study: about 60 minutes, and 35 for the exercises. Before it: [notebook
+# 4](04_stage2_decoding_alignment.ipynb). Next: [notebook
+# 6](06_any_to_any_inference.ipynb).
+#
+# ```text
+#                   ┌──────── W, frozen ────────┐
+#       x (D,) ─────┤                           ├─(+)─> y (D,)
+#                   └─> A (r, D) ─> B (D, r) ───┘
+#                       random      zero at first       times alpha / r
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -444,6 +455,57 @@ for card in locate("lite/nextgpt").glob("card.md"):
     display(Markdown(card.read_text()))
 
 # %% [markdown]
+# ## How much rank is needed?
+#
+# Each update B A of the shipped model has rank 16. Its singular values say how
+# much each of these directions weighs; we keep the largest and drop the
+# rest. Rank 0 is the model without LoRA. The slider shows what becomes of one
+# request, the table what it costs in questions about media.
+
+# %%
+from PIL import Image
+
+from nextgpt_lite.notebook import explore
+
+tuned_layers = [m for m in shipped.modules() if "default" in getattr(m, "lora_A", {})]
+pairs = [(m.lora_A["default"].weight, m.lora_B["default"].weight) for m in tuned_layers]
+kept = [(a.detach().clone(), b.detach().clone()) for a, b in pairs]
+parts = [torch.linalg.svd(b @ a, full_matrices=False) for a, b in kept]
+
+
+@torch.no_grad()
+def limit(rank):
+    """Leaves the largest `rank` singular values of every update."""
+    for (a, b), (u, s, vh) in zip(pairs, parts, strict=True):
+        root = s[:r].sqrt() * (torch.arange(r, device=s.device) < rank)
+        a.copy_(root[:, None] * vh[:r])
+        b.copy_(u[:, :r] * root)
+
+
+questions = batch_of([dialogue.understand(Random(f"rank 5/{i}")) for i in range(count)])
+text_loss = {}
+
+
+def drawn(rank):
+    """What the model with so much of its LoRA draws."""
+    limit(rank)
+    with torch.no_grad():
+        text_loss[rank] = float(shipped.loss(questions).text)
+    reply = shipped.chat(requests[0], seed=seed, num_inference_steps=8)
+    return reply.images[0] if reply.images else Image.new("RGB", (64, 64), "white")
+
+
+_ = explore(drawn, rank=(0, 1, 2, 4, 8, 16))
+with torch.no_grad():
+    for pair, before in zip(pairs, kept, strict=True):
+        for now, then in zip(pair, before, strict=True):
+            now.copy_(then)  # the shipped model again
+print(requests[0])
+for rank, value in text_loss.items():
+    print(f"rank {rank:2}: {value:.3f} nats a token in answers about media")
+record("rank 16 is all of it", text_loss[16] < text_loss[0])
+
+# %% [markdown]
 # ## Frozen means frozen
 #
 # We compare the model tuned here with the one it began as, number by
@@ -568,6 +630,74 @@ def trained(turns):
 check("stage3.trained", trained)
 
 # %% [markdown]
+# **4. A layer with LoRA** (hard, 20 minutes) Write a class
+# `LoRA(nn.Module)`. `LoRA(base, rank, alpha)` takes an `nn.Linear` and
+# freezes it; its parameters are `A` (rank, in) and `B` (out, rank), each an
+# `nn.Parameter`. Called on x (..., in) it gives W x + bias + alpha / rank * B A x.
+# Before any training it must do exactly what `base` does, and yet be able to
+# learn.
+#
+# <details><summary>A hint</summary>If A and B both begin at zero, what is the
+# gradient of each?</details>
+# <details><summary>Another hint</summary><code>base.requires_grad_(False)</code>
+# freezes it. A may begin as <code>nn.Linear</code>'s weights do, or from a
+# normal distribution.</details>
+
+# %%
+LoRA = ...
+check("stage3.LoRA", LoRA)
+
+
+# %% tags=["solution"]
+class LoRA(torch.nn.Module):
+    def __init__(self, base, rank, alpha):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.A = torch.nn.Parameter(torch.randn(rank, base.in_features) / rank)
+        self.B = torch.nn.Parameter(torch.zeros(base.out_features, rank))
+        self.scale = alpha / rank
+
+    def forward(self, x):
+        return self.base(x) + self.scale * (x @ self.A.T) @ self.B.T
+
+
+check("stage3.LoRA", LoRA)
+
+# %% [markdown]
+# Yours in the place of peft's, in the first layer of the shipped model:
+
+# %%
+from nextgpt_lite.notebook import solved
+
+if solved("stage3.LoRA"):
+    mine = LoRA(layer.base_layer, r, alpha).to(session.device)
+    with torch.no_grad():
+        mine.A.copy_(A)
+        mine.B.copy_(B)
+        embedded = shipped.llm.embed(ids)
+        theirs = shipped.llm.hidden(embedded)
+        attention.q_proj = mine
+        yours = shipped.llm.hidden(embedded)
+        attention.q_proj = layer
+    record("your layer serves the model", torch.allclose(yours, theirs, atol=1e-4))
+
+# %% [markdown]
+# *Go further:* which rank is needed? Take the singular values of `update`
+# above: how many hold 90 % of its size? Tune with `rank=2` (`train(...,
+# config={"lora": {"rank": 2}})`) and compare the losses.
+
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Why does B begin at zero and A not?</summary>Then training
+# begins at the frozen model, and B gets a gradient. With both at zero neither
+# would.</details>
+# <details><summary>Why is the end token trained on?</summary>Else the model
+# never learns to stop.</details>
+# <details><summary>What keeps two conversations in one row
+# apart?</summary>Positions that begin again, and attention that looks back to
+# its own beginning only.</details>
+#
 # ## Summary
 #
 # - LoRA adds a product of two thin matrices to a frozen one; it begins
@@ -590,4 +720,4 @@ check("stage3.trained", trained)
 # | (not in the paper) packed rows | `batch.collate` | `test_batch.py` |
 # | Table 1, "33M" | `LoraSettings(rank=32)` | here |
 #
-# Next: `06_any_to_any_inference`, where you talk with it yourself.
+# Next: [notebook 6](06_any_to_any_inference.ipynb), where you talk with it yourself.

@@ -13,9 +13,21 @@
 # Time and memory: `lite` about 1 minute, 1 GB · `colab`, `paper`: not
 # measured
 #
+# Study: about 50 minutes, and 40 for the exercises. Before it: [notebook
+# 5](05_stage3_instruction_tuning.ipynb); a causal language model with its
+# cache. Next: [notebook 7](07_pipeline_vs_end_to_end.ipynb).
+#
 # You need to have seen a causal language model with a key-value cache. The
 # paper describes this path in section 3 and appendix E. How a decoder turns
 # a condition into an image is notebook 13.
+#
+# ```text
+# prompt ─> LLM ─> "Here" "is" "a" "car" [IMG0]      one forward a word
+#                                           │
+#              the rest of the block <──────┘        one forward in all
+#              [IMG1] .. [IMG4] ─> states ─> output projection
+#                                                 ─> decoder ─> image
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -376,6 +388,43 @@ show_figure(figure, "<replies of sixteen directions>")
 # counts.
 
 # %% [markdown]
+# Sixteen right replies teach little. What does a model do that was not tuned?
+# Stage 3's LoRA is a detour that can be closed: with B at zero the LLM
+# is the frozen one. The same sixteen wishes, in fewer steps of the decoders:
+
+# %%
+updates = [p for name, p in model.named_parameters() if "lora_B" in name]
+kept = [p.detach().clone() for p in updates]
+with torch.no_grad():
+    for p in updates:
+        p.zero_()
+few = {"seed": seed, "num_inference_steps": 6}
+weak = {}
+for source, medium in given.items():
+    for target, (of_it, of_words) in wishes.items():
+        wish = changes.get((source, target), of_words if medium is None else of_it)
+        opening = []
+        if medium is not None:  # the answer of before stands in the history
+            opening = [turn("What is this?", source, medium)]
+            if target != "text":
+                opening.append(table[source, "text"].message)
+        asked = [*opening, turn(wish)] if medium is None or target != "text" else opening
+        weak[source, target] = model.chat(asked, **few)
+with torch.no_grad():
+    for p, before in zip(updates, kept, strict=True):
+        p.copy_(before)  # the shipped model again
+
+print(f"{'without LoRA':14}" + "".join(f"{target:>8}" for target in wishes))
+for source in given:
+    signs = ["✔" if is_right(source, weak[source, t], t) else "✘" for t in wishes]
+    print(f"{source + ' in':14}" + "".join(f"{sign:>8}" for sign in signs))
+wrong = [pair for pair in weak if not is_right(*pair[:1], weak[pair], pair[1])]
+for source, target in wrong[:4]:
+    made = [m.block.modality for m in weak[source, target].made]
+    print(f"{source} -> {target}: {weak[source, target].text[:50]!r} + {made}")
+print(f"{sum(right.values())} of 16 right with LoRA, {16 - len(wrong)} without")
+
+# %% [markdown]
 # ## A reply arrives
 #
 # With `stream=True` the reply comes as events: pieces of text, decoder
@@ -574,6 +623,78 @@ written = [
 check("inference.history", written)
 
 # %% [markdown]
+# **6.4 A loop that cannot go wrong** (hard, 20 minutes). Write
+# `write(next_logits, blocks, end)`, which returns the ids of a reply.
+# `next_logits(ids)` gives the logits (V,) of what follows the reply's ids so
+# far, a list that is empty at first. `blocks` maps a modality to the ids of
+# its block, `end` is the end token, no part of the reply. The likeliest
+# token is taken, but of a block only its first, and the rest of the
+# block follows at once.
+#
+# <details><summary>A hint</summary>Your <code>close</code> of exercise 6.2 does
+# half of it: every modality is allowed.</details>
+# <details><summary>Another hint</summary>A dictionary from first tokens to
+# whole blocks says what a chosen token brings with it.</details>
+
+# %%
+write = ...
+check("inference.write", write)
+
+# %% tags=["solution"]
+
+
+def write(next_logits, blocks, end):
+    opens = {ids[0]: ids for ids in blocks.values()}
+    inner = [x for ids in blocks.values() for x in ids[1:]]
+    reply = []
+    while True:
+        logits = next_logits(reply).clone()
+        logits[inner] = -torch.inf
+        token = int(logits.argmax())
+        if token == end:
+            return reply
+        reply += opens.get(token, [token])
+
+
+check("inference.write", write)
+
+# %% [markdown]
+# Yours with the real LLM, without a cache: each token reads everything again.
+
+# %%
+from nextgpt_lite.notebook import solved
+
+if solved("inference.write"):
+
+    @torch.inference_mode()
+    def next_logits(ids):
+        """The shipped LLM behind the prompt above."""
+        read = torch.tensor([encoded.ids + ids], device=session.device)  # (1, S)
+        logits = model.llm.logits(model.llm.hidden(model.llm.embed(read))[0, -1])
+        logits[[*model.llm.marker_ids, model.llm.tokenizer.pad_token_id]] = -torch.inf
+        return logits
+
+    yours = write(next_logits, model.llm.signal_ids, model.llm.eos_id)
+    print(model.conversation.decode(yours))
+    record("your loop writes the shipped model's reply", yours == traced.ids)
+
+# %% [markdown]
+# *Go further:* draw instead of taking the likeliest (`temperature`, `top_p`),
+# and let a list of modalities be *forced*, as `output_modalities` does. Where
+# must a missing block open?
+
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>How many forwards does a block of 25 tokens
+# take?</summary>One: once its first token is chosen, the others are
+# known.</details>
+# <details><summary>A high cosine to the caption's condition: why is that not
+# enough?</summary>All captions may look alike to the text encoder. Ask which
+# caption is nearest.</details>
+# <details><summary>When should a modality be forced?</summary>When a program
+# needs an item. The force says that there is one, not which.</details>
+#
 # ## Summary
 #
 # - One greedy loop writes words and signal blocks; a block is all or
@@ -590,3 +711,5 @@ check("inference.history", written)
 # | section 3, generation stage | `projections.OutputProjection` | `test_projections.py` |
 # | section 5.2, several turns | `ConversationTokenizer` | `test_conversation.py` |
 # | not in the paper | `trace.trace` | `test_trace.py` |
+#
+# Next: [notebook 7](07_pipeline_vs_end_to_end.ipynb).

@@ -10,9 +10,22 @@
 # Time and memory: `lite` about 1.5 minutes, 0.9 GB · `colab`, `paper`: not
 # measured
 #
+# Study: about 40 minutes, and 10 for the exercises. Before it: [notebook
+# 13](13_the_decoder_from_scratch.ipynb). Next: [notebook
+# 9](09_evaluation.ipynb).
+#
 # You need to know how a diffusion model is sampled (notebook 13). The paper
 # lists text-conditioned editing among its tasks (section 6, Tables 8 to 10)
 # and does not say how it was done; what follows is SDEdit, the oldest way.
+#
+# ```text
+# image ─> VAE ─> latents ─> noise, as much as `strength` says
+#                                │
+#    "the same in blue" ─> denoiser, the last steps only
+#                                │     (outside of the mask: as it was)
+#                                ▼
+#                        latents ─> VAE ─> edited image
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -372,6 +385,17 @@ lazy = 0.0  # both sets are the same
 check("editing.unchanged", lazy)
 
 # %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>What does a larger strength change?</summary>The edit begins
+# with more noise, so more steps are taken and larger things can move.</details>
+# <details><summary>Why does a colour change before a place
+# does?</summary>Noise washes out fine things first; where a thing stands is
+# the coarsest of all.</details>
+# <details><summary>Why is no edit judged by a distance to the given image
+# alone?</summary>The distance rewards doing nothing, so it is read beside what
+# was wished for.</details>
+#
 # ## Summary
 #
 # - Editing is sampling that starts at the input's latents, partly noised.
@@ -386,3 +410,5 @@ check("editing.unchanged", lazy)
 # | the same from a conversation | `NextGPT.edit` | `test_editing.py` |
 # | Table 8, CLIP and FID | `evaluation.tables.editing` | `test_tables.py` |
 # | Table 10, MCD | `evaluation.metrics.distances` | `test_distances.py` |
+#
+# Next: [notebook 9](09_evaluation.ipynb).

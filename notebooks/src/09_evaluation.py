@@ -10,9 +10,19 @@
 # Time and memory: `lite` about 1.5 minutes, 0.9 GB · `colab`, `paper`: not
 # measured
 #
+# Study: about 50 minutes, and 15 for the exercises. Before it: [notebook
+# 6](06_any_to_any_inference.ipynb). Next: [notebook
+# 10](10_real_checkpoints_on_colab.ipynb).
+#
 # You need to have seen the model answer (notebook 6). The paper's Tables 2
 # to 13 are measured on COCO, MSR-VTT, AudioCaps, MME and others, which are
 # not here; the same code reads their files and runs on the lite world.
+#
+# ```text
+#               ┌─ words:    CIDEr, facts          against references
+# the model ────┼─ media:    FID, FAD, verifier    against a floor
+#               └─ choices:  MME, MMBench          against guessing
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -274,6 +284,22 @@ record("MME, mean of the subtasks", float(np.mean(mme)))
 record("MMBench, all questions", sheets[13].rows["NExT-GPT"][0])
 record("MMBench, instance level", sheets[13].rows["NExT-GPT"][4])
 
+# %% [markdown]
+# A benchmark must tell a good model from a worse one. Here is one: the same
+# model without what stage 3 taught its LLM (LoRA's B at zero).
+
+# %%
+updates = [p for name, p in model.named_parameters() if "lora_B" in name]
+kept = [p.detach().clone() for p in updates]
+with torch.no_grad():
+    for p in updates:
+        p.zero_()
+worse = run_table(13, model, few).rows["NExT-GPT"][0]
+with torch.no_grad():
+    for p, before in zip(updates, kept, strict=True):
+        p.copy_(before)
+print(f"MMBench: shipped {sheets[13].rows['NExT-GPT'][0]:.0f} %, without LoRA {worse:.0f} %")
+
 # %%
 from nextgpt_lite.evaluation import Score
 
@@ -384,6 +410,17 @@ coin = 100 * (1 / 2 + 1 / 4)
 check("evaluation.coin", coin)
 
 # %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Why is a Frechet distance of two equal heaps not
+# 0?</summary>Both are samples: the smaller N, the larger the
+# distance.</details>
+# <details><summary>Which row stands under a table of FID, and what
+# for?</summary>The floor: the same captions rendered again. No model can be
+# asked for less.</details>
+# <details><summary>Why does MME ask each image twice?</summary>Who always says
+# yes has half of the answers right, and no image with both.</details>
+#
 # ## Summary
 #
 # - CIDEr sees words: a fluent lie scores like a clumsy truth.
@@ -400,3 +437,5 @@ check("evaluation.coin", coin)
 # | Tables 12, 13 | `evaluation.tables.choosing` | `test_choosing.py` |
 # | Figure 5 | `world.benchmarks.conversions` | `test_conversions.py` |
 # | every table | `evaluation.tables.sheet` | `test_tables.py` |
+#
+# Next: [notebook 10](10_real_checkpoints_on_colab.ipynb).

@@ -12,11 +12,23 @@
 # Time and memory: `lite` about 1 minute, 2 GB · `colab`: not measured,
 # calculated below · `paper`: not measured
 #
+# Study: about 30 minutes, and 10 for the exercises. Before it: [notebook
+# 0](00_tour.ipynb); a GPU only for the larger presets. Next: [notebook
+# 11](11_a_modality_of_your_own.ipynb).
+#
 # At `lite` this notebook runs on **stand-ins**: folders in the exact
 # layouts of the public checkpoints (files, tensor names, tokenizers,
 # configurations), but small and random. Every line that will handle your
 # gigabytes is run. What comes out of a random decoder is noise, and should
 # be.
+#
+# ```text
+# preset  encoder          LLM             decoders
+# lite    ImageBind, tiny  Llama, tiny     image, audio, video, tiny
+# colab   ImageBind-huge   TinyLlama 1.1B  SD 1.5, AudioLDM, AnimateDiff
+# paper   ImageBind-huge   Vicuna 7B       SD 1.5, AudioLDM, Zeroscope
+#         the same calls in every row
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"  # on a GPU: "colab"
@@ -310,6 +322,17 @@ gigabytes = (matrices * (4 / 8 + 1 / 64) + rest * 2) / 1e9  # 3.9
 check("checkpoints.quarter", gigabytes)
 
 # %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>What changes in the code from lite to paper?</summary>The
+# name of the preset.</details>
+# <details><summary>Why are decoders loaded one after the other on a small
+# GPU?</summary>Only one works at a time, and together they are most of the
+# weights.</details>
+# <details><summary>Where does the file of a checkpoint come
+# from?</summary>From your own download: nothing is fetched behind your
+# back.</details>
+#
 # ## Summary
 #
 # - A preset is a configuration. The same classes load the shipped parts,
@@ -328,6 +351,8 @@ check("checkpoints.quarter", gigabytes)
 # | section 4 and 5, the stages | `training.run.train` | `test_stages.py` |
 # | released checkpoints | `convert`, `legacy` | `test_convert.py` |
 # | released data | `data.released`, `data.folder` | `test_released.py` |
+#
+# Next: [notebook 11](11_a_modality_of_your_own.ipynb).
 
 # %% tags=["hide-input"]
 work.cleanup()

@@ -11,10 +11,21 @@
 # Time and memory: `lite` about 3 minutes, 1.5 GB · `colab`, `paper`: not
 # measured
 #
+# Study: about 60 minutes, and 15 for the exercises. Before it: [notebook
+# 2](02_encoders.ipynb) to 5. Next: [notebook 12](12_training_at_scale.ipynb).
+#
 # Appendix A of the paper looks ahead: to more modalities than image, audio
 # and video, to other and larger LLMs, and to answers that are **retrieved**
 # where generating is too weak. This notebook does the first, tries the
 # third on what it has made, and says where the second is.
+#
+# ```text
+# record of a sensor ─> trunk of your own ─> (E,) ─> input projection ─┐
+#                        contrast                                      ▼
+#                                                                     LLM
+#                                                                      │
+# record of a sensor <─ decoder of your own <─ output projection <─────┘
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -443,6 +454,17 @@ def fetch(query, kept):
 check("modality.fetch", fetch)
 
 # %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Which parts does a new modality need?</summary>A trunk and
+# a decoder, a row in the registry, and captions to train the
+# bridges.</details>
+# <details><summary>Why contrast with captions again, and not with
+# images?</summary>The captions' space is there; what is drawn to it is near
+# to all other modalities, too.</details>
+# <details><summary>What of the LLM changes?</summary>The rows of its new
+# signal tokens, and LoRA.</details>
+#
 # ## Summary
 #
 # - A row, a trunk, a decoder and a source: that is a modality.
@@ -459,3 +481,5 @@ check("modality.fetch", fetch)
 # | section 3, decoder side | `SeriesDecoder` | `test_series.py` |
 # | sections 4, 5 | `train` | `test_stages.py` |
 # | Appendix A, more LLMs | `LanguageModel` | `test_families.py` |
+#
+# Next: [notebook 12](12_training_at_scale.ipynb).

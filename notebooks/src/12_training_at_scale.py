@@ -15,6 +15,16 @@
 #   for seven billion parameters
 #
 # Time and memory: `lite` 0.7 minutes (one core), 1.2 GB · `colab`, `paper`: not measured
+#
+# Study: about 50 minutes, and 20 for the exercises. Before it: [notebook
+# 5](05_stage3_instruction_tuning.ipynb).
+#
+# ```text
+#               ┌─ share ─> loss ÷ divisors of ALL ─> gradient ─┐
+# one batch ────┼─ share ─> loss ÷ divisors of ALL ─> gradient ─┼─ mean
+#               └─ share ─> loss ÷ divisors of ALL ─> gradient ─┘
+#  passes, processes, packed rows: the step is that of the whole batch
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -487,6 +497,15 @@ def rows_needed(lengths, room):
 check("scale.rows", rows_needed)
 
 # %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Why is the mean of two shares' losses wrong?</summary>The
+# shares hold unequally many trained positions.</details>
+# <details><summary>What does checkpointing save, and what does it
+# cost?</summary>Activations; each layer is computed once more.</details>
+# <details><summary>Why do conversations share rows?</summary>Padding costs as
+# much as words do, and a row padded to the longest is mostly padding.</details>
+#
 # ## Summary
 #
 # - A loss is a sum over a count; devices share the count, and then their

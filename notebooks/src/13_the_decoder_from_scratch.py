@@ -18,6 +18,10 @@
 # Time and memory: `lite` half a minute (one core), 0.8 GB · `colab`,
 # `paper`: not measured
 #
+# Study: about 60 minutes, and 40 for the exercises. Before it: [notebook
+# 4](04_stage2_decoding_alignment.ipynb). Next: [notebook
+# 6](06_any_to_any_inference.ipynb).
+#
 # Read it after notebook 4, or before 6 and 8. You need to know what a
 # trained network is; no diffusion model is presupposed.
 
@@ -192,7 +196,8 @@ show_figure(
     "the noise's rises from 0 to 1, and they cross in the middle.",
 )
 with torch.no_grad():
-    show_images(image_of(drowned), [f"t = {t}" for t in times])
+    muddy = dict(zip(times, image_of(drowned), strict=True))
+_ = explore(lambda t: muddy[t], t=times)
 
 # %% [markdown]
 # ## What the denoiser answers
@@ -340,6 +345,7 @@ with torch.no_grad():
     frames = image_of(film[:, 0])
 frames = np.stack([np.asarray(f.resize((128, 128), Image.Resampling.NEAREST)) for f in frames])
 show_video(Video(frames, 4.0))
+_ = explore(lambda step: Image.fromarray(frames[step - 1]), step=range(1, steps + 1))
 
 # %% [markdown]
 # Coarse things come out of the noise before fine ones: first the place, then
@@ -725,11 +731,80 @@ def step(xt, noise, share, following):
 check("decoder.step", step)
 
 # %% [markdown]
+# **13.4 A sampler for any denoiser** (hard, 20 minutes). Write
+# `ddim(denoise, noise, shares, scale)`, DDIM with guidance for a denoiser that
+# answers with noise. `denoise(x, number, told)` is its answer in step
+# `number`, with the words (`told` is True) or without. `shares` are the
+# $\bar\alpha$ before each step, from little to much; after the last one the
+# image is clean.
+#
+# <details><summary>A hint</summary>Your <code>step</code> is the inside of the
+# loop. Which share follows the last one?</details>
+# <details><summary>Another hint</summary>Guidance begins at the answer
+# without words and goes towards the other, <code>scale</code> times as
+# far.</details>
+
+# %%
+ddim = ...
+check("decoder.ddim", ddim)
+
+
+# %% tags=["solution"]
+def ddim(denoise, noise, shares, scale):
+    x = noise
+    both = zip(shares, [*shares[1:], 1.0], strict=True)
+    for number, (share, following) in enumerate(both):
+        empty = denoise(x, number, False)
+        dirt = empty + scale * (denoise(x, number, True) - empty)
+        image = (x - (1 - share) ** 0.5 * dirt) / share**0.5
+        x = following**0.5 * image + (1 - following) ** 0.5 * dirt
+    return x
+
+
+check("decoder.ddim", ddim)
+
+# %% [markdown]
+# Yours with the shipped UNet. It answers with v, which your `epsilon` turns
+# into noise. At t = 999 no share of the image is left to divide by, so we
+# begin a little later.
+
+# %%
+from nextgpt_lite.notebook import solved
+
+if solved("decoder.ddim", "decoder.epsilon"):
+    numbers = [round(980 - i * 980 / steps) - 1 for i in range(steps)]
+
+    @torch.no_grad()
+    def denoise(x, number, told):
+        t = numbers[number]
+        words = conditions if told else empty.expand_as(conditions)
+        return epsilon(x, unet(x, t, words).sample, float(bar[t]))
+
+    shares = [float(bar[t]) for t in numbers]
+    latents = ddim(denoise, noise_of(range(count)), shares, 2.0)
+    with torch.no_grad():
+        yours = image_of(latents)
+    print("right:", right(yours))
+    show_images(yours, captions, columns=4)
+    record("your sampler draws what is asked for", right(yours).rate > 0.5)
+
+# %% [markdown]
 # **Go further** (hard, an hour, no solution given). Begin with the condition of
 # a caption, make it an `nn.Parameter`, and lower `decoder.denoising_errors` of
 # *one* image by AdamW. After some hundred steps the thing stands where it
 # stands in that image, whatever the noise. You have found a condition
 # that no caption has. What is its l2 distance to the caption's?
+#
+# ## Do you remember?
+#
+# <details><summary>What does guidance of 1 do, and of 0?</summary>1 is no
+# guidance at all, 0 forgets the words.</details>
+# <details><summary>Two errors of equal l2 size: can one spoil the image and
+# one not?</summary>Yes: towards another caption's condition a small one is
+# enough.</details>
+# <details><summary>Why can stage 2 not teach where a thing
+# stands?</summary>Its target is a caption's condition, and the caption does
+# not say.</details>
 #
 # ## Summary
 #
@@ -750,5 +825,5 @@ check("decoder.step", step)
 # | (not in the paper) denoising loss | `Decoder.denoising_errors` | `test_noise.py` |
 # | section 6, editing | `Editing.edit` | `test_editing.py` |
 #
-# Next: `06_any_to_any_inference`, one whole reply from inside, or
-# `08_editing`, more of what strength can do.
+# Next: [notebook 6](06_any_to_any_inference.ipynb), one whole reply from inside, or
+# [notebook 8](08_editing.ipynb), more of what strength can do.

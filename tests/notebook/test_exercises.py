@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from nextgpt_lite.media import Audio
 from nextgpt_lite.notebook import answers, build, exercises
+from nextgpt_lite.notebook.course import checks
 from nextgpt_lite.notebook.exercises import Function
 from nextgpt_lite.notebook.numbers import STUDENT, numbers
 
@@ -41,6 +42,12 @@ each_function = pytest.mark.parametrize("name", FUNCTIONS)
 each_number = pytest.mark.parametrize("name", NUMBERS)
 
 
+def plain(judge: Function) -> bool:
+    """Whether a result is numbers as it is, so that others in its place can be made of it."""
+    ways = (bool, Function.__dataclass_fields__["read"].default)
+    return judge.read in ways and not isinstance(judge.right, type)
+
+
 def judged(name: str, answer: Any) -> str | None:
     """What `check` would say; an answer that raises is told so there."""
     try:
@@ -52,6 +59,9 @@ def judged(name: str, answer: Any) -> str | None:
 @each_function
 def test_the_right_function_is_right_in_every_form(name):
     judge = FUNCTIONS[name]
+    if not plain(judge):
+        assert judge(judge.right) is None
+        return
 
     def array(*arguments: Any) -> np.ndarray:
         return exercises._numbers_of(judge.read(judge.right(*arguments)))
@@ -82,7 +92,7 @@ def test_every_known_mistake_gets_its_own_sentence(name, sentence):
 def test_constants_echoes_and_what_is_nearly_right_are_refused(name):
     judge = FUNCTIONS[name]
     first = judge.draw(np.random.default_rng(0))
-    once = judge.right(*deepcopy(first))
+    once = judge.use(judge.right, *deepcopy(first))
 
     def damaged(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., Any]:
         return lambda *a: change(exercises._numbers_of(judge.right(*a)))
@@ -92,11 +102,11 @@ def test_constants_echoes_and_what_is_nearly_right_are_refused(name):
         "nothing": lambda *a: None,
         "no function": 3,
         "words": lambda *a: "right",
-        "zeros": damaged(np.zeros_like),
-        "ones": damaged(np.ones_like),
         "what it was given": lambda *a: a[0],
     }
-    if judge.read is not bool:
+    if plain(judge):
+        wrong |= {"zeros": damaged(np.zeros_like), "ones": damaged(np.ones_like)}
+    if plain(judge) and judge.read is not bool:
         wrong |= {
             "NaN": damaged(lambda x: np.full_like(x, nan)),
             "infinity": damaged(lambda x: np.full_like(x, inf)),
@@ -144,6 +154,18 @@ WRONG: list[tuple[str, Any]] = [
     ("scale.rows", lambda lengths, room: round(sum(lengths) / room)),
     ("stage1.widen", lambda labels, places, K: [-100] * (len(labels) + (K - 1) * len(places))),
     ("evaluation.frechet", lambda m1, v1, m2, v2: (m1 - m2) ** 2 + abs(v1 - v2)),
+    ("stage1.assemble", lambda ids, labels, at, x, table, w, b: (table[torch.tensor(ids)], labels)),
+    ("stage1.caption_loss", lambda logits, labels: F.cross_entropy(logits[0], labels[0])),
+    ("stage2.ask", lambda queries, states, weights: queries),
+    ("stage2.ask", lambda q, s, w: F.scaled_dot_product_attention(q, s, s)),
+    ("stage3.LoRA", lambda base, rank, alpha: base),
+    ("stage3.LoRA", torch.nn.Linear),
+    ("inference.write", lambda logits, blocks, end: []),
+    ("inference.write", lambda logits, blocks, end: [x for ids in blocks.values() for x in ids]),
+    ("decoder.ddim", lambda denoise, noise, shares, scale: noise),
+    ("decoder.ddim", lambda denoise, noise, shares, scale: noise - denoise(noise, 0, True)),
+    ("world.verifier", lambda picture, reading: dict.fromkeys(MODULES["world"].JUDGED, True)),
+    ("world.verifier", lambda picture, reading: {"kind": True}),
     ("tour.stages", {1, 2, 3}),
     ("tour.stages", {2}),
     ("tour.stages", {2, 3, 4}),
@@ -166,7 +188,40 @@ def test_named_wrong_answers_are_refused(name, answer):
     assert judged(name, answer)
 
 
+def asked(queries: torch.Tensor, states: torch.Tensor, weights: Any) -> torch.Tensor:
+    """Attention by torch's own function, scaled."""
+    joined = F.linear(states, weights.in_proj_weight, weights.in_proj_bias).chunk(3, -1)
+    q = F.linear(queries, weights.in_proj_weight.chunk(3)[0], weights.in_proj_bias.chunk(3)[0])
+    heads = (x.unflatten(-1, (weights.num_heads, -1)).transpose(1, 2) for x in (q, *joined[1:]))
+    read = F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(-2)
+    return F.linear(read, weights.out_proj.weight, weights.out_proj.bias)
+
+
+class Tuned(torch.nn.Linear):
+    """LoRA as a linear layer that takes another's place."""
+
+    def __init__(self, base: torch.nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__(base.in_features, base.out_features)
+        self.weight, self.bias = base.weight, base.bias
+        self.requires_grad_(False)
+        self.A = torch.nn.Parameter(torch.ones(rank, base.in_features))
+        self.B = torch.nn.Parameter(torch.zeros(base.out_features, rank))
+        self.scale = alpha / rank
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, self.weight + self.scale * self.B @ self.A, self.bias)
+
+
 RIGHT: list[tuple[str, Any]] = [
+    ("stage2.ask", asked),
+    ("stage3.LoRA", Tuned),
+    (
+        "stage1.caption_loss",
+        lambda logits, labels: -logits[:, :-1].log_softmax(-1)[labels[:, 1:] != -100][
+            torch.arange(int((labels[:, 1:] != -100).sum())),
+            labels[:, 1:][labels[:, 1:] != -100],
+        ].mean(),
+    ),
     ("tour.share", 1.06),
     ("tour.share", 1.056),
     ("stage1.chance", Fraction(1, 8)),
@@ -192,6 +247,29 @@ RIGHT: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("name", "answer"), RIGHT)
 def test_odd_right_answers_are_accepted(name, answer):
     assert judged(name, answer) is None
+
+
+def solutions() -> dict[str, str]:
+    """The code of every folded solution that is a function or a class, by its exercise."""
+    notebooks = [build.read_source(path) for path in (build.NOTEBOOKS / "src").glob("*.py")]
+    cells = [c.source for each in notebooks for c in build.with_solutions(each).cells
+             if "solution" in c.metadata.get("tags", [])]  # fmt: skip
+    return {name: code for code in cells for name, _ in checks(code) if name in FUNCTIONS}
+
+
+@pytest.mark.parametrize(("name", "code"), solutions().items())
+def test_the_folded_solution_is_right(name, code):
+    said = []
+    here = {"torch": torch, "np": np, "F": F}
+    exec(code, here | {"check": lambda name, answer: said.append(judged(name, answer))})
+    assert said == [None]
+
+
+def test_what_follows_an_exercise_waits_until_it_is_right():
+    for answer, right in ((..., False), (0.5, False), (0.125, True), (0.5, False)):
+        exercises.check("stage1.chance", answer)
+        assert exercises.solved("stage1.chance") is right
+    assert not exercises.solved("stage1.chance", "stage1.parameters")
 
 
 def test_a_history_is_judged_by_its_parts():

@@ -40,3 +40,6 @@ def test_every_choice_is_drawn_once_and_the_sliders_choose_among_them(
     assert Image.open(io.BytesIO(picture.value)).convert("RGB").getpixel((0, 0)) == (200, 20, 0)
     assert picture.value != first
     assert len(asked) == 6, "a slider draws nothing anew"
+
+    module.explore(lambda red: draw(red, 0), red=(1, 2))
+    assert sheets[-1][1] == {"columns": None}, "one slider's images stand in rows, not in a column"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nextgpt_lite.media import Audio
+from nextgpt_lite.model.generation import Prompt, Sampling, generate
 from nextgpt_lite.notebook.exercises import Function, normal
 
 Signals = dict[str, list[int]]
@@ -64,6 +68,93 @@ close = Function(
             )
         ),
         "nothing is closed": lambda logits, ids, allowed: logits.clone(),
+    },
+)
+
+
+@dataclass
+class _Bigrams:
+    """A language model that looks at the last token and at how many there are."""
+
+    table: Tensor  # (V, V)
+    begin: int
+    end: int
+
+    def __call__(self, ids: Sequence[int]) -> Tensor:
+        """Ids of the reply so far -> logits (V,) of the next one."""
+        logits = self.table[ids[-1] if ids else self.begin].clone()
+        logits[self.end] += 0.1 * len(ids)
+        return logits
+
+
+def _model(random: np.random.Generator) -> tuple[_Bigrams, Signals, int]:
+    """Sixteen tokens, ten of them of three blocks, which are likelier than words."""
+    _, signal_ids, _ = _step(random)
+    table = normal(random, 16, 16)
+    table[:, [x for ids in signal_ids.values() for x in ids]] += 0.7
+    table[:, 1] -= 0.5
+    return _Bigrams(table, begin=0, end=1), signal_ids, 1
+
+
+def _generated(model: _Bigrams, signal_ids: Signals, end: int) -> list[int]:
+    """By the package's own loop."""
+    read: list[int] = []
+
+    def hidden(ids: Tensor, *_: Any) -> Tensor:
+        read.extend(int(i) for i in ids.flatten())
+        return ids
+
+    llm: Any = SimpleNamespace(
+        signal_ids=signal_ids, all_signal_ids=[x for ids in signal_ids.values() for x in ids],
+        marker_ids=[], tokenizer=SimpleNamespace(pad_token_id=None), eos_id=end, end_mark=None,
+        messenger="signal", ways={"chunked"}, device="cpu", new_cache=list, hidden=hidden,
+        embed=lambda ids: ids[..., None], tapped=lambda: nullcontext([]),
+        logits=lambda last: model(read[1:])[None],
+    )  # fmt: skip
+    prompt = Prompt(torch.tensor([[model.begin]]), allowed=list(signal_ids))
+    items = [item for _, item in generate(llm, [prompt], Sampling(max_blocks=1000))]
+    return [x for item in items for x in ([item] if isinstance(item, int) else item.ids)]
+
+
+def _loop(
+    closed: Callable[[Signals], list[int]] = lambda blocks: _to_close(blocks, [*blocks]),
+    rest: Callable[[list[int]], list[int]] = lambda ids: ids[1:],
+    after_block: bool = True,
+    with_end: bool = False,
+) -> Callable[..., list[int]]:
+    """A loop like the right one, or with a flaw."""
+
+    def written(model: _Bigrams, signal_ids: Signals, end: int) -> list[int]:
+        opens = {ids[0]: ids for ids in signal_ids.values()}
+        reply: list[int] = []
+        while len(reply) < 300:
+            token = int(_closed(model(reply), closed(signal_ids)).argmax())
+            if token == end:
+                return reply + [end] * with_end
+            reply += [token, *rest(opens.get(token, [token]))]
+            if token in opens and not after_block:
+                return reply
+        return reply
+
+    return written
+
+
+write = Function(
+    right=_generated,
+    draw=_model,
+    mistakes={
+        "a token from inside a block was chosen: close all but the first of each": (
+            _loop(closed=lambda blocks: [])
+        ),
+        "no block ever opens: its first token may be chosen": (
+            _loop(closed=lambda blocks: _to_close(blocks, []))
+        ),
+        "a chosen first token brings the rest of its block with it": _loop(rest=lambda ids: []),
+        "the first token is there twice: append only the rest": (
+            _loop(rest=lambda ids: ids if len(ids) > 1 else [])
+        ),
+        "words may follow a block: the reply ends with the end token": _loop(after_block=False),
+        "the end token is no part of the reply": _loop(with_end=True),
     },
 )
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from nextgpt_lite.notebook.exercises import Function
+from nextgpt_lite.world.scene import COLOURS, KINDS, PLACES, SIZES, Group, Picture
 from nextgpt_lite.world.see import PictureReading, Thing
+from nextgpt_lite.world.verify import compare_picture
 
 NAMES = {"kind", "colour", "size", "count", "place", "relation"}
 
@@ -86,6 +89,90 @@ all_in_a_row = Function(
     },
     read=bool,
     trials=200,
+)
+
+
+JUDGED = ("kind", "colour", "size", "count", "place")
+
+
+def _shown(random: np.random.Generator) -> tuple[Picture, PictureReading]:
+    """A picture of one kind, and a reading that is often a little wrong."""
+
+    def one(of: Sequence[str]) -> str:
+        return of[int(random.integers(len(of)))]
+
+    count = int(random.integers(1, 4))
+    group = Group(one(KINDS), one(COLOURS), one(SIZES), count)
+    place, damage = one(PLACES), random.random()
+    things = []
+    for index in range(max(0, count + int(random.choice([-1, 0, 0, 1])))):
+        kind, colour, size = (
+            one(of) if random.random() < 0.4 * damage else now
+            for of, now in ((KINDS, group.kind), (COLOURS, group.colour), (SIZES, group.size))
+        )
+        diameter = 16 if size == "large" else 10
+        things.append(Thing(kind, colour, diameter, 10.0 + 20 * index, 30.0, 1.0))
+    seen = place if random.random() < 0.8 else one(PLACES)
+    return Picture((group,), None, place), PictureReading(seen, tuple(things), True)
+
+
+def _compared(picture: Picture, reading: PictureReading) -> dict[str, bool]:
+    return compare_picture(picture, reading).attributes
+
+
+Chosen = Callable[[Group, tuple[Thing, ...]], Sequence[Thing]]
+
+
+def _fitting(group: Group, things: tuple[Thing, ...]) -> Sequence[Thing]:
+    def unlike(t: Thing) -> tuple[bool, bool, bool]:
+        return t.kind != group.kind, t.colour != group.colour, t.size != group.size
+
+    return sorted(things, key=unlike)[: group.count]
+
+
+def _verified(
+    chosen: Chosen = _fitting, among: bool = False, kinds: bool = True, none: bool = False
+) -> Callable[[Picture, PictureReading], dict[str, bool]]:
+    """A verifier like the package's, or with a flaw."""
+
+    def verified(picture: Picture, reading: PictureReading) -> dict[str, bool]:
+        (group,) = picture.groups
+        pairs, found = chosen(group, reading.things), {t.kind for t in reading.things}
+        counted = [t for t in reading.things if t.kind == group.kind] if among else reading.things
+        return {
+            "kind": found == {group.kind} if kinds else group.kind in found,
+            "colour": (none or bool(pairs)) and all(t.colour == group.colour for t in pairs),
+            "size": (none or bool(pairs)) and all(t.size == group.size for t in pairs),
+            "count": len(counted) == group.count,
+            "place": reading.place == picture.place,
+        }
+
+    return verified
+
+
+verifier = Function(
+    right=_compared,
+    draw=_shown,
+    mistakes={
+        "a thing of another kind is there too: kind asks that all are of the one asked for": (
+            _verified(kinds=False)
+        ),
+        "count all things that are there, whatever their kind": _verified(among=True),
+        "nothing is there, so nothing has the right colour: all() of nothing is True": (
+            _verified(none=True)
+        ),
+        "colour and size are asked of the things that fit best, as many as were wanted": (
+            _verified(lambda group, things: things)
+        ),
+        "take the things that fit best, not the first ones": (
+            _verified(lambda group, things: things[: group.count])
+        ),
+        "things of another kind have a colour too: they only fit less": (
+            _verified(lambda group, things: [t for t in things if t.kind == group.kind])
+        ),
+    },
+    read=lambda verdict: [verdict[name] for name in JUDGED],
+    trials=300,
 )
 
 
