@@ -100,7 +100,7 @@ def _tuned(answer: Any, w: Tensor, bias: Tensor, x: Tensor, a: Tensor, b: Tensor
     return torch.cat([torch.tensor([*begins, *learns]), fresh.flatten(), made.flatten()])
 
 
-class _Peft(PeftLinear):
+class _Peft(PeftLinear):  # type: ignore[misc]
     """peft's layer under the exercise's names."""
 
     def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
