@@ -69,10 +69,10 @@ def refine(
         ConfigError: the model has no output projections that read signal tokens.
         ExistsError: there are checkpoints, and `resume` is False.
     """
+    probed(Path(output))
     model = NextGPT.from_pretrained(init, device=device, dtype=dtype)
     if model.config.messenger != "signal":
         raise ConfigError(f"{init} has captions as messenger: there is no projection to refine.")
-    probed(Path(output))
     stage = replace(STAGES[3], mixture=KINDS)
     source = open_source(data, stage, seed + 1)  # other conversations than the stages had
     with torch.autocast(model.device.type, half_of(model.device)):

@@ -347,6 +347,27 @@ def test_a_stop_says_what_it_leaves(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["train --stage 1", "refine --init .", "compare", "evaluate", "evaluate --table 3",
+     "pretrain --part llm"],
+)  # fmt: skip
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    command: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def heavy(*_: Any, **__: Any) -> None:
+        pytest.fail("computed")
+
+    for name in ("from_pretrained", "from_config"):
+        monkeypatch.setattr(nextgpt_lite.NextGPT, name, heavy)
+    monkeypatch.setattr("torch.optim.AdamW.step", heavy)
+    (tmp_path / "file").write_text("")
+    output = f"{tmp_path / 'file' / 'in'}"
+    assert main([*command.split(), "--output", output]) == 2
+    assert f"{output} cannot be written" in capsys.readouterr().err
+
+
 def test_traceback_on_request(tmp_path: Path) -> None:
     (tmp_path / "none.png").write_text("no image")
     with pytest.raises(ValueError, match=r"none\.png"):

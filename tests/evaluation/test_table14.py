@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from nextgpt_lite.errors import RunError
 from nextgpt_lite.evaluation.comparison import rows as comparison, run as run_comparison
 from nextgpt_lite.evaluation.comparison.table14 import report, systems_of, table14
 from nextgpt_lite.evaluation.tables.sheet import TABLES
 from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.world.comparison.instructions import LEVELS, instructions
+from nextgpt_lite.writing import owned
 from tests.evaluation.test_rows import rows
 from tests.tiny import tiny_model
 
@@ -62,6 +64,20 @@ def test_shipped_answers_are_to_the_instructions_of_today() -> None:
             assert str(comparison.mean(mine, "following")) in note
 
 
+def test_rows_of_a_model_are_not_mixed_with_those_of_another_in_its_place(tmp_path: Path) -> None:
+    made, path = tmp_path / "model", tmp_path / "settings.json"
+
+    def compared(seed: int) -> None:
+        tiny_model(seed).save_pretrained(made)
+        found = {"files of the models": [run_comparison.model_identity(made)]}
+        run_comparison.same_settings(path, found)
+
+    compared(0)
+    compared(0)
+    with pytest.raises(ValueError, match="files of the models was"):
+        compared(1)
+
+
 def test_a_whole_comparison_is_gone_on_with_and_not_mixed(tmp_path: Path, monkeypatch) -> None:
     made = {"a": tiny_model(), "b": tiny_model(1), "c": tiny_model(messenger="caption")}
     monkeypatch.setattr(run_comparison.NextGPT, "from_pretrained", lambda name, **_: made[name])
@@ -85,6 +101,11 @@ def test_a_whole_comparison_is_gone_on_with_and_not_mixed(tmp_path: Path, monkey
     assert len((tmp_path / "instructions.jsonl").read_text().splitlines()) == 4
     with pytest.raises(ValueError, match="models was"):
         compared(["a"], ["c"])
+    with owned(tmp_path), pytest.raises(RunError, match="is being written by process"):
+        compared(["a", "b"], ["c"])
+    monkeypatch.setattr(run_comparison, "model_identity", "another {}".format)
+    with pytest.raises(ValueError, match="files of the models was"):
+        compared(["a", "b"], ["c"])
     with pytest.raises(ValueError, match="'smell' is unknown"):
         compared(["a", "b"], ["c"], groups=["smell"])
     (tmp_path / "settings.json").unlink()

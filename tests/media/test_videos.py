@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -91,6 +92,14 @@ def test_a_long_video_survives_its_name_and_a_pickle(tmp_path: Path) -> None:
     again = pickle.loads(pickle.dumps(load_video(path)))
     held = take(path.read_bytes(), load_video, lambda given: given)
     assert np.array_equal(again.clip(3, 2, 2), held.clip(3, 2, 2))
+
+
+def test_threads_that_read_one_video_wait_for_each_other(tmp_path: Path) -> None:
+    path = encoded(tmp_path / "long.mp4", [index / 5 for index in range(100)])
+    video, starts = load_video(path), [index % 9 * 2.0 for index in range(36)]
+    alone = [video.clip(start, 2, 2) for start in starts]
+    with ThreadPoolExecutor(8) as pool:
+        assert np.array_equal(alone, [*pool.map(lambda start: video.clip(start, 2, 2), starts)])
 
 
 def test_hours_with_few_key_frames_keep_the_motion_of_their_beginning(

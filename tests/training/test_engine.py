@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.errors import Stopped
+from nextgpt_lite.errors import RunError, Stopped
 from nextgpt_lite.training.checkpoint import Checkpoints
 from nextgpt_lite.training.engine import CHECKPOINTS
 from nextgpt_lite.training.report import METRICS
+from nextgpt_lite.writing import owned
 from tests.tiny import Made, tiny_model
 from tests.training.runs import finished, record, trainer
 
@@ -40,6 +41,12 @@ def test_a_run_that_is_asked_to_stop_ends_its_step_and_goes_on_later(
     assert [line["total"] for line in whole[2:]] == [line["total"] for line in rest]
     files = [tmp_path / name / "projections.safetensors" for name in ("whole", "parts")]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_run_has_its_folder_to_itself(tmp_path: Path) -> None:
+    with owned(tmp_path), pytest.raises(RunError, match="is being written by process"):
+        trainer(tiny_model(), 1, tmp_path).run()
+    assert not (tmp_path / METRICS).exists()
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
