@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from click import get_current_context
 from typer import Argument, Option
 from typer.core import TyperCommand, TyperGroup
 
@@ -83,6 +84,7 @@ def application() -> typer.Typer:
     for guest in plugins():  # before `chat` is read: it may bring a modality
         panels[f"Plugin {guest}"] = getattr(plugin(guest), "commands", dict)()
     groups = {"": app}
+    inside = {name.rpartition(" ")[0] for commands in panels.values() for name in commands}
     for panel, commands in panels.items():
         for name, function in commands.items():
             group, _, last = name.rpartition(" ")  # "data samples": a command in a group
@@ -92,8 +94,13 @@ def application() -> typer.Typer:
                 groups[group] = typer.Typer(no_args_is_help=True)
                 about = text.partition("\n")[0]
                 app.add_typer(groups[group], name=group, help=about, rich_help_panel=panel)
-            add = groups[group].command(last, cls=_Command, help=text, rich_help_panel=panel)
-            add(_read(function, helps))
+            read = _read(function, helps)
+            if name in inside:  # a command that has others in it, such as "cache build"
+                groups[name] = typer.Typer()
+                groups[name].callback(invoke_without_command=True, help=text)(_alone(read))
+                app.add_typer(groups[name], name=name, rich_help_panel=panel)
+                continue
+            groups[group].command(last, cls=_Command, help=text, rich_help_panel=panel)(read)
     return app
 
 
@@ -118,6 +125,17 @@ def _read(function: Callable[..., None], helps: dict[str, str]) -> Callable[...,
             info.param_decls = ("--" + parameter.name.replace("_", "-"),)  # without its --no-
         found.append(parameter.replace(annotation=Annotated[kind, info]))
     command.__signature__ = signature.replace(parameters=found)  # type: ignore[attr-defined]
+    return command
+
+
+def _alone(function: Callable[..., None]) -> Callable[..., None]:
+    """The function, unless a command inside its group is called."""
+
+    @wraps(function)
+    def command(**given: Any) -> None:
+        if get_current_context().invoked_subcommand is None:
+            function(**given)
+
     return command
 
 

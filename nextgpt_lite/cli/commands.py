@@ -69,6 +69,8 @@ def train(
     anyway: bool = False,
     device: MaybeDevice = None,
     batch_size: MaybeCount = None,
+    held_out: float | None = None,
+    workers: Annotated[int | None, Option(min=0)] = None,
     accumulate: MaybeCount = None,
     mixed_precision: Annotated[
         Literal["no", "bf16", "fp16", "auto"] | None, Option("--precision")
@@ -99,6 +101,9 @@ def train(
         seed: of what is drawn at random; default: 0.
         device: auto (the default), cpu, cuda, cuda:1 or mps.
         batch_size: of one process.
+        held_out: share of the records, such as 0.02, that is not trained on; metrics.jsonl has its
+            loss. The same records in every run on these data.
+        workers: processes that read data ahead; default: 4 for paper, 2 for colab, else 0.
         accumulate: passes in which the batch of a step is read, to save memory.
         mixed_precision: of what is computed: auto takes the fastest that the device has; default:
             auto for colab and paper, no for lite and smol, so that losses are the same on all
@@ -204,7 +209,7 @@ def data_check(
 
 
 def cache(*, folder: Path | None = None, prune: MaybeSize = None) -> None:
-    """Show or empty what training keeps of frozen work.
+    """Show, empty or build what training keeps of frozen work.
 
     Example: nextgpt-lite cache --prune 0
 
@@ -223,6 +228,47 @@ def cache(*, folder: Path | None = None, prune: MaybeSize = None) -> None:
         print(f"{part.name:32}{part.rows:10,} rows{part.bytes / 1e6:12.1f} MB   {part.made_by}")
     total = sum(part.bytes for part in found) / 1e6
     print(f"{folder}: {total:.1f} MB; another place: --folder here, or NEXTGPT_LITE_CACHE")
+
+
+def cache_build(
+    *,
+    stage: Annotated[int, Option(min=1, max=3)],
+    profile: Profile = "lite",
+    init: MaybeFolder = None,
+    data: Data = [],  # noqa: B006
+    follow_links: bool = False,
+    records: MaybeCount = None,
+    batch_size: MaybeCount = None,
+    workers: Annotated[int | None, Option(min=0)] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    cache: Path | None = None,
+    cache_limit: str | None = None,
+) -> None:
+    """Compute a stage's frozen work beforehand; called again it goes on.
+
+    Example: torchrun --nproc-per-node 4 -m nextgpt_lite cache build --stage 2 --data cc3m
+
+    Args:
+        stage: whose records are read.
+        profile: size of the system, without --init.
+        init: folder of the model that will be trained.
+        follow_links: let symbolic links in the folders of data lead out of them.
+        records: conversations, in the order of a training of the same seed; default: all, of a
+            source without end as many as the training reads.
+        batch_size: records that are read at once.
+        workers: processes that read data ahead; default: as of train.
+        seed: of the training.
+        cache: folder of the cache; default: see `nextgpt-lite cache`.
+        cache_limit: size of that folder, such as 200GB; default: 8GB.
+    """
+    options = locals()
+    from nextgpt_lite.model.config import cache_folder
+    from nextgpt_lite.training.build import build_cache
+
+    options |= {"data": [*data] or None, "cache": cache or cache_folder()}
+    counts = build_cache(**options)
+    print(", ".join(f"{name}: {count:,}" for name, count in counts.items()))
 
 
 # --- evaluation ---------------------------------------------------------------------------------
@@ -471,5 +517,5 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         ("Checkpoints", (params, doctor, download, sums, convert)),
     )
 }
-COMMANDS["Training"]["data check"] = data_check
+COMMANDS["Training"] |= {"data check": data_check, "cache build": cache_build}
 COMMANDS["Teaching"] = {"course build": course.build, "course grade": course.grade}

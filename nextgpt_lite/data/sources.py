@@ -12,13 +12,16 @@ import json
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
+
+import numpy as np
 
 from nextgpt_lite import media
 from nextgpt_lite.data import hub
 from nextgpt_lite.data.folder import identity, index_cache, index_folder
-from nextgpt_lite.data.order import Epochs, Shares
+from nextgpt_lite.data.order import BLOCK, Epochs, Shares
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.report import Report
 from nextgpt_lite.errors import ConfigError, DataError, MissingError
@@ -29,6 +32,7 @@ from nextgpt_lite.plugins import plugin, plugins
 DEFAULT = "lite"
 DRAWN = 64  # records that stand for all of an endless source
 PROMPTS = 3
+FAR = 2**40  # the first held-out number of a source without end
 MIDDLE = 2**16  # bytes of a media file that tell it from another
 SEEN = 500  # records of a kind whose media are told apart
 
@@ -61,9 +65,11 @@ class Source(ABC):
 
     Attributes:
         folder: where the `path` of a media part is resolved; None takes it as it is.
+        epoch: so many numbers bring every record at least once; None: without end.
     """
 
     folder: Path | None = None
+    epoch: int | None = None
 
     @abstractmethod
     def __call__(self, index: int) -> Record:
@@ -80,6 +86,16 @@ class Source(ABC):
         """Tells the contents of the media files from others; None where there are no files."""
         return None
 
+    def split(self, share: float) -> tuple[Source, Source]:
+        """What is trained on, and a share of the records that is not: the same one in any run.
+
+        Of a source without end those are records of numbers that no training reaches.
+
+        Raises:
+            DataError: there are too few records.
+        """
+        return self, _Far(self)
+
     def prompts(self) -> list[Conversation]:
         """What a model in training is asked from time to time: the first turns of some records."""
         asked: list[Conversation] = []
@@ -90,6 +106,16 @@ class Source(ABC):
             ]
             asked.append([{"role": "user", "content": shown}])
         return asked
+
+
+class _Far(Source):
+    """A source from a far number on."""
+
+    def __init__(self, source: Source) -> None:
+        self.source, self.folder = source, source.folder
+
+    def __call__(self, index: int) -> Record:
+        return self.source(FAR + index)
 
 
 class Indexed(Source):
@@ -122,16 +148,44 @@ class Indexed(Source):
             raise DataError(
                 f"{name}: no record for stage {stage.number}; it needs one of {needed}."
             )
-        self.shares = Shares({kind: stage.mixture[kind] for kind in self.records}, seed)
-        self.epochs = {
-            kind: Epochs(len(records), seed + 1, getattr(records, "groups", lambda: None)())
-            for kind, records in self.records.items()
-        }
+        self.name, self.weights, self.seed = name, stage.mixture, seed
+        self._arrange({kind: np.arange(len(of)) for kind, of in self.records.items()})
+
+    def _arrange(self, among: Mapping[str, np.ndarray]) -> None:
+        """Draws from these records of each kind, by their numbers."""
+        self.among = {kind: numbers.astype(np.uint32) for kind, numbers in among.items()}
+        self.shares = Shares({kind: self.weights[kind] for kind in among}, self.seed)
+        self.epochs = {}
+        for kind, numbers in among.items():
+            groups = getattr(self.records[kind], "groups", lambda: None)()
+            groups = None if groups is None else groups[numbers]
+            self.epochs[kind] = Epochs(len(numbers), self.seed + 1, groups)
+        blocks = [
+            -(-len(numbers) // max(1, int(count)))
+            for numbers, count in zip(among.values(), self.shares.counts, strict=True)
+        ]
+        self.epoch = BLOCK * max(blocks)
+
+    def split(self, share: float) -> tuple[Source, Source]:
+        """As of `Source`: a share of each kind, by their number in the data."""
+        parts: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = {}, {}
+        for kind, numbers in self.among.items():
+            mixed = np.random.default_rng(len(numbers)).permutation(numbers)
+            held = min(len(numbers) - 1, max(1, round(share * len(numbers))))
+            if held:
+                parts[1][kind] = np.sort(mixed[:held])
+            parts[0][kind] = np.sort(mixed[held:])
+        if not parts[1]:
+            raise DataError(f"{self.name}: too few records to hold any out: leave out held_out.")
+        found = copy(self), copy(self)
+        for source, among in zip(found, parts, strict=True):
+            source._arrange(among)
+        return found
 
     def __call__(self, index: int) -> Record:
         which, drawn = self.shares(index)
-        kind = [*self.records][which]
-        record = self.records[kind][self.epochs[kind](drawn)]
+        kind = [*self.among][which]
+        record = self.records[kind][int(self.among[kind][self.epochs[kind](drawn)])]
         return as_caption(record) if self.turned and kind == "caption" else record
 
 
@@ -217,8 +271,19 @@ class Mixture(Source):
     """Several sources, each with a weight."""
 
     def __init__(self, sources: Sequence[Source], weights: Sequence[float], seed: int = 0) -> None:
-        self.sources = [*sources]
+        self.sources, self.seed = [*sources], seed
         self.shares = Shares(dict(enumerate(weights)), seed)
+        shares = [max(1, int(count)) / BLOCK for count in self.shares.counts]
+        if all(source.epoch for source in sources):
+            whole = [(s.epoch or 0) / share for s, share in zip(sources, shares, strict=True)]
+            self.epoch = -(-int(max(whole)) // BLOCK + 1) * BLOCK
+
+    def split(self, share: float) -> tuple[Source, Source]:
+        """As of `Source`, of each."""
+        weights = [float(count) for count in self.shares.counts]
+        parts = zip(*(source.split(share) for source in self.sources), strict=True)
+        training, held_out = (Mixture(part, weights, self.seed) for part in parts)
+        return training, held_out
 
     def __call__(self, index: int) -> Record:
         which, drawn = self.shares(index)

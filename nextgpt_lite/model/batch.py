@@ -60,17 +60,21 @@ class Batch:
         return Divisors((self.labels[:, 1:] != IGNORE).sum().float(), blocks, squares)
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on another device."""
+        """The same batch on another device; what is pinned is copied while others compute."""
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same batch with each of its tensors changed."""
         signals = {
-            modality: replace(target, **_tensors_on(device, target))
+            modality: replace(target, **_changed(change, target))
             for modality, target in self.signals.items()
         }
-        return replace(self, **_tensors_on(device, self), signals=signals)
+        return replace(self, **_changed(change, self), signals=signals)
 
 
-def _tensors_on(device: torch.device | str, batch: Batch | SignalTargets) -> dict[str, Tensor]:
-    values = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    return {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
+def _changed(change: Callable[[Tensor], Tensor], of: Batch | SignalTargets) -> dict[str, Tensor]:
+    values = {f.name: getattr(of, f.name) for f in fields(of)}
+    return {name: change(v) for name, v in values.items() if isinstance(v, Tensor)}
 
 
 def collate(
@@ -79,7 +83,7 @@ def collate(
     pad_id: int,
     width: int,
     features: Callable[[list[Part]], Tensor],
-    conditions: Callable[[str, list[str]], Tensor],
+    conditions: Callable[[str, list[str], list[Part]], Tensor],
     latents: Callable[[str, list[Part]], Tensor] | None = None,
     pack: int | None = None,
 ) -> Batch:
@@ -90,7 +94,7 @@ def collate(
         pad_id: filler; nothing attends to it and it is never trained on.
         width: E, for a batch without media.
         features: media parts -> (M, E) encoder embeddings.
-        conditions: modality and captions -> (X, L, C).
+        conditions: modality, captions and the parts of its blocks -> (X, L, C).
         latents: modality and the parts of its blocks -> (X, ...); None where no loss needs them.
         pack: None gives each conversation a row of its own. A number packs several into rows of
             so many positions, or as long as the longest conversation if that is more: the same
@@ -137,7 +141,7 @@ def collate(
             torch.tensor(rows),
             torch.tensor(starts),
             torch.tensor(lengths),
-            conditions(modality, [*captions]),
+            conditions(modality, [*captions], [*parts]),
             None if latents is None else latents(modality, [*parts]),
         )
     return batch

@@ -32,7 +32,7 @@ MAX_BYTES = 60 * 1024
 NOT_LOSSES = {
     "step", "epoch", "stage", "lr", "learning_rate", "samples", "time", "seconds",
     "samples_per_second", "tokens_per_second", "seconds_left", "peak_memory",
-    "data_share",
+    "data_share", "replaced", "cut",
 }  # fmt: skip
 
 
@@ -138,6 +138,8 @@ def _curves(metrics: Sequence[Mapping[str, Any]], names: Sequence[str], title: s
     axes = figure.subplots()
     for name in names:
         rows = [(row.get("step", i), row[name]) for i, row in enumerate(metrics) if name in row]
+        if not rows:  # it comes later
+            continue
         steps, values = np.array(rows, dtype=float).T
         (line,) = axes.plot(steps, values, linewidth=0.6, alpha=0.4)
         axes.plot(steps, _smooth(values), color=line.get_color(), linewidth=1.6, label=name)
@@ -163,7 +165,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 def _numeric_names(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         name
-        for name, value in metrics[0].items()
+        for name, value in {k: v for row in metrics for k, v in row.items()}.items()
         if isinstance(value, int | float) and name not in NOT_LOSSES
     ]
 

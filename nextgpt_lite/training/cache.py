@@ -63,7 +63,8 @@ class Rows:
         self._pending_bytes = 0
         self._seen: set[str] = set()
         self._shape: Sequence[int] | None = None  # of a row
-        self._written = time.monotonic()
+        self._written = self._touched = time.monotonic()
+        self._changed = 0  # when the folder was, at the last look
         self._read_segments()
 
     def __contains__(self, key: bytes) -> bool:
@@ -112,7 +113,13 @@ class Rows:
         self._pending_bytes = sum(row.nbytes for row in self._pending.values())
 
     def settle(self) -> None:
-        """Lets go of rows that were deleted, and of the oldest in memory; between batches only."""
+        """Lets go of rows that were deleted, and of the oldest in memory; between batches only.
+
+        Rows that other processes have written since are found.
+        """
+        if time.monotonic() - self._touched > PENDING_SECONDS:
+            self._touch()
+        self._read_segments()
         if self._deleted:
             self._deleted = False
             there = set(_segments(self.folder)) if self.folder else set()
@@ -120,16 +127,21 @@ class Rows:
         while self.folder is None and self._pending_bytes > MEMORY:
             self._pending_bytes -= self._pending.pop(next(iter(self._pending))).nbytes
 
+    def _touch(self) -> None:
+        """Tells the disk which segments were used."""
+        self._touched = time.monotonic()
+        for path in self._used:
+            with suppress(OSError):
+                os.utime(path)
+        self._used.clear()
+
     def _make_room(self) -> None:
         """Deletes what was used longest ago, of any component, where the new rows find no room."""
         assert self.folder is not None
         new = sum(row.nbytes for row in self._pending.values())
         if size_of(self.folder.parent) + new <= self.limit:
             return
-        for path in self._used:
-            with suppress(OSError):
-                os.utime(path)
-        self._used.clear()
+        self._touch()
         prune(self.folder.parent, int(LEFT * self.limit) - new)
         self._deleted = True
 
@@ -150,8 +162,12 @@ class Rows:
 
     def _read_segments(self) -> None:
         """Maps segments that are new since the last look, another process's among them."""
-        if self.folder is None or not self.folder.is_dir():
+        changed = 0
+        with suppress(OSError):  # there is no such folder yet
+            changed = 0 if self.folder is None else self.folder.stat().st_mtime_ns
+        if self.folder is None or changed == self._changed:
             return
+        self._changed = changed
         for path in sorted(self.folder.glob("[!.]*.safetensors")):
             if path.name in self._seen:
                 continue

@@ -12,13 +12,17 @@ thrown away. Nothing that learns is ever kept: not the projections of these feat
 LLM's states, which change with token rows and LoRA.
 
 **Exact.** A row read back is bit for bit the row computed. Matrix products round differently for
-different batch sizes, so items always go through in groups of `GROUP`: what an item's row is does
-not depend on what else was asked for, in this run or another. A warm cache therefore gives the
-same losses as a cold one.
+different batch sizes, so items always go through in groups of one size, `GROUP` on a CPU: what an
+item's row is does not depend on what else was asked for, in this run or another. A warm cache
+therefore gives the same losses as a cold one.
+
+**Given.** A condition that was computed elsewhere (a part's "embedding", a .npy file) is read in
+the place of its caption's, if it has the decoder's shape. It is never kept.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -35,9 +39,16 @@ from nextgpt_lite.messages import Part
 from nextgpt_lite.model.device import precision_name
 from nextgpt_lite.training.cache import LIMIT, Rows, hash_files
 
+logger = logging.getLogger(__name__)
+
 GROUP = 4
+ON_ACCELERATOR = 32  # the group there, where small ones leave most of it idle
 _SOURCE = Path(__file__).parents[1]
 _SETTINGS = ("precision", "official_encoder", "decoder_settings")  # of a configuration
+
+
+class NotKept(Exception):
+    """Frozen work is wanted where none may be done."""
 
 
 class Features:
@@ -50,7 +61,13 @@ class Features:
         folder: where the `path` of a media part is resolved, and nowhere outside it.
         cache: folder that outlives the run (see `cache.Rows`); None keeps results in memory only.
         limit: bytes of that folder; None is `cache.LIMIT`.
+        half: keep conditions in float16, in half the room.
+
+    Attributes:
+        only_kept: raise `NotKept` instead of computing.
     """
+
+    only_kept = False
 
     def __init__(
         self,
@@ -58,25 +75,41 @@ class Features:
         folder: Path | None = None,
         cache: Path | None = None,
         limit: int | None = None,
+        half: bool = False,
     ) -> None:
+        self.half = half
+        self.group = GROUP if model.device.type == "cpu" else ON_ACCELERATOR
         self.limit = LIMIT if limit is None else limit
         self.model, self.folder, self.cache = model, folder, cache
         self.computed = 0  # items that were not kept from before
         self._rows: dict[str, Rows] = {}
         self._digests: dict[tuple[str, int, int], str] = {}
         self._opened: dict[bytes, Any] = {}
+        self._odd: set[str] = set()  # modalities whose given conditions have another shape
+
+    def fresh(self) -> tuple[dict[bytes, Any], dict[tuple[str, int, int], str]]:
+        """What `ready` opened and was not used, and the hashes of files, for `take` elsewhere."""
+        opened, self._opened = self._opened, {}
+        return opened, self._digests
+
+    def take(self, opened: dict[bytes, Any], digests: dict[tuple[str, int, int], str]) -> None:
+        """Takes up what another process's `fresh` gave."""
+        self._opened |= opened
+        self._digests |= digests
 
     def ready(self, parts: Sequence[Part]) -> None:
         """Opens the media of one record that are not kept, for the next `media` or `latents`.
 
         Raises:
             MediaError: one cannot be read.
+            DataError: a condition that is given cannot.
         """
         rows = self._rows_of("encoder")
         opened = {}
         for part in parts:
             if {"data", "path", "source"} & part.keys() and (key := self._key(part)) not in rows:
                 opened[key] = self._opened[key] if key in self._opened else self.open(part)
+            self.given(part)
         self._opened |= opened  # of a record that is bad nothing stays
 
     def media(self, parts: Sequence[Part]) -> Tensor:
@@ -93,14 +126,56 @@ class Features:
             self._compute(rows, asked, encode, self.open)
         return rows.stack(keys)
 
-    def conditions(self, modality: str, captions: Sequence[str]) -> Tensor:
-        """(X, L, C) the decoder's own conditions of X captions."""
-        rows = self._rows_of(modality)
-        keys = [sha256(caption.encode()).digest() for caption in captions]
-        missing = {k: c for k, c in zip(keys, captions, strict=True) if k not in rows}
-        if missing:
-            self._compute(rows, missing, self.model.decoder(modality).encode_text)
-        return rows.stack(keys)
+    def conditions(
+        self, modality: str, captions: Sequence[str], parts: Sequence[Part] = ()
+    ) -> Tensor:
+        """(X, L, C) the decoder's own conditions of X captions, or those that X parts name."""
+        given = dict(enumerate(self.given(part) for part in parts))
+        read = [n for n in range(len(captions)) if given.get(n) is None]
+        found: dict[int, Tensor] = {n: row for n, row in given.items() if row is not None}
+        if read:
+            rows = self._rows_of(modality)
+            keys = [sha256(captions[n].encode()).digest() for n in read]
+            missing = {k: captions[n] for k, n in zip(keys, read, strict=True) if k not in rows}
+
+            def encode(items: list[str]) -> Tensor:
+                encoded = self.model.decoder(modality).encode_text(items)
+                return encoded.half() if self.half else encoded
+
+            self._compute(rows, missing, encode)
+            kept = rows.stack(keys)
+            if not found:
+                return kept.float() if self.half else kept
+            found |= dict(zip(read, kept.float(), strict=True))
+        return torch.stack([found[n] for n in range(len(captions))])
+
+    def given(self, part: Part) -> Tensor | None:
+        """(L, C) the condition computed before that a part names, if the decoder takes such.
+
+        Raises:
+            DataError: its file is damaged.
+        """
+        modality, name = part["type"], part.get("embedding")
+        if name is None or modality in self._odd:
+            return None
+        path = path_of({"type": modality, "path": name}, self.folder)
+        if not path.is_file():
+            return None
+        try:
+            values = np.load(path, allow_pickle=False).astype(np.float32)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{path}: is no array of numpy ({error}); fetch it again.") from error
+        if not np.isfinite(values).all():
+            raise DataError(f"{path}: holds NaN or infinity; compute it again.")
+        length, width = self.model.config.conditions[modality]
+        if values.shape[-1:] != (width,) or values.size != length * width:
+            self._odd.add(modality)
+            logger.warning(
+                "%s is %s, and the %s decoder takes (%d, %d): captions are read by its own text "
+                "encoder instead.", path, values.shape, modality, length, width,
+            )  # fmt: skip
+            return None
+        return torch.from_numpy(values.reshape(length, width))
 
     def latents(self, modality: str, parts: Sequence[Part]) -> Tensor:
         """(X, ...) what the denoiser of a modality works on, of X media parts.
@@ -134,12 +209,14 @@ class Features:
         prepare: Callable[[Any], Any] = lambda item: item,
     ) -> None:
         """Computes rows in groups of one size, in full precision whatever the loop uses."""
+        if asked and self.only_kept:
+            raise NotKept
         self.computed += len(asked)
         keys = [*asked]
-        for first in range(0, len(keys), GROUP):
-            group = keys[first : first + GROUP]
+        for first in range(0, len(keys), self.group):
+            group = keys[first : first + self.group]
             items = [prepare(asked[key]) for key in group]
-            items += [items[-1]] * (GROUP - len(items))
+            items += [items[-1]] * (self.group - len(items))
             with torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
                 rows.add(group, work(items)[: len(group)])
 
@@ -175,6 +252,10 @@ class Features:
         }  # fmt: skip
         settings = [config.get(field) for field in _SETTINGS]
         environment = f"{torch.__version__} {self.model.device.type} {settings}"
+        if self.group != GROUP:
+            environment += f" groups of {self.group}"
+        if self.half and part in self.model.config.conditions and what == part:
+            environment += " float16"
         return sha256(f"{content} {source} {environment}".encode()).hexdigest(), name
 
     def open(self, part: Part) -> Any:

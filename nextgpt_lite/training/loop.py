@@ -1,8 +1,8 @@
 """Takes a model through one stage, on accelerate, at all sizes.
 
-Knows: batches of conversations, losses over several processes and passes, what a model's checkpoint
-holds. Leaves to others: the steps (`engine`), what learns (`stages`), which conversation is number
-i (`data.sources`), frozen work (`features`), cutting a model (`sharding`).
+Knows: losses over several processes and passes, what a model's checkpoint holds. Leaves to others:
+the steps (`engine`), what learns (`stages`), which conversation is number i (`data.sources`),
+batches (`feed`), frozen work (`features`), cutting a model (`sharding`).
 
 Step n reads the same conversations on one process as on several, so the two differ by rounding
 only.
@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,13 @@ from accelerate.utils import (
     DistributedType,
     broadcast_object_list,
     gather_object,
+    set_seed,
 )
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.data.sources import Source
 from nextgpt_lite.errors import ConfigError, NextGPTError, NumericsError, RunError
-from nextgpt_lite.model.batch import Batch, collate
-from nextgpt_lite.model.conversation import Encoded
+from nextgpt_lite.model.batch import Batch
 from nextgpt_lite.model.device import pick_device
 from nextgpt_lite.model.known_media import KnownMedia
 from nextgpt_lite.model.losses import Divisors, Losses
@@ -44,6 +44,7 @@ from nextgpt_lite.reading import reading
 from nextgpt_lite.training.checkpoint import RUN_FILE, read_run
 from nextgpt_lite.training.engine import Engine, Line, Resume
 from nextgpt_lite.training.features import Features
+from nextgpt_lite.training.feed import Drawn, Feed, HeldOut
 from nextgpt_lite.training.precision import compile_checked, mixed_precision
 from nextgpt_lite.training.provenance import provenance
 from nextgpt_lite.training.report import PROJECT, Trackers, Watcher, trackers
@@ -117,12 +118,22 @@ class Trainer(Engine):
         self.process = self.accelerator.process_index
         self.processes = self.accelerator.num_processes
         self.stage, self.source = fitted(stage, model), source
+        if schedule.held_out:
+            self.source, held_out = source.split(schedule.held_out)
         self.title = f"stage {stage.number}"
         open_for(model, self.stage)
         model.known_media = KnownMedia({})  # it is going to know others
         self.model = model.to(self.accelerator.device)
-        self.features = Features(self.model, source.folder, cache, cache_limit)
-        self.usable = Usable(self.model, lambda index: self.source(index), self.features)
+        self.features = Features(
+            self.model, source.folder, cache, cache_limit, schedule.half_conditions
+        )
+        usable = Usable(self.model, lambda index: self.source(index), self.features)
+        self.feed = Feed(usable, schedule, self.process, self.processes)
+        self.held_out: HeldOut | None = None
+        if schedule.held_out:
+            apart = Usable(self.model, held_out, self.features)
+            one = replace(schedule, accumulate=1, workers=0)
+            self.held_out = HeldOut(Feed(apart, one, self.process, self.processes), held_out.epoch)
         self.set_aside = dict.fromkeys(("replaced", "cut"), 0)  # records, by all processes
         sharded = schedule.shard or self.accelerator.is_fsdp2
         if sharded:
@@ -168,33 +179,17 @@ class Trainer(Engine):
 
     def batch(self, step: int, part: int = 0) -> tuple[Batch, list[str]]:
         """One part of this process's share of a step's batch, and the ids of its records."""
-        first = (step * self.processes + self.process) * self.schedule.batch_size
-        share = range(first, first + self.schedule.batch_size)[part :: self.schedule.accumulate]
-        try:
-            return self._collated(self.usable.many(share))
-        except ValueError:  # a medium that could be opened, but not read by a frozen part
-            return self._collated(self.usable.many(share, thorough=True))
+        return self._here(self.feed.whole(step * self.schedule.accumulate + part))
 
-    def _collated(self, usable: list[tuple[str, Encoded]]) -> tuple[Batch, list[str]]:
-        ids, encoded = zip(*usable, strict=True)
-        packed = self.schedule.packed and not self.model.prefixes_frozen
-        packed = packed and "packed" in self.model.llm.ways
-        batch = collate(
-            encoded,
-            pad_id=self.model.llm.tokenizer.pad_token_id or 0,
-            width=self.model.encoder_width,
-            features=self.features.media,
-            conditions=self.features.conditions,
-            latents=self.features.latents if self.model.config.denoising else None,
-            pack=self.schedule.row if packed else None,
-        )
-        return batch.to(self.accelerator.device), [*ids]
+    def _here(self, drawn: Drawn) -> tuple[Batch, list[str]]:
+        assert drawn.batch is not None
+        return drawn.batch.to(self.accelerator.device), drawn.ids
 
     def backward(self) -> tuple[Line, Line, bool]:
         """Of one batch in one pass or several; see `Engine`."""
-        self.usable.counts.clear()
-        started = time.monotonic()
-        parts = [self.batch(self.step, part) for part in range(self.schedule.accumulate)]
+        started, passes = time.monotonic(), self.schedule.accumulate
+        drawn = [self.feed.take(self.step * passes + part) for part in range(passes)]
+        parts = [self._here(each) for each in drawn]
         self.waited = time.monotonic() - started
         each = zip(*(batch.divisors() for batch, _ in parts), strict=True)
         divisors = Divisors(*(torch.stack(values).mean(0) for values in each))
@@ -206,7 +201,7 @@ class Trainer(Engine):
             suspects += [] if found[-1].isfinite().all() else ids
         tokens = torch.stack([batch.attention_mask.sum() for batch, _ in parts]).sum()
         asked = torch.tensor(float(self.stop.is_set()), device=tokens.device)
-        aside = [float(self.usable.counts[name]) for name in self.set_aside]
+        aside = [float(sum(each.counts[name] for each in drawn)) for name in self.set_aside]
         counted = torch.tensor(aside, device=tokens.device)
         mine = torch.cat(
             [torch.stack(found).mean(0), torch.stack([asked, tokens.float()]), counted]
@@ -241,8 +236,30 @@ class Trainer(Engine):
         return float(gathered(self.accelerator.clip_grad_norm_(self.learning, self.schedule.clip)))
 
     def summary(self, lines: Sequence[Line]) -> Line:
-        """As of `Engine`, and how many records were bad so far."""
-        return {**lines[-1], **{name: n for name, n in self.set_aside.items() if n}}
+        """As of `Engine`, how many records were bad so far, and at times the held-out loss.
+
+        It is told with the first line at or after a checkpoint's step, and with the last one.
+        """
+        line = {**lines[-1], **{name: n for name, n in self.set_aside.items() if n}}
+        every, logged = self.schedule.checkpoint_every, self.schedule.log_every
+        before = (self.step - 1) // logged * logged
+        due = self.step // every > before // every or self.step == self.schedule.steps
+        return {**line, "held_out": self._held_out_loss()} if self.held_out and due else line
+
+    @torch.no_grad()
+    def _held_out_loss(self) -> float:
+        """Of the same batches each time, without dropout."""
+        assert self.held_out is not None
+        set_seed(self.schedule.seed)  # noise of the denoising loss; the next step sets its own
+        self.wrapped.eval()
+        found = []
+        for drawn in self.held_out.batches():
+            batch, _ = self._here(drawn)
+            divisors = self.accelerator.reduce(batch.divisors(), "mean")
+            with self.accelerator.autocast():
+                found.append(self.wrapped(batch, divisors).total.detach())
+        self.wrapped.train()
+        return float(self.accelerator.reduce(torch.stack(found).mean(), "mean"))
 
     def start(self, resume: Resume) -> None:
         """Checks what will learn, takes up the newest checkpoint, writes the ledger."""
@@ -273,6 +290,7 @@ class Trainer(Engine):
 
     def close(self) -> None:
         """Keeps what was computed, and leaves the model as it is used."""
+        self.feed.close()
         self.features.flush()
         self.model.llm.causal_lm.set_attn_implementation(self.attention)
         self.wrapped.eval()

@@ -138,7 +138,7 @@ def _signal_states(
         pad_id=model.llm.tokenizer.pad_token_id or 0,
         width=model.encoder_width,
         features=features.media,
-        conditions=lambda _, captions: torch.zeros(len(captions), 0),
+        conditions=lambda _, captions, __: torch.zeros(len(captions), 0),
     ).to(model.device)
     hidden = model.read(batch).signal  # (B, S, D)
     found: list[list[_Block]] = []

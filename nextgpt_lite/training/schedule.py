@@ -27,7 +27,7 @@ Real = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 RECIPES: dict[str, dict[int, dict[str, Any]]] = read_yaml(Path(__file__).parent / "recipes.yaml")
 # What a resumed run may have otherwise.
 FREE = ("steps", "batch_size", "log_every", "checkpoint_every", "keep", "shard", "accumulate",
-        "checkpointing", "compile", "device")  # fmt: skip
+        "checkpointing", "compile", "device", "workers")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,9 @@ class Schedule(Recipe):
         accumulate: passes in which a step's batch is read; it gives the same gradient.
         checkpointing: compute the LLM's activations again in the backward pass, to save memory.
         device: see `model.device`; under torchrun "auto" is a card a process.
+        workers: processes that make batches ahead (on Linux), see `feed`; 0 makes each when needed.
+        half_conditions: keep caption conditions in float16, in half the room.
+        held_out: share of the records that is never trained on; its loss is logged as "held_out".
         compile: torch.compile LLM and output projections, after a check that it keeps gradients.
     """
 
@@ -88,6 +91,9 @@ class Schedule(Recipe):
     row: Whole = 0
     accumulate: Count = 1
     checkpointing: bool = False
+    workers: Whole = 0
+    half_conditions: bool = False
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
     compile: bool = False
 
     def __post_init__(self) -> None:
