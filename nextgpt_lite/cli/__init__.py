@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
-from click import get_current_context
 from typer import Argument, Option
 from typer.core import TyperCommand, TyperGroup
 
@@ -132,10 +131,14 @@ def _alone(function: Callable[..., None]) -> Callable[..., None]:
     """The function, unless a command inside its group is called."""
 
     @wraps(function)
-    def command(**given: Any) -> None:
-        if get_current_context().invoked_subcommand is None:
+    def command(ctx: typer.Context, **given: Any) -> None:
+        if ctx.invoked_subcommand is None:
             function(**given)
 
+    signature = inspect.signature(function)
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    found = [context, *signature.parameters.values()]
+    command.__signature__ = signature.replace(parameters=found)  # type: ignore[attr-defined]
     return command
 
 
