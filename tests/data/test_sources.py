@@ -142,3 +142,23 @@ def test_the_first_turns_are_the_prompts_with_their_media(folder: Path) -> None:
         assert part["data"].size == (8, 8)
     words = Made(lambda _: Record("1", [{"role": "user", "content": "Hello"}], "text"))
     assert words.prompts()[0][0]["content"] == [{"type": "text", "text": "Hello"}]
+
+
+def test_what_is_held_out_is_the_same_in_every_run_and_never_trained_on(folder: Path) -> None:
+    pairs = [{**PAIRS[0], "id": str(n), "caption": f"picture {n}"} for n in range(40)]
+    (folder / "pairs.json").write_text(json.dumps(pairs))
+
+    def drawn(stage: int, seed: int) -> tuple[set[str], set[str]]:
+        parts = open_source([folder, folder], STAGES[stage], seed).split(0.1)
+        assert parts[1].epoch is not None
+        training, held_out = ({part(n).id for n in range(400)} for part in parts)
+        return training, held_out
+
+    training, held_out = drawn(1, 0)
+    assert len(held_out) == 4 and not training & held_out and len(training | held_out) == 40
+    assert drawn(2, 5) == (training, held_out)
+    endless = Made(lambda index: Record(str(index), [], "pair")).split(0.1)
+    assert endless[0](3).id == "3" and int(endless[1](0).id) > 10**9
+    (folder / "pairs.json").write_text(json.dumps(pairs[:1]))
+    with pytest.raises(DataError, match="too few records"):
+        FolderSource(STAGES[1], folder).split(0.1)

@@ -103,6 +103,33 @@ def test_files_are_known_by_content(tmp_path: Path) -> None:
         features.media([{"type": "image", "path": "gone.png"}])
 
 
+def test_conditions_computed_before_are_taken_where_they_fit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A decoder's text encoder is not even asked; an array of another shape gives way to it."""
+    model = tiny_model()
+    given = np.arange(72, dtype=np.float16).reshape(6, 12)
+    for name, values in {"a": given, "odd": given.T, "nan": given * np.nan}.items():
+        np.save(tmp_path / f"{name}.npy", values)
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:90])
+    features = Features(model, tmp_path)
+
+    def conditions(*names: str) -> torch.Tensor:
+        parts = [{"type": "image", "embedding": f"{name}.npy"} for name in names]
+        return features.conditions("image", ["a", "b"], parts)
+
+    assert torch.equal(conditions("a", "a"), torch.tensor(given).float().expand(2, 6, 12))
+    assert not model.decoder("image").asked
+    mixed = conditions("a", "absent")
+    assert torch.equal(mixed[0], torch.tensor(given).float())
+    assert torch.equal(mixed[1], features.conditions("image", ["b"])[0])
+    for name, reason in {"cut": "no array", "nan": "holds NaN"}.items():
+        with pytest.raises(ValueError, match=rf"{name}\.npy: .*{reason}"):
+            features.ready([{"type": "image", "embedding": f"{name}.npy"}])
+    assert torch.equal(conditions("odd", "odd"), features.conditions("image", ["a", "b"]))
+    assert "takes (6, 12)" in caplog.text
+
+
 def test_another_component_uses_other_rows(tmp_path: Path) -> None:
     for seed, expected in ((0, 6), (1, 6), (0, 0)):
         features = Features(tiny_model(seed), cache=tmp_path)
