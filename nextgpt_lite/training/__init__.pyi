@@ -1,3 +1,4 @@
+from .build import build_cache as build_cache
 from .features import Features as Features
 from .loop import Trainer as Trainer
 from .part import PartRecipe as PartRecipe, PartTrainer as PartTrainer
