@@ -125,7 +125,7 @@ class PlainLoop:
             self.encoding += time.process_time() - begin
             return encoded
 
-        def conditions(modality: str, captions: list[str]) -> Tensor:
+        def conditions(modality: str, captions: list[str], _: Any = None) -> Tensor:
             return torch.stack([self.known_conditions[modality, c] for c in captions])
 
         return collate(

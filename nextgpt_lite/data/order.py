@@ -6,7 +6,7 @@ processes never draw the same. Leaves to others: what is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -41,6 +41,13 @@ class Shares:
         slots = self._mixed(block)
         which = int(slots[at])
         return which, block * int(self.counts[which]) + int((slots[:at] == which).sum())
+
+    def needed(self, counts: Sequence[int]) -> int:
+        """So many draws bring each kind at least that often."""
+        if len(counts) == 1:
+            return counts[0]
+        shares = zip(counts, self.counts, strict=True)
+        return BLOCK * max(-(-count // max(1, int(share))) for count, share in shares)
 
     def _mixed_block(self, block: int) -> np.ndarray:
         return np.random.default_rng([self.seed, block]).permutation(self.slots)

@@ -21,7 +21,7 @@ import numpy as np
 from nextgpt_lite import media
 from nextgpt_lite.data import hub
 from nextgpt_lite.data.folder import identity, index_cache, index_folder
-from nextgpt_lite.data.order import BLOCK, Epochs, Shares
+from nextgpt_lite.data.order import Epochs, Shares
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.report import Report
 from nextgpt_lite.errors import ConfigError, DataError, MissingError
@@ -160,11 +160,7 @@ class Indexed(Source):
             groups = getattr(self.records[kind], "groups", lambda: None)()
             groups = None if groups is None else groups[numbers]
             self.epochs[kind] = Epochs(len(numbers), self.seed + 1, groups)
-        blocks = [
-            -(-len(numbers) // max(1, int(count)))
-            for numbers, count in zip(among.values(), self.shares.counts, strict=True)
-        ]
-        self.epoch = BLOCK * max(blocks)
+        self.epoch = self.shares.needed([len(numbers) for numbers in among.values()])
 
     def split(self, share: float) -> tuple[Source, Source]:
         """As of `Source`: a share of each kind, by their number in the data."""
@@ -273,10 +269,9 @@ class Mixture(Source):
     def __init__(self, sources: Sequence[Source], weights: Sequence[float], seed: int = 0) -> None:
         self.sources, self.seed = [*sources], seed
         self.shares = Shares(dict(enumerate(weights)), seed)
-        shares = [max(1, int(count)) / BLOCK for count in self.shares.counts]
-        if all(source.epoch for source in sources):
-            whole = [(s.epoch or 0) / share for s, share in zip(sources, shares, strict=True)]
-            self.epoch = -(-int(max(whole)) // BLOCK + 1) * BLOCK
+        epochs = [source.epoch for source in sources if source.epoch]
+        if len(epochs) == len(sources):
+            self.epoch = self.shares.needed(epochs)
 
     def split(self, share: float) -> tuple[Source, Source]:
         """As of `Source`, of each."""

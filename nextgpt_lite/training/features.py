@@ -85,12 +85,14 @@ class Features:
         self._rows: dict[str, Rows] = {}
         self._digests: dict[tuple[str, int, int], str] = {}
         self._opened: dict[bytes, Any] = {}
+        self._new: dict[tuple[str, int, int], str] = {}  # of the digests, where only kept is used
         self._odd: set[str] = set()  # modalities whose given conditions have another shape
 
     def fresh(self) -> tuple[dict[bytes, Any], dict[tuple[str, int, int], str]]:
-        """What `ready` opened and was not used, and the hashes of files, for `take` elsewhere."""
+        """What `ready` opened and was not used, and new hashes of files, for `take` elsewhere."""
         opened, self._opened = self._opened, {}
-        return opened, self._digests
+        digests, self._new = self._new, {}
+        return opened, digests
 
     def take(self, opened: dict[bytes, Any], digests: dict[tuple[str, int, int], str]) -> None:
         """Takes up what another process's `fresh` gave."""
@@ -102,14 +104,12 @@ class Features:
 
         Raises:
             MediaError: one cannot be read.
-            DataError: a condition that is given cannot.
         """
         rows = self._rows_of("encoder")
         opened = {}
         for part in parts:
             if {"data", "path", "source"} & part.keys() and (key := self._key(part)) not in rows:
                 opened[key] = self._opened[key] if key in self._opened else self.open(part)
-            self.given(part)
         self._opened |= opened  # of a record that is bad nothing stays
 
     def media(self, parts: Sequence[Part]) -> Tensor:
@@ -282,6 +282,8 @@ class Features:
         if name not in self._digests:
             with path.open("rb") as file:
                 self._digests[name] = file_digest(file, "sha256").hexdigest()
+            if self.only_kept:
+                self._new[name] = self._digests[name]
         return self._digests[name]
 
 

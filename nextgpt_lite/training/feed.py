@@ -126,6 +126,8 @@ class Feed(Dataset[Drawn]):
                 named = self._named(number)
                 drawn.counts = Counter(self.usable.counts)
             drawn.batch = self._collated(named)
+            if drawn.rest:
+                self.features.fresh()  # was opened twice, for a batch before had it, too
         except ValueError:  # a medium that could be opened, but not read by a frozen part
             named = self._named(number, thorough=True)
             drawn.counts = Counter(self.usable.counts)

@@ -80,6 +80,8 @@ class Usable:
         made = [slot for slot in encoded.signals if self.model.config.denoising]
         shown = [slot.part for slot in encoded.media]
         self.features.ready([*shown, *(slot.part for slot in made)])
+        for slot in encoded.signals:
+            self.features.given(slot.part)
         if thorough:
             if shown:
                 self.features.media(shown)

@@ -121,7 +121,7 @@ def test_what_is_trained_on_is_what_the_assistant_says(pack: int | None) -> None
         pad_id=0,
         width=24,
         features=lambda parts: torch.zeros(len(parts), 24),
-        conditions=lambda modality, captions: torch.zeros(len(captions), 1, 1),
+        conditions=lambda modality, captions, _: torch.zeros(len(captions), 1, 1),
         pack=pack,
     )
     expected = []

@@ -17,7 +17,7 @@ from tests.tiny import tiny_model
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Fifty pairs in CC3M's layout, of which one in fifty is broken, and a tiny model."""
+    """Fifty pairs in CC3M's layout, of which two are broken, and a tiny model."""
     monkeypatch.setenv("NEXTGPT_LITE_CACHE", str(tmp_path / "kept"))
     monkeypatch.setattr("nextgpt_lite.chat.NextGPT.from_config", lambda *_, **__: tiny_model())
     data = tmp_path / "cc3m"
@@ -26,7 +26,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number in range(50):
         Image.new("RGB", (8, 8), (5 * number, 0, 0)).save(data / "images" / f"{number}.png")
         rows.append(f"{number} apples\thttp://x.org/{number}.png\n")
-    (data / "images" / "7.png").write_bytes(b"\x89PNG")
+    for number in (7, 31):
+        (data / "images" / f"{number}.png").write_bytes(b"\x89PNG")
     (data / "Train_GCC-training.tsv").write_text("".join(rows))
     return data
 
@@ -44,7 +45,7 @@ def test_what_two_processes_built_a_training_takes(
         told.append(capsys.readouterr().out)
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setenv("RANK", "0")
-    assert all("records: 500" in text for text in told), "half of a block of a thousand each"
+    assert all("records: 25" in text for text in told)
     again = build.build_cache(1, cache, data=folder, batch_size=5)
     assert again["computed"] == 0 < again["replaced"]
     run = train(1, folder.parent / "run", data=folder, cache=cache, steps=2, batch_size=5)

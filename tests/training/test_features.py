@@ -125,7 +125,7 @@ def test_conditions_computed_before_are_taken_where_they_fit(
     assert torch.equal(mixed[1], features.conditions("image", ["b"])[0])
     for name, reason in {"cut": "no array", "nan": "holds NaN"}.items():
         with pytest.raises(ValueError, match=rf"{name}\.npy: .*{reason}"):
-            features.ready([{"type": "image", "embedding": f"{name}.npy"}])
+            features.given({"type": "image", "embedding": f"{name}.npy"})
     assert torch.equal(conditions("odd", "odd"), features.conditions("image", ["a", "b"]))
     assert "takes (6, 12)" in caplog.text
 

@@ -33,6 +33,10 @@ class Slow(Made):
             Image.new("RGB", (8, 8), (30 * number, 0, 0)).save(folder / f"{number}.png")
         (folder / "3.png").write_bytes(b"no picture")
 
+    def identity(self) -> str:
+        """Without reading records."""
+        return "slow"
+
     def pair(self, index: int) -> Record:
         if os.getpid() == self.reader:
             (self.folder / "in the training process").touch()
