@@ -78,8 +78,9 @@ class Feed(Dataset[Drawn]):
 
     def take(self, number: int) -> Drawn:
         """The next batch, whole; the first call says where workers begin."""
-        workers = self.schedule.workers if sys.platform == "linux" else 0  # others cannot fork
-        if workers and self._ahead is None:
+        later = self.schedule.steps - 1 - number // self.schedule.accumulate
+        workers = min(self.schedule.workers, later)
+        if workers > 0 and self._ahead is None and sys.platform == "linux":  # others cannot fork
             self._ahead = iter(self._loader(number, workers))
         return self.whole(number, Drawn() if self._ahead is None else next(self._ahead))
 
