@@ -399,8 +399,9 @@ model.requires_grad_(False)
 learning = [*model.input_projection.requires_grad_(True).parameters()]
 optimizer = torch.optim.AdamW(learning, betas=(0.9, 0.98))
 rate = torch.optim.lr_scheduler.OneCycleLR(
-    optimizer, max_lr=4e-3, total_steps=steps, pct_start=0.13, cycle_momentum=False
-)
+    optimizer, max_lr=4e-3, total_steps=steps, pct_start=0.13,
+    anneal_strategy="linear", div_factor=20, cycle_momentum=False,
+)  # fmt: skip
 metrics = []
 for step in range(steps):
     batch = batch_of([mixture(16 * step + row) for row in range(16)])

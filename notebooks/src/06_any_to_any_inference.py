@@ -388,9 +388,10 @@ show_figure(figure, "<replies of sixteen directions>")
 # counts.
 
 # %% [markdown]
-# Sixteen right replies teach little. What does a model do that was not tuned?
-# Stage 3's LoRA is a detour that can be closed: with B at zero the LLM
-# is the frozen one. The same sixteen wishes, in fewer steps of the decoders:
+# Replies that are right say little about what made them so. What does a model
+# do that was not tuned? Stage 3's LoRA is a detour that can be closed: with B
+# at zero the LLM is the frozen one. The same sixteen wishes, in fewer steps
+# of the decoders:
 
 # %%
 updates = [p for name, p in model.named_parameters() if "lora_B" in name]

@@ -253,6 +253,7 @@ COLLAPSES: list[tuple[str, str, float]] = [
     ("00_tour", "turns right", 5),
 ]
 
+LESSONS = [name for name in NAMES if name[:2] not in ("07", "14")]  # which are comparisons
 each_notebook = pytest.mark.parametrize("name", NAMES)
 
 
@@ -284,6 +285,21 @@ def test_begins_with_title_aims_and_cost(name):
     assert "what you will learn" in first.source.lower()
     assert re.search(r"\bminutes?\b", first.source), "say how many minutes it takes"
     assert re.search(r"\b[MG]i?B\b", first.source), "say how much memory it takes"
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_is_a_lesson(name):
+    """What it asks of the reader, its idea as a diagram, questions at the end, and the way on."""
+    texts = [cell.source for cell in committed(name).cells if cell.cell_type == "markdown"]
+    whole = " ".join(" ".join(texts).split())
+    assert re.search(r"Study: about \d+ minutes, and \d+ for the exercises. Before it: ", whole)
+    drawn = "```text" in whole or "─>" in whole or "show_figure(" in str(committed(name).cells)
+    assert drawn, "a diagram"
+    asked = next(text for text in texts if "## Do you remember?" in text)
+    assert asked.count("<summary>") == asked.count("</details>") >= 3
+    links = re.findall(r"\]\((\d\d_\w+\.ipynb)\)", whole)
+    assert links
+    assert all((build.NOTEBOOKS / link).exists() for link in links)
 
 
 @each_notebook
