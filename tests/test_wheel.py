@@ -24,6 +24,7 @@ COLAB = Path(__file__).with_name("colab.txt")
 LONE = {  # parameters that make a notebook brief
     "00_tour": {"steps": 4},
     "03_stage1_encoding_alignment": {"steps": 20, "count": 2},
+    "14_your_own_ablation": {"steps": 2, "prompts": 1, "inference_steps": 2},
     "07_pipeline_vs_end_to_end": {"prompts": 2, "tuning_steps": 4, "inference_steps": 4},
     "10_real_checkpoints_on_colab": {"steps": 1, "inference_steps": 1},
 }
