@@ -414,7 +414,7 @@ def ablate(
         every: run all grids that ship, whose common stages are trained once.
         workers: processes.
     """
-    from nextgpt_lite.evaluation.ablation.figures import draw, summary
+    from nextgpt_lite.evaluation.ablation.figures import curves, draw, summary
     from nextgpt_lite.evaluation.ablation.runner import ablate, shipped_grids
 
     if every == (grid is not None):
@@ -423,6 +423,8 @@ def ablate(
         table = ablate(path, output, workers, device)
         print(summary(table))
         print(f"{table}\n{draw(table, table.with_suffix('.svg'))}")
+        if (made := curves(table)) is not None:
+            made.savefig(table.with_name(f"{table.stem}-curves.svg"))
 
 
 # --- checkpoints --------------------------------------------------------------------------------

@@ -152,8 +152,11 @@ record("words are alike", words[0] == words[1])
 # the root of their number. What would be needed to see ten points?
 
 # %%
-needed = len({row["id"] for row in rows}) * (max(high - low, 1e-9) / 2 / 10) ** 2
-print(f"about {needed:.0f} prompts of this kind, for a difference of ten points")
+needed = len({row["id"] for row in rows}) * ((high - low) / 2 / 10) ** 2
+if needed:
+    print(f"about {needed:.0f} prompts of this kind, for a difference of ten points")
+else:
+    print("no answer differs: so few prompts do not even tell how far they could")
 
 # %% [markdown]
 # ## Beside the shipped ones

@@ -30,6 +30,7 @@ what was wanted (the lite world's judge) |
 image/audio/video |
 | `stages`, `steps`, `mixture`, `learns` | stages in their order, steps of each, weights of kinds \
 and learning parts where they are not the stage's own |
+| `samples`, `parts` | conversations that were trained on; hash of the frozen parts |
 | `key` | hash of all that made the answers; the name of the cell's file begins with it |
 
 All but the last four lines are the columns of `evaluation.comparison.rows`, whose `read_rows`,

@@ -93,6 +93,43 @@ def figure(path: str | Path, aspect: str = "") -> Figure:
     return made
 
 
+def curves(path: str | Path, aspect: str = "rationality", group: str = "image") -> Figure | None:
+    """Learning curves: an aspect against the conversations trained on, levels side by side.
+
+    Cells whose names agree up to their last comma ("end-to-end, 250") are points of one curve;
+    None where there is no curve of three. Bars are 95 % intervals, ticks beside them the seeds'.
+    """
+    from matplotlib.figure import Figure
+
+    rows = where(read_rows(path), group=group)
+    points: dict[str, dict[int, str]] = {}
+    for row in rows:
+        kind, comma, point = row["system"].rpartition(", ")
+        if comma and point.isdigit():
+            points.setdefault(kind, {})[int(row["samples"])] = row["system"]
+    points = {kind: some for kind, some in points.items() if len(some) > 2}
+    if not points:
+        return None
+    levels = values_of(rows, "level")
+    made = Figure(figsize=(1.2 + 3.2 * len(levels), 3.0), layout="constrained")
+    for axes, level in zip(made.subplots(1, len(levels), squeeze=False)[0], levels, strict=True):
+        for number, (kind, some) in enumerate(points.items()):
+            samples = sorted(some)
+            mine = [where(rows, level=level, system=some[count]) for count in samples]
+            found = [mean(part, aspect) for part in mine]
+            ends = [[one.mean - one.low for one in found], [one.high - one.mean for one in found]]
+            middle = [one.mean for one in found]
+            axes.errorbar(samples, middle, yerr=ends, fmt="o-", capsize=3, label=kind)
+            for count, part in zip(samples, mine, strict=True):
+                for seed in values_of(part, "seed"):
+                    one = mean(where(part, seed=seed), aspect)
+                    axes.plot([1.03 * count], [one.mean], "_", color=f"C{number}")
+        axes.set(title=f"{group}, {level}", xscale="log", xlabel="samples", ylabel=aspect)
+        axes.grid(alpha=0.3)
+    made.axes[0].legend(frameon=False, fontsize=8)
+    return made
+
+
 def draw(path: str | Path, picture: str | Path) -> Path:
     """Writes `figure` of a table into a file, whose name says the format."""
     figure(path).savefig(picture)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from nextgpt_lite.writing import beside
 
 OF_SIGNALS = ("distance", "distance_weight", "denoising", "condition_dropout", "hidden_layer")
 SETTINGS = ("init", "messenger", "signal_tokens", "projection", *OF_SIGNALS, "lora_rank", "stages",
-            "learns", "mixture", "steps")  # fmt: skip
+            "learns", "mixture", "steps", "samples", "parts")  # fmt: skip
 
 
 @with_config(extra="allow")
@@ -35,6 +36,7 @@ class Result(TypedDict):
     cell: str
     config: dict[str, Any]
     settings: dict[str, Any]
+    frozen: dict[str, str]
     stages: list[dict[str, Any]]
     answers: list[dict[str, Any]]
     key: str
@@ -112,5 +114,7 @@ def _about(result: dict[str, Any]) -> dict[str, Any]:
             for kind, weight in kinds.items()
         ),
         "steps": "-".join(str(run["schedule"]["steps"]) for run in result["stages"]),
+        "samples": sum(run["schedule"]["steps"] * run["batch"] for run in result["stages"]),
+        "parts": sha256(json.dumps(result["frozen"], sort_keys=True).encode()).hexdigest()[:12],
         "key": result["key"][:12],
     }

@@ -82,7 +82,7 @@ def test_a_cell_may_go_on_from_a_trained_model(
     (plan,) = plans_of(grid_file(tmp_path, text), tmp_path)
     begun = cells._load(plan, 0, "cpu").state_dict()
     kept = NextGPT.from_config(plan.config)
-    fresh = kept.state_dict()
+    fresh = {name: value.clone() for name, value in kept.state_dict().items()}
     kept.load_trained(done)
     assert all(torch.equal(value, begun[name]) for name, value in kept.state_dict().items())
     assert any(not torch.equal(value, begun[name]) for name, value in fresh.items())
