@@ -14,6 +14,16 @@
 # Time and memory: `lite` about 1.5 minutes, 1.5 GB · `colab`, `paper`: not
 # measured
 #
+# Study: about 50 minutes, and 15 for the exercises. Before it: [notebook
+# 6](06_any_to_any_inference.ipynb). Next: [notebook
+# 14](14_your_own_ablation.ipynb).
+#
+# ```text
+#            words          channel                decoder
+# request ─> LLM ─┬─> signal tokens ─> projection ─┬─> UNet ─> image
+#                 └─> caption ─> text encoder ─────┘
+# ```
+#
 # The paper makes the comparison in appendices G and H: 200 instructions,
 # images only, five people as judges. Here a program writes the
 # instructions, so each comes with its truth, and verifiers are the judges.
@@ -552,6 +562,17 @@ def ends(values, random, rounds):
 check("pipeline.bootstrap", ends)
 
 # %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>What does a channel of 50 % say?</summary>Of the answers
+# that were told rightly and that a gold caption gets right, half come out of
+# the system's own condition.</details>
+# <details><summary>Why is own words a fair system without any
+# training?</summary>It is the same model with the same words; only the
+# condition comes from the text encoder.</details>
+# <details><summary>Why must the noise be the same in all
+# systems?</summary>Else a difference could be the noise's.</details>
+#
 # ## Summary
 #
 # - A pipeline hands over words; a caption messenger hands over words that
@@ -573,3 +594,5 @@ check("pipeline.bootstrap", ends)
 # | not in the paper | `evaluation.comparison.factors` | `test_decomposition.py` |
 # | Table 14 | `evaluation.comparison.table14` | `test_table14.py` |
 # | not in the paper | `evaluation.statistics` | `test_statistics.py` |
+#
+# Next: [notebook 14](14_your_own_ablation.ipynb).

@@ -18,7 +18,13 @@
 # Time and memory: `lite` about 3 minutes on two cores, 1.5 GB · `colab`,
 # `paper`: not measured
 #
-# Read it after notebook 7, whose three aspects and factors it uses.
+# Study: about 40 minutes, and 10 for the exercises. Before it: [notebook
+# 7](07_pipeline_vs_end_to_end.ipynb), whose three aspects and factors it uses.
+#
+# ```text
+# grid ─> cells x seeds ─> stages ─> answers ─> one table
+#          same data, same frozen parts, same noise
+# ```
 
 # %% tags=["parameters"]
 profile = "lite"
@@ -243,6 +249,17 @@ check("ablation.factors", apart)
 # of the three factors.
 
 # %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Why are cells asked the same prompts?</summary>What is hard
+# for all of them cancels out of the difference.</details>
+# <details><summary>What does the mark OLD say?</summary>The hashes of the
+# frozen parts that a table names are not those of the parts that are
+# here.</details>
+# <details><summary>An interval holds zero. Are the two losses
+# equal?</summary>No: these prompts and seeds cannot tell them
+# apart.</details>
+#
 # ## Summary
 #
 # - A grid is a file: fixed settings, cells, seeds, questions. Its table has
