@@ -13,15 +13,18 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Generic, TypeVar
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from nextgpt_lite.errors import RunError
-from nextgpt_lite.reading import read_json, whole_length
+from nextgpt_lite.reading import read_json, read_lines, whole_length
+
+Entry = TypeVar("Entry")
 
 
 @contextmanager
@@ -97,6 +100,48 @@ def _whole(file: BinaryIO, cells: bool) -> int:
 def locked(path: Path) -> FileLock:
     """A context in which no other process, and no other thread, changes a file through here."""
     return FileLock(path.with_name(f".{path.name}.lock"))
+
+
+class Journal(Generic[Entry]):
+    """What a person says, one line each, written at once, so that a session goes on.
+
+    Several windows may write into one file.
+
+    Args:
+        path: the file that is gone on with, or made.
+        schema: dataclass of a line.
+
+    Raises:
+        DamagedError: a line cannot be read; a last one that a crash has cut off is left out.
+    """
+
+    def __init__(self, path: Path, schema: type[Entry]) -> None:
+        self.path, self.schema = path, schema
+        self.entries: list[Entry] = []
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Another window may have added to the file."""
+        if self.path.is_file():
+            self.entries = read_lines(self.path, self.schema)
+
+    def add(self, entry: Entry) -> None:
+        """Writes one more; raises OSError as `append` does."""
+        append(self.path, _line(entry))
+        self.entries.append(entry)
+
+    def undo(self) -> None:
+        """Takes the latest back, whichever window it was written in."""
+        with locked(self.path):
+            self.look_again()
+            if self.entries:
+                self.entries.pop()
+                with beside(self.path) as draft:
+                    draft.write_text("".join(map(_line, self.entries)), encoding="utf-8")
+
+
+def _line(entry: Any) -> str:
+    return json.dumps(asdict(entry)) + "\n"
 
 
 @contextmanager

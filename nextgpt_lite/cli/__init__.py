@@ -89,10 +89,7 @@ def application() -> typer.Typer:
             group, _, last = name.rpartition(" ")  # "data samples": a command in a group
             text, _, parameters = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
             helps = HELP | dict(re.findall(r"^ {4}(\w+): ((?:.|\n {5,})+)", parameters, re.M))
-            if group not in groups:
-                groups[group] = typer.Typer(no_args_is_help=True)
-                about = text.partition("\n")[0]
-                app.add_typer(groups[group], name=group, help=about, rich_help_panel=panel)
+            _add_group(groups, group, text.partition("\n")[0], panel)
             read = _read(function, helps)
             if name in inside:  # a command that has others in it, such as "cache build"
                 groups[name] = typer.Typer()
@@ -101,6 +98,15 @@ def application() -> typer.Typer:
                 continue
             groups[group].command(last, cls=_Command, help=text, rich_help_panel=panel)(read)
     return app
+
+
+def _add_group(groups: dict[str, typer.Typer], name: str, about: str, panel: str) -> None:
+    """Makes a group of commands, in the one that its name begins with: "data build" in "data"."""
+    if name not in groups:
+        outer, _, last = name.rpartition(" ")
+        _add_group(groups, outer, about, panel)
+        groups[name] = typer.Typer(no_args_is_help=True)
+        groups[outer].add_typer(groups[name], name=last, help=about, rich_help_panel=panel)
 
 
 def _read(function: Callable[..., None], helps: dict[str, str]) -> Callable[..., None]:

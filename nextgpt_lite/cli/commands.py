@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, BadParameter, Option
 
-from nextgpt_lite.cli import course
+from nextgpt_lite.cli import building, course
 from nextgpt_lite.cli.conversation import chat, demo, tour
 from nextgpt_lite.cli.options import (
     Count,
@@ -189,6 +189,7 @@ def data_check(
     *,
     output: MaybeOutput = None,
     media: bool = False,
+    statistics: bool = False,
     follow_links: bool = False,
 ) -> None:
     """Check data before a training reads them: what is there, what is wrong, why.
@@ -199,6 +200,7 @@ def data_check(
         folder: of data, or one file.
         output: folder for data_check.html, with the same and the first records of each kind.
         media: open every image, audio and video, too.
+        statistics: print each file as a row of the paper's Table 15.
         follow_links: let symbolic links in the folder lead out of it.
     """
     from nextgpt_lite.data.check import PAGE, check
@@ -206,6 +208,10 @@ def data_check(
     print(check(folder, output, media, follow_links))
     if output is not None:
         print(output / PAGE)
+    if statistics:
+        from nextgpt_lite.data.builders import table_15
+
+        print(table_15(folder))
 
 
 def cache(*, folder: Path | None = None, prune: MaybeSize = None) -> None:
@@ -519,5 +525,8 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         ("Checkpoints", (params, doctor, download, sums, convert)),
     )
 }
-COMMANDS["Training"] |= {"data check": data_check, "cache build": cache_build}
+COMMANDS["Training"] |= {
+    "data check": data_check, "data build t2m": building.t2m, "data build mosit": building.mosit,
+    "cache build": cache_build,
+}  # fmt: skip
 COMMANDS["Teaching"] = {"course build": course.build, "course grade": course.grade}

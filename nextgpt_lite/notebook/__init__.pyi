@@ -5,6 +5,7 @@ from .exercises import (
     expect as expect,
     solved as solved,
 )
+from .inspection import InspectionWidget as InspectionWidget
 from .plots import (
     LivePlot as LivePlot,
     contact_sheet as contact_sheet,

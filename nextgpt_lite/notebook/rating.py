@@ -6,13 +6,14 @@
 Keys go into the box before the buttons: a digit gives points to the framed answer (0 is ten) and
 moves on to the next, a letter chooses the best, "-" or backspace takes the latest back.
 Where no widget front end runs, the item in hand shows as plain HTML.
-Knows: widgets and keys. Leaves to others: orders, files, tables (`evaluation.ratings`).
+Knows: what each key does. Leaves to others: the box (`keys`), orders, files, tables
+(`evaluation.ratings`).
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -20,6 +21,7 @@ import ipywidgets as widgets
 from nextgpt_lite.display import MIME, WIDGET_VIEW, Bundle, parts_html
 from nextgpt_lite.evaluation.ratings.items import LETTERS, Item
 from nextgpt_lite.evaluation.ratings.session import MOST, QUESTIONS, Mode, Session
+from nextgpt_lite.notebook.keys import key_box
 
 BORDER = "3px solid {}"
 TURN, PLAIN = "#2b6cb0", "#ddd"
@@ -41,13 +43,7 @@ class RatingWidget:
         self._asked = widgets.HTML()
         self._question = widgets.HTML()
         self._buttons = widgets.HBox()
-        # What is typed is not shown here, but as points of the answers: see `_on_keys`.
-        self._keys = widgets.Text(
-            placeholder="click, then type",
-            layout=widgets.Layout(width="130px"),
-            style={"text_color": "transparent"},
-        )
-        self._keys.observe(self._on_keys, "value")
+        self._keys = key_box(self.press)
         self._status = widgets.Label()
         self._cards = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
         controls = widgets.HBox(
@@ -85,18 +81,6 @@ class RatingWidget:
             if len(self._points) == count:
                 points, self._points = self._points, []
                 self.session.judge(points)
-
-    def _on_keys(self, change: Mapping[str, Any]) -> None:
-        """Presses what was added to the text of the box.
-
-        The text is never cleared: a fast typist's next key would be on its way, and come with
-        the earlier ones a second time.
-        """
-        old, new = change["old"], change["new"]
-        if new == old[:-1]:
-            self.press("-")
-        for key in new[len(old) :] if new.startswith(old) else "":
-            self.press(key)
 
     def _on_button(self, key: str) -> None:
         self.press(key)

@@ -9,10 +9,9 @@ showing it (`notebook.rating`), items (`items`), tables of several people (`resu
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -20,7 +19,7 @@ from typing import Literal
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.evaluation.ratings.items import Item
 from nextgpt_lite.reading import read_lines
-from nextgpt_lite.writing import append, beside, locked
+from nextgpt_lite.writing import Journal
 
 QUESTIONS = {
     "following": "Does the answer, words and media, respond to the instruction?",
@@ -87,11 +86,16 @@ class Session:
         Random(f"{seed}/{rater}").shuffle(order)
         self.tasks = [(name, aspect) for name in order for aspect in QUESTIONS]
         self._begun = time.monotonic()
-        self.judgements = read_judgements(self.path) if self.path.is_file() else []
+        self.journal = Journal(self.path, Judgement)
         if other := next((j for j in self.judgements if j.mode != mode), None):
             raise DataError(
                 f"{self.path} holds judgements by {other.mode!r}: choose that mode, another file."
             )
+
+    @property
+    def judgements(self) -> list[Judgement]:
+        """All that was said so far."""
+        return self.journal.entries
 
     @property
     def task(self) -> tuple[Item, str] | None:
@@ -119,7 +123,7 @@ class Session:
             OSError: the file cannot be written.
         """
         asked = self.task
-        self._look_again()
+        self.journal.look_again()
         if self.task is None:
             raise DataError("All is judged: there is nothing left to give points to.")
         if self.task != asked:
@@ -136,27 +140,12 @@ class Session:
         said = Judgement(
             item.id, item.group, item.level, aspect, order, tuple(points), self.mode, seconds
         )
-        append(self.path, _line(said))
-        self.judgements.append(said)
+        self.journal.add(said)
         self._begun = time.monotonic()
 
     def undo(self) -> None:
         """Takes the latest judgement back, whichever window it was given in."""
-        with locked(self.path):
-            self._look_again()
-            if self.judgements:
-                self.judgements.pop()
-                with beside(self.path) as draft:
-                    draft.write_text("".join(map(_line, self.judgements)), encoding="utf-8")
-
-    def _look_again(self) -> None:
-        """Another window may have added to the file."""
-        if self.path.is_file():
-            self.judgements = read_judgements(self.path)
-
-
-def _line(judgement: Judgement) -> str:
-    return json.dumps(asdict(judgement)) + "\n"
+        self.journal.undo()
 
 
 def read_judgements(path: str | Path) -> list[Judgement]:
