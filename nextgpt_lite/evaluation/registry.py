@@ -33,7 +33,7 @@ from nextgpt_lite.plugins import plugin, plugins
 
 T = TypeVar("T")
 OWN = {
-    "metric": ("metrics.named",),
+    "metric": ("metrics.named", "metrics.published"),
     "table": ("tables.generating", "tables.describing", "tables.editing", "tables.choosing"),
     "system": ("baselines",),
     "judge": ("comparison.own",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,30 @@ def test_parts_come_back_as_they_were_made(tmp_path: Path) -> None:
     part.write_bytes(part.read_bytes()[:-40])
     with pytest.raises(DamagedError, match="remove it"):
         in_parts(tmp_path, "signal tokens", 6, 2, make)
+
+
+def test_runs_at_one_folder_share_its_parts(tmp_path: Path) -> None:
+    asked, results = [], []
+    others_done = Event()
+
+    def quick(part: range) -> list[Any]:
+        asked.append(part)
+        if part.start == 4:
+            others_done.set()
+        return [MADE[i] for i in part]
+
+    second = Thread(target=lambda: results.append(in_parts(tmp_path, "words", 6, 2, quick)))
+
+    def slow(part: range) -> list[Any]:
+        asked.append(part)
+        second.start()
+        assert others_done.wait(20)
+        return [MADE[i] for i in part]
+
+    results.append(in_parts(tmp_path, "words", 6, 2, slow))
+    second.join(20)
+    assert sorted(part.start for part in asked) == [0, 2, 4], "each part once"
+    assert results[0][:3] == results[1][:3] == MADE[:3]
 
 
 def test_the_command_goes_on_and_refuses_another_run(

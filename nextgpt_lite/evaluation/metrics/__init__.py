@@ -2,7 +2,8 @@
 
 Rooms: `captioning` (BLEU-4, METEOR, ROUGE-L, CIDEr, SPIDEr), `distances` (Frechet distance,
 Inception Score, cosine similarities, mel-cepstral distortion), `features` (the extractor that the
-distances are measured by), `named` (each by its name in a table, of an `Outcome`).
+distances are measured by), `named` (each by its name in a table, of an `Outcome`), `published` (the
+same by the networks of papers, where their weights are).
 """
 
 import lazy_loader

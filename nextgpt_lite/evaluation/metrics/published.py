@@ -1,14 +1,14 @@
 """Metrics by the networks that papers measure with, where those are on this machine.
 
-| metric | network | where it is looked for |
+| metric | network | its place |
 |---|---|---|
-| FID-Inception, IS-Inception | Inception v3 of FID, by torchmetrics and torch-fidelity | `INCEPTION` |
-| CLIPSIM-CLIP | CLIP ViT-B/32 of OpenAI, by transformers | `CLIP` |
-| FD-AudioSet, IS-AudioSet | AST, which tags AudioSet as PANNs does, by transformers | `TAGGER` |
+| FID-Inception, IS-Inception | Inception v3 of FID (torchmetrics, torch-fidelity) | `INCEPTION` |
+| CLIPSIM-CLIP | OpenAI's CLIP ViT-B/32 (transformers) | `CLIP` |
+| FD-AudioSet, IS-AudioSet | AST, which tags AudioSet as PANNs does (transformers) | `TAGGER` |
 
-Each is a file or folder of that name in the working folder or in the folder of checkpoints; none is
-fetched. Further columns of any table: `evaluate --table 2 --metric FID-Inception`. The columns that
-papers call FID, FD, IS and CLIPSIM are measured here by the model's own encoder (`features`).
+Each is a file or folder of that name in the folder of checkpoints, a hub id with "--" for "/"; none
+is fetched. They are further columns of any table: `evaluate --table 2 --metric FID-Inception`. What
+a table calls FID, FD, IS and CLIPSIM is measured by the model's own encoder (`features`).
 
 Knows: these networks' inputs and which of their outputs counts. Leaves to others: what is computed
 of them (`distances`).
@@ -25,10 +25,9 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from nextgpt_lite.encoders.preprocess import PreprocessConfig, preprocess_image
-from nextgpt_lite.errors import DataError, extra
+from nextgpt_lite.errors import DataError, MissingError, extra
 from nextgpt_lite.evaluation.metrics.distances import (
     frechet_distance,
     inception_score,
@@ -37,7 +36,7 @@ from nextgpt_lite.evaluation.metrics.distances import (
 from nextgpt_lite.evaluation.metrics.named import Outcome
 from nextgpt_lite.evaluation.registry import register
 from nextgpt_lite.media import Audio, Video
-from nextgpt_lite.model.config import locate
+from nextgpt_lite.model.config import CHECKPOINTS, folder_name, locate
 
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 CLIP = "openai/clip-vit-base-patch32"
@@ -48,7 +47,7 @@ BATCH = 16
 @register("metric", "FID-Inception")
 def frechet_inception(found: Outcome) -> float:
     """FID of images, or of all frames of videos."""
-    network = _inception(locate(INCEPTION), "2048")
+    network = _inception(_found(INCEPTION), "2048")
     sets = (_images(found.truth), _images(found.made))
     return frechet_distance(*(_batched(network, _pixels(images)) for images in sets))
 
@@ -56,14 +55,14 @@ def frechet_inception(found: Outcome) -> float:
 @register("metric", "IS-Inception")
 def inception(found: Outcome) -> float:
     """Inception Score of images, or of all frames of videos; one split."""
-    network = _inception(locate(INCEPTION), "logits_unbiased")
+    network = _inception(_found(INCEPTION), "logits_unbiased")
     return inception_score(_batched(network, _pixels(_images(found.made))).softmax(-1))
 
 
 @register("metric", "CLIPSIM-CLIP")
 def clip_similarity(found: Outcome) -> float:
     """Cosine of the caption with the image or each frame, mean over frames, then over items."""
-    look, read = _clip(locate(CLIP))
+    look, read = _clip(_found(CLIP))
     means = []
     for made, text in zip(found.made, found.asked, strict=True):
         frames = look(_images([made]))  # (T, E)
@@ -74,14 +73,24 @@ def clip_similarity(found: Outcome) -> float:
 @register("metric", "FD-AudioSet")
 def frechet_audio(found: Outcome) -> float:
     """Frechet distance of audio clips by an AudioSet tagger's last features."""
-    hear = _tagger(locate(TAGGER))
+    hear = _tagger(_found(TAGGER))
     return frechet_distance(*(hear(audios)[0] for audios in (found.truth, found.made)))
 
 
 @register("metric", "IS-AudioSet")
 def inception_audio(found: Outcome) -> float:
     """Inception Score of audio clips by the tagger's classes."""
-    return inception_score(_tagger(locate(TAGGER))(found.made)[1].softmax(-1))
+    return inception_score(_tagger(_found(TAGGER))(found.made)[1].softmax(-1))
+
+
+def _found(name: str) -> Path:
+    try:
+        return locate(name)
+    except MissingError as error:
+        raise MissingError(
+            f"{folder_name(name)} is not in the folder that {CHECKPOINTS} names: get it from its "
+            "publisher and put it there."
+        ) from error
 
 
 @lru_cache(maxsize=2)
@@ -104,7 +113,9 @@ def _clip(folder: Path) -> tuple[Callable[[list[Image.Image]], Tensor], Callable
 
     @torch.inference_mode()
     def look(images: list[Image.Image]) -> Tensor:
-        pixels = [preprocess_image(image, size).reshape(3, *[size.image_size] * 2) for image in images]
+        pixels = [
+            preprocess_image(image, size).reshape(3, *[size.image_size] * 2) for image in images
+        ]
         seen = model.vision_model(torch.stack(pixels)).pooler_output
         return model.visual_projection(seen)
 

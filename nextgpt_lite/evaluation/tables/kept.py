@@ -1,4 +1,4 @@
-"""What a model made for a table, kept part by part, so that a run that was broken off goes on.
+"""What a model made for a table, kept part by part: a run goes on, several processes share one.
 
 Knows: files of texts, numbers, images, audio and videos, bit for bit as they were made. Leaves to
 others: which model and which items they belong to (`sheet`).
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import Timeout
 from PIL import Image
 from tqdm.auto import tqdm
 
 from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.reading import reading
-from nextgpt_lite.writing import beside
+from nextgpt_lite.writing import beside, locked
 
 
 def in_parts(
@@ -28,6 +29,8 @@ def in_parts(
 ) -> list[Any]:
     """What `make` gives for numbers 0 to `count`, asked for `size` numbers at a time.
 
+    Processes that were given the same folder share the parts among them, each of which gets all.
+
     Args:
         folder: where each part is kept as soon as it is made, and found again; None keeps none.
         name: of what is made, another one for each row and set of a table.
@@ -35,24 +38,47 @@ def in_parts(
     Raises:
         DamagedError: a kept part is not whole.
     """
+    parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
+    bar = tqdm(parts, desc=name, leave=False)
+    if folder is None:
+        return [each for part in bar for each in make(part)]
+    place = folder / name.replace(" ", "-")
+    place.mkdir(parents=True, exist_ok=True)
+    held = [part for part in bar if not _kept(place, part, make, wait=0)]
+    for part in held:  # by other processes, which may have been killed
+        _kept(place, part, make, wait=-1)
     made: list[Any] = []
-    for start in tqdm(range(0, count, size), desc=name, leave=False):
-        part = range(start, min(start + size, count))
-        path = None if folder is None else folder / name.replace(" ", "-") / f"{start:07}.npz"
-        if path is not None and path.is_file():
-            with reading(path, remedy="remove it, and it is made again"), np.load(path) as found:
-                made += [_unpacked(found[f"{i}"], found[f"{i} rate"]) for i in part]
-            continue
-        new = make(part)
-        made += new
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            arrays = {}
-            for i, each in zip(part, new, strict=True):
-                arrays[f"{i}"], arrays[f"{i} rate"] = _packed(each)
-            with beside(path) as draft, draft.open("wb") as file:
-                np.savez(file, **arrays)
+    for part in parts:
+        path = _path(place, part)
+        with reading(path, remedy="remove it, and it is made again"), np.load(path) as found:
+            made += [_unpacked(found[f"{i}"], found[f"{i} rate"]) for i in part]
     return made
+
+
+def _kept(place: Path, part: range, make: Callable[[range], Sequence[Any]], wait: float) -> bool:
+    """Sees to it that a part is there; False where another process makes it still.
+
+    Args:
+        wait: seconds for that process; -1 waits for its end.
+    """
+    path = _path(place, part)
+    if path.is_file():
+        return True
+    try:
+        with locked(path).acquire(timeout=wait):
+            if not path.is_file():
+                arrays = {}
+                for i, each in zip(part, make(part), strict=True):
+                    arrays[f"{i}"], arrays[f"{i} rate"] = _packed(each)
+                with beside(path) as draft, draft.open("wb") as file:
+                    np.savez(file, **arrays)
+    except Timeout:
+        return False
+    return True
+
+
+def _path(place: Path, part: range) -> Path:
+    return place / f"{part.start:07}.npz"
 
 
 def _packed(made: Any) -> tuple[Any, float]:

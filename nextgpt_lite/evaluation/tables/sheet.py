@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.errors import ConfigError, DataError, PackageError
+from nextgpt_lite.errors import ConfigError, DataError, MissingError, PackageError
 from nextgpt_lite.evaluation.benchmarks.items import read_items
 from nextgpt_lite.evaluation.metrics.named import Outcome
 from nextgpt_lite.evaluation.protocols import Item
@@ -144,7 +144,11 @@ class Sheet:
             metric = find("metric", name)
             try:
                 values.append(times.get(name, 1) * metric(found))
-            except (PackageError, ConfigError) as error:  # the rest of the row is worth having
+            except (
+                PackageError,
+                ConfigError,
+                MissingError,
+            ) as error:  # the rest of the row is worth having
                 values.append(None)
                 if (note := f"{name}: {error}") not in self.notes:
                     self.notes.append(note)
