@@ -14,17 +14,22 @@ from typing import Any
 from nextgpt_lite.data.builders.writers import HOST
 
 ASKED = {
-    "plainly": "{} Tell me more about {}, please.",
-    "tells": "{} I keep thinking about {} today.",
-}
+    "plainly": ("{} Tell me more: {}.", "{} What comes after this: {}?", "{} Look at it: {}."),
+    "tells": ("{} I keep thinking of it: {}.", "{} My child dreamt of this: {}.",
+              "{} We had it at home once: {}."),
+}  # fmt: skip
 REPLIES = {
-    "describes": "What I notice is {}, and nothing around it draws the eye away.",
-    "explains": "It comes down to {}: one thing leads to the next, so that follows.",
-    "proposes": "I would go for {}, because it fits what you said before.",
-    "lays out": "Begin with {}, then take your time, and come back to it at the end.",
-}
+    "describes": ("What I notice first is this: {}. Nothing around it draws the eye away.",
+                  "It is quite plain what there is: {}."),
+    "explains": ("It comes down to this: {}. One thing leads to the next, so that follows.",
+                 "Because you asked before, I think of this: {}."),
+    "proposes": ("I would go on with this: {}. It fits what you said before.",
+                 "How about this: {}? It is close to what you like."),
+    "lays out": ("Begin with this: {}. Then take your time, and come back to it at the end.",
+                 "First comes this: {}. After that we look for more."),
+}  # fmt: skip
 WISHES = ("Could you make this for me: {}?", "I need {} for a poster.", "Quick: {}!")
-_TURN = re.compile(r"^Turn (\d+): the human (.*?); the machine (.*)\.$", re.M)
+_TURN = re.compile(r"^Turn \d+: the human (.*?); the machine (.*)\.$", re.M)
 _MARK = re.compile(r"^(?:To be made: )?(\[(\w+): ([^\]]+)\])$", re.M)
 
 
@@ -45,15 +50,14 @@ def _reply(request: str, seed: int) -> str:
         return f"Human: {wish}\nMachine: Here you have what you asked for."
     rng.shuffle(marks)
     lines, about = [], marks[0][2]
-    for number, human, machine in _TURN.findall(request):
+    for human, machine in _TURN.findall(request):
         given, made = _drawn(human, "shows an? ", marks), _drawn(machine, "makes an? ", marks)
         about = given[2] if given else about
-        words = next(text for key, text in ASKED.items() if key in human)
+        words = rng.choice(next(texts for key, texts in ASKED.items() if key in human))
         lines.append(f"Human: {words.format(given[0] if given else '', about)}")
         about = made[2] if made else about
-        words = next(text for key, text in REPLIES.items() if key in machine)
-        said = f"{words.format(about)} That is point {number}."
-        lines.append(f"Machine: {said} {made[0] if made else ''}")
+        words = rng.choice(next(texts for key, texts in REPLIES.items() if key in machine))
+        lines.append(f"Machine: {words.format(about)} {made[0] if made else ''}")
     return "\n".join(lines)
 
 
