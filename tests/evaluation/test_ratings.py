@@ -164,7 +164,7 @@ def test_a_widget_shows_itself_where_no_front_end_runs(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_said_in_the_status_line(tmp_path: Path) -> None:
     session = Session(items(), tmp_path / "ada.jsonl", "ada")
     widget = RatingWidget(session)
-    session.path = tmp_path / "ada.jsonl" / "below"
+    session.journal.path = tmp_path / "ada.jsonl" / "below"
     (tmp_path / "ada.jsonl").touch()
     for key in "555":
         widget.press(key)
