@@ -42,6 +42,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEXTGPT_LITE_CACHE", str(tmp_path / "cache"))
 
 
+def unasked(*_: Any) -> list[str]:
+    raise AssertionError("asked again")
+
+
+unasked.__name__ = scripted.__name__  # as which it goes on
+
+
 @pytest.fixture(scope="module")
 def shelf() -> Shelf:
     return Shelf(PAIRS, ENCODER)
@@ -80,9 +87,9 @@ def test_built_dialogues_switch_modalities_and_are_read_back(built: Path) -> Non
 
 
 def test_captions_are_those_of_the_media_and_not_what_was_written(shelf: Shelf) -> None:
-    ((number, alike),) = near(shelf, "image", "a big blue motorcar stands on a road")
-    assert "car" in shelf[number].caption
-    assert alike < 0.999
+    ((number, alike),) = near(shelf, "image", "seven big pink trains in the street")
+    assert shelf[number].caption == "seven large pink trains on the street"
+    assert alike < 0.9999
     ((same, alike),) = near(shelf, "image", shelf[5].caption)
     assert (shelf[same].caption, round(alike, 4)) == (shelf[5].caption, 1.0)
 
@@ -135,7 +142,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(built: Path, tmp_path:
         assert (output / name).read_bytes() == (built / "mosit" / name).read_bytes()
     with pytest.raises(ConfigError, match="seed was 0 and is now 1"):
         build_mosit(PAIRS, scripted, output, 12, seed=1)
-    assert build_mosit(PAIRS, None, output, 12).kept == 12  # nobody is asked again
+    assert build_mosit(PAIRS, unasked, output, 12).kept == 12  # nobody is asked again
 
 
 def test_what_is_refused_is_counted_by_reason(built: Path, tmp_path: Path) -> None:
@@ -219,7 +226,7 @@ def test_the_examples_are_what_is_asked_for() -> None:
 
 def test_requests_hold_a_topic_media_at_hand_and_a_plan(shelf: Shelf) -> None:
     seen = set()
-    for seed in range(30):
+    for seed in range(12):
         *_, asked = ask_dialogue(Random(seed), shelf, ["a walk in the park"])
         assert "Topic: a walk in the park" in asked["content"]
         plan = re.findall(r"^Turn \d.*$", asked["content"], re.M)
@@ -266,7 +273,8 @@ def test_data_are_sent_to_no_other_machine(address: str) -> None:
 
 def test_a_server_on_this_machine_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # would be asked in the server's place
-    asked = [[{"role": "user", "content": "Turn 1: the human says; the machine explains."}]] * 3
+    request = "[image: a car]\nTurn 1: the human says plainly; the machine explains."
+    asked = [[{"role": "user", "content": request}]] * 3
     with served() as address:
         assert open_writer(address)(asked, [1, 2, 3]) == scripted(asked, [1, 2, 3])
     with pytest.raises(RunError, match="start the server there"):
@@ -315,7 +323,7 @@ def test_a_person_accepts_rejects_edits_and_takes_back(mosit: Path) -> None:
         again._buttons[3].click()
     assert (again.review.done, check(mosit).read) == (0, 12)
     assert "Well, " not in (mosit / "mosit.json").read_text()
-    assert build_mosit(PAIRS, None, mosit, 12).kept == 12
+    assert build_mosit(PAIRS, unasked, mosit, 12).kept == 12
     with pytest.raises(MissingError, match="data build"):
         Review(mosit.parent)
 

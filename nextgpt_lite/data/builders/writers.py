@@ -22,6 +22,7 @@ from nextgpt_lite.model.conversation import ConversationTokenizer
 from nextgpt_lite.model.device import pick_device, pick_dtype
 from nextgpt_lite.model.generation import Prompt, Sampling, generate
 from nextgpt_lite.model.llm import LanguageModel
+from nextgpt_lite.model.modality import BUILT_IN
 
 # Conversations and a seed for each -> a reply to each, in words.
 Writer: TypeAlias = Callable[[Sequence[Conversation], Sequence[int]], Sequence[str]]
@@ -60,8 +61,9 @@ class Local:
     def __init__(self, name: str, device: str, precision: str, temperature: float) -> None:
         folder = locate(NextGPTConfig.from_profile(name).llm if name in PROFILES else name)
         where = pick_device(device)
+        none = dict.fromkeys(BUILT_IN, 0)  # signal tokens: markers of media that it cannot write
         self.llm = LanguageModel.from_pretrained(
-            folder, {}, LoraSettings(), name, dtype=pick_dtype(precision, where)
+            folder, none, LoraSettings(), name, dtype=pick_dtype(precision, where)
         )
         self.llm.to(where).eval()
         self.conversation = ConversationTokenizer(self.llm.tokenizer, {}, 1)
