@@ -52,7 +52,9 @@ from nextgpt_lite.world.suite.rows import share
 from nextgpt_lite.world.verify import read_clip, read_picture, verify
 
 ADMITS: Final = re.compile(r"\b(do not|don't|cannot|can't|can only|only know|sorry|unable)\b", re.I)
+LEAD: Final = re.compile(r"^(here (is|are)|listen:|watch:)\s*", re.I)
 FREE: Final = "*"  # an attribute that was not named
+FIXED: Final = ("groups", "relation", "kind", "count")  # attributes that are never free
 _SORTS = {"img": "image", "aud": "audio", "vid": "video"}
 
 
@@ -102,18 +104,10 @@ def _read(kind: str, manner: str, *turns: str) -> Request:
             scenes = [filled(read_scene(given[1]))] if given else []
             messages.append(user(turn[given.end() :] if given else turn, *scenes))
             said.append(turn)
-    words = tuple(
-        tuple(word.split("|"))
-        for turn in shown
-        if turn.startswith("say:")
-        for word in turn[4:].split()
-    )
-    return Request(
-        kind,
-        manner,
-        messages,
-        Wanted(tuple(read_scene(t) for t in shown if t[:3] in _SORTS), words),
-    )
+    answer = " ".join(turn[4:] for turn in shown if turn.startswith("say:"))
+    words = tuple(tuple(word.split("|")) for word in answer.split())
+    media = tuple(read_scene(turn) for turn in shown if turn[:3] in _SORTS)
+    return Request(kind, manner, messages, Wanted(media, words))
 
 
 def read_scene(text: str) -> Scene:
@@ -126,13 +120,8 @@ def read_scene(text: str) -> Scene:
         return Sound(words[0], times, next((p for p in PITCHES if p in words), FREE))
     if sort == "vid":
         group = _group([w for w in words if w not in MOTIONS])
-        return Clip(
-            group.kind,
-            group.colour,
-            next((m for m in MOTIONS if m in words), FREE),
-            group.size,
-            place.strip() or FREE,
-        )
+        motion = next((m for m in MOTIONS if m in words), FREE)
+        return Clip(group.kind, group.colour, motion, group.size, place.strip() or FREE)
     parts = re.split(rf" (\+|{'|'.join(RELATIONS)}) ", rest.strip())
     groups = tuple(_group(part.split()) for part in parts[::2])
     return Picture(groups, next((r for r in RELATIONS if r in parts), None), place.strip() or FREE)
@@ -164,9 +153,7 @@ def _fillings(scene: Scene, seen: dict[str, Sequence[Any]]) -> Iterator[Scene]:
         return seen.get(name) or [default]
 
     def every(item: Any) -> Iterator[Any]:
-        names = [
-            f.name for f in fields(item) if f.name not in ("groups", "relation", "kind", "count")
-        ]
+        names = [f.name for f in fields(item) if f.name not in FIXED]
         for values in itertools.product(*(choices(item, n, getattr(item, n)) for n in names)):
             yield replace(item, **dict(zip(names, values, strict=True)))
 
@@ -185,11 +172,8 @@ def seen_in(medium: Image | Audio | Video) -> dict[str, Sequence[Any]]:
         return {"times": [max(1, heard.times)], "pitch": [heard.pitch or "low"]}
     if isinstance(medium, Video):
         clip = read_clip(medium)
-        return {
-            name: [getattr(clip, name)]
-            for name in ("colour", "size", "motion", "place")
-            if getattr(clip, name)
-        }
+        names = ("colour", "size", "motion", "place")
+        return {name: [getattr(clip, name)] for name in names if getattr(clip, name)}
     read = read_picture(medium)
     return {
         "colour": sorted({thing.colour for thing in read.things}),
@@ -202,10 +186,7 @@ def told(text: str) -> list[Scene]:
     """The scenes that a reply tells: "Here is ..", "Listen: ..", "Watch: ..", or captions alone."""
     found = []
     for sentence in re.split(r"(?<=[.!?])\s+", text):
-        scene = parse(
-            re.sub(r"^(here (is|are)|listen:|watch:)\s*", "", sentence.strip(), flags=re.I)
-        )
-        if scene is not None:
+        if (scene := parse(LEAD.sub("", sentence.strip()))) is not None:
             found.append(scene)
     return found
 

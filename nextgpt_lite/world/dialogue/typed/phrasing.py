@@ -23,6 +23,11 @@ from nextgpt_lite.world.dialogue.typed.lexicon import (
 
 IDLE = 0.1  # share of nouns with an adjective that changes nothing
 BEHIND = 0.16  # share of colours and sizes that stand behind the noun
+_BEHIND = ("{0}, {1}", "{0} ({1})", "{0} that {be} {1}", "{0}, {1} {ones}", "{0} {1}")
+_COLOUR_BEHIND = (
+    *_BEHIND, "{0} in {1}", "{0} painted {1}", "{0} of {1} colour", "{0} of colour {1}",
+    "{0} in the colour {1}",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,8 @@ def thing(said: Said, rng: Random, bare: bool = False) -> str:
         before.append(pick(words("idle"), rng))
     # What is meant anyway need not be said.
     says_size = said.size and not (said.size == DEFAULTS.size and rng.random() < 0.5)
-    says_colour = said.colour and not (
-        said.colour == DEFAULTS.colours[said.kind] and rng.random() < 0.3
-    )
+    usual = said.colour == DEFAULTS.colours[said.kind]
+    says_colour = said.colour and not (usual and rng.random() < 0.3)
     size = pick(words("sizes", str(said.size)), rng) if says_size else ""
     colour = pick(words("colours", str(said.colour)), rng) if says_colour else ""
     for attribute in filter(None, (size, colour)):
@@ -90,22 +94,9 @@ def thing(said: Said, rng: Random, bare: bool = False) -> str:
         return name
     joined = rng.choice((" and ", ", ", " ")).join(behind)
     be = "is" if said.count == 1 else "are"
-    ways = [
-        f"{name}, {joined}",
-        f"{name} ({joined})",
-        f"{name} that {be} {joined}",
-        f"{name}, {joined} {'one' if said.count == 1 else 'ones'}",
-        f"{name} {joined}",
-    ]
-    if behind == [colour]:
-        ways += [
-            f"{name} in {colour}",
-            f"{name} painted {colour}",
-            f"{name} of {colour} colour",
-            f"{name} of colour {colour}",
-            f"{name} in the colour {colour}",
-        ]
-    return rng.choice(ways)
+    ways = _COLOUR_BEHIND if behind == [colour] else _BEHIND
+    ones = "one" if said.count == 1 else "ones"
+    return rng.choice(ways).format(name, joined, be=be, ones=ones)
 
 
 def number(count: int, rng: Random) -> str:
@@ -132,14 +123,10 @@ def things(said: Things, rng: Random) -> str:
     """All groups, how they stand to each other, and where."""
     bare = rng.random() < 0.18
     told = [thing(group, rng, bare) for group in said.groups]
-    if len(told) == 1:
-        text = told[0]
-    else:
-        text = _joined(said, told, rng)
+    text = told[0] if len(told) == 1 else _joined(said, told, rng)
     if len(told) == 3:
-        text += rng.choice(
-            (", and {}", " and {}", ", plus {}", ", {} too", " and also {}", ", {}")
-        ).format(told[2])
+        third = (", and {}", " and {}", ", plus {}", ", {} too", " and also {}", ", {}")
+        text += rng.choice(third).format(told[2])
     where = place(said.place, rng)
     if not where:
         return text
@@ -192,13 +179,8 @@ def noises(said: Deed, rng: Random) -> str:
     pitch = f"{pick(words('pitch_words', said.pitch), rng)} " if said.pitch else ""
     many = number(count, rng) if said.times else rng.choice(("a", "one", "a single"))
     owner = noun(said.kind, 1, rng)
-    ways = [
-        f"{pitch}{name} of {article(owner)}",
-        f"{pitch}{owner} {name}",
-        f"{pitch}{name} from {article(owner)}",
-        f"{pitch}{name} of the {owner}",
-    ]
-    rest = rng.choice(ways)
+    rest = pitch + rng.choice(("{0} of {1}", "{2} {0}", "{0} from {1}", "{0} of the {2}"))
+    rest = rest.format(name, article(owner), owner)
     return article(rest) if many == "a" else f"{many} {rest}"
 
 

@@ -34,6 +34,10 @@ from nextgpt_lite.world.scene import COLOURS, SIZES, Split
 Slots = dict[str, str]
 # What stands in a slot: a pattern where it is a word of few, a reader where it is a phrase.
 _ANY = r".+?"
+_LOOKS = (
+    "in the {} picture: {}", "{} picture: {}", "about the {} picture, {}", "look at the {} one. {}",
+    "in the {} one, {}", "{} image, {}",
+)  # fmt: skip
 _PATTERNS: dict[str, str] = {
     "colour": one_of(COLOURS),
     "size": one_of(SIZES),
@@ -260,26 +264,19 @@ def tell_story(
 ) -> str:
     """A sum of things and the wish to see its end, or to be told it."""
     kind = before.kind
-    key = (
-        "eat_minus"
-        if sign == "minus" and (eaten or (kind == "apple" and rng.random() < 0.4))
-        else f"story_{sign}"
-    )
+    eaten = sign == "minus" and (eaten or (kind == "apple" and rng.random() < 0.4))
+    key = "eat_minus" if eaten else f"story_{sign}"
     many = phrasing.thing(before, rng, bare=before.count > 1)
     if before.count == 1:
         many = re.sub(r"^(an?|any|some kind of|this one) ", "one ", many)
-    slots = {
-        "many": many,
-        "n": phrasing.plain_number(change, rng),
-        "many_bare": re.sub(r"^(one|1|an?) ", "", many),
-    }
-    told = frame(key, split, rng).format(**slots)
+    n, bare = phrasing.plain_number(change, rng), re.sub(r"^(one|1|an?) ", "", many)
+    told = frame(key, split, rng).format(many=many, n=n, many_bare=bare)
     asked = frame(f"story_draw_{sign}" if draws else "story_ask", split, rng)
     asked = asked.format(**phrasing.media_slots(rng))
     joint = "" if told[-1] == "?" else rng.choice((".", ".", ",", " -", ";", ""))
-    return phrasing.tidy(
-        f"{told}{joint} {asked}" if rng.random() < 0.9 else f"{asked.rstrip('?')}: {told}"
-    )
+    if rng.random() < 0.9:
+        return phrasing.tidy(f"{told}{joint} {asked}")
+    return phrasing.tidy(f"{asked.rstrip('?')}: {told}")
 
 
 # ---- questions
@@ -287,14 +284,9 @@ def tell_story(
 
 @cache
 def _questions() -> list[tuple[re.Pattern[str], tuple[str, ...]]]:
+    which = r"(?:Look at the (?P<which>first|second) picture\. )?"
     return [
-        (
-            re.compile(
-                rf"(?:Look at the (?P<which>first|second) picture\. )?(?:{entry['match']})[.?!]*",
-                re.I,
-            ),
-            tuple(entry["say"]),
-        )
+        (re.compile(rf"{which}(?:{entry['match']})[.?!]*", re.I), tuple(entry["say"]))
         for entry in load("questions")
     ]
 
@@ -304,23 +296,18 @@ def _question(text: str, rng: Random, split: Split) -> str | None:
         found = pattern.fullmatch(text)
         if found is None:
             continue
-        slots = {
-            re.sub(r"\d$", "", name): value for name, value in found.groupdict().items() if value
-        }
+        given = {name: value for name, value in found.groupdict().items() if value}
+        slots = {re.sub(r"\d$", "", name): value for name, value in given.items()}
         which = slots.pop("which", None)
         said = choose(ways, split, rng).format(**_asked(slots, rng))
         if which:
-            look = (
-                "in the {} picture: {}",
-                "{} picture: {}",
-                "about the {} picture, {}",
-                "look at the {} one. {}",
-                "in the {} one, {}",
-                "{} image, {}",
-            )
-            said = rng.choice(look).format(which.lower(), said)
+            said = rng.choice(_LOOKS).format(which.lower(), said)
         return phrasing.tidy(said)
     return None
+
+
+def _renamed(kind: str, count: int, name: str, rng: Random) -> str:
+    return phrasing.noun(kind, count, rng) if rng.random() < 0.35 else name
 
 
 def _asked(slots: Slots, rng: Random) -> Slots:
@@ -328,23 +315,17 @@ def _asked(slots: Slots, rng: Random) -> Slots:
     for name in ("the", "other"):
         said = reading.definite(new.get(name, ""))
         if said:
-            named = (
-                phrasing.noun(said.kind, said.count, rng) if rng.random() < 0.35 else new[name][4:]
-            )
+            named = _renamed(said.kind, said.count, new[name][4:], rng)
             new[name] = f"the {named}"
             if name == "the":
                 new["noun"] = named
                 new.setdefault("be", "is" if said.count == 1 else "are")
     if "a" in new and (told := reading.things(new["a"])):
-        named = (
-            phrasing.noun(told.groups[0].kind, 1, rng)
-            if rng.random() < 0.35
-            else told.groups[0].kind
-        )
+        named = _renamed(told.groups[0].kind, 1, told.groups[0].kind, rng)
         new |= {"a": phrasing.article(named), "noun": named}
     if "nouns" in new and new["nouns"] in reading.NOUNS:
         kind, count = reading.NOUNS[new["nouns"]]
-        new["nouns"] = phrasing.noun(kind, count, rng) if rng.random() < 0.35 else new["nouns"]
+        new["nouns"] = _renamed(kind, count, new["nouns"], rng)
     if "relation" in new:
         new["relation"] = phrasing.side(reading.SIDES_OF[new["relation"]], rng)
     if "colour" in new and rng.random() < 0.5:

@@ -66,23 +66,10 @@ def no_medium(rng: Random, wording: Split) -> str:
 def _said(group: Group, rng: Random) -> tuple[Group, Said]:
     """The group with what is left unsaid set to what is then meant."""
     says_size, says_colour = rng.random() < 0.3, rng.random() < 0.65
-    said = Said(
-        group.kind,
-        group.count,
-        group.size if says_size else None,
-        group.colour if says_colour else None,
-    )
-    return meant(said), said
-
-
-def meant(said: Said) -> Group:
-    """What is meant by what is said."""
-    return Group(
-        said.kind,
-        said.colour or DEFAULTS.colours[said.kind],
-        said.size or DEFAULTS.size,
-        said.count,
-    )
+    size, colour = group.size if says_size else None, group.colour if says_colour else None
+    usual = DEFAULTS.colours[group.kind]
+    meant = Group(group.kind, colour or usual, size or DEFAULTS.size, group.count)
+    return meant, Said(group.kind, group.count, size, colour)
 
 
 def _one(rng: Random, modality: str) -> tuple[str, Scene]:
@@ -115,9 +102,8 @@ def _assorted(rng: Random, wording: Split) -> Wish:
     number = rng.choice((2, 2, 2, 3))
     wanted = [_one(rng, m) for m in rng.choices(("image", "audio", "video"), (4, 4, 3), k=number)]
     template = frame(f"assorted{number}", wording, rng)
-    return template.format(**dict(zip("abc", (text for text, _ in wanted), strict=False))), tuple(
-        s for _, s in wanted
-    )
+    texts, scenes = zip(*wanted, strict=True)
+    return template.format(**dict(zip("abc", texts, strict=False))), scenes
 
 
 def _not_this(rng: Random, wording: Split) -> Wish:
