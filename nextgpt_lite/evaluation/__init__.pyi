@@ -1,3 +1,5 @@
+from .ablation.figures import summary as summary
+from .ablation.grid import read_grid as read_grid
 from .ablation.runner import ablate as ablate
 from .ablation.table import outdated as outdated
 from .baselines import (

@@ -482,8 +482,7 @@ for level in ("simple", "complex"):
 # is the way from states to condition.
 
 # %%
-from nextgpt_lite.evaluation.comparison import both_told
-from nextgpt_lite.evaluation.comparison.decomposition import figure as taken_apart
+from nextgpt_lite.evaluation.comparison import both_told, factors_figure
 
 if where(shipped, system="gold caption"):
     display(Markdown(decomposition(shown)))
@@ -491,7 +490,7 @@ if where(shipped, system="gold caption"):
         both = both_told(where(shown, level=level), "end-to-end", "caption messenger")
         print(f"{level}, told rightly by both ({both.answers}): end-to-end {both.first}, "
               f"captions {both.second}, difference {both.difference}")  # fmt: skip
-    show_figure(taken_apart(shown), "<words, channel and decoder of every system>")
+    show_figure(factors_figure(shown), "<words, channel and decoder of every system>")
 
 # %% [markdown]
 # Audio and videos, which the paper left out:

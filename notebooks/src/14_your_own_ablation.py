@@ -83,8 +83,8 @@ print(yaml.safe_dump(grid, sort_keys=False))
 import tempfile
 from pathlib import Path
 
-from nextgpt_lite.errors import ConfigError
-from nextgpt_lite.evaluation.ablation.grid import Settings, read_grid
+from nextgpt_lite import ConfigError
+from nextgpt_lite.evaluation import read_grid
 
 folder = tempfile.TemporaryDirectory(prefix="grid-")  # gone afterwards
 path = Path(folder.name) / "losses.yaml"
@@ -93,7 +93,6 @@ try:
     read_grid(path)
 except ConfigError as error:
     print(str(error).replace(folder.name, "..."))
-print(", ".join(Settings.model_fields))
 
 # %% [markdown]
 # ## Train and score
@@ -128,7 +127,7 @@ record("rows", len(rows))
 # %%
 from IPython.display import Markdown, display
 
-from nextgpt_lite.evaluation.ablation.figures import summary
+from nextgpt_lite.evaluation import summary
 
 display(Markdown(summary(table)))
 
@@ -271,5 +270,5 @@ check("ablation.factors", apart)
 # | paper | here | held by |
 # |---|---|---|
 # | not in the paper | `evaluation.ablate` | `test_runner.py` |
-# | not in the paper | `NextGPT.condition_loss` | `test_nextgpt.py` |
+# | not in the paper | `NextGPTModel.condition_loss` | `test_nextgpt.py` |
 # | not in the paper | `evaluation.comparison.factors` | `test_decomposition.py` |

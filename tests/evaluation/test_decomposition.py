@@ -11,7 +11,7 @@ from nextgpt_lite.evaluation.comparison.decomposition import (
     both_told,
     decomposition,
     factors,
-    figure,
+    factors_figure,
 )
 
 Right = tuple[bool, bool]  # words, medium
@@ -65,7 +65,7 @@ def test_a_table_and_a_figure_of_every_level() -> None:
     assert len(lines) == 2 + 2
     assert lines[2].startswith("| 5, 8 | simple | mine | 62.5 [")
     assert lines[2].endswith("| 50.0 |")
-    assert len(figure(rows).axes) == 2
+    assert len(factors_figure(rows).axes) == 2
     assert decomposition([{**row, "group": "audio"} for row in rows]) == ""
     assert decomposition(MINE) == "", "there is no reference"
 

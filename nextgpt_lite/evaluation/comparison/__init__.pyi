@@ -2,6 +2,7 @@ from .decomposition import (
     both_told as both_told,
     decomposition as decomposition,
     factors as factors,
+    factors_figure as factors_figure,
 )
 from .rows import (
     decided as decided,

@@ -108,7 +108,7 @@ def decomposition(rows: Sequence[Row], group: str = "image", reference: str = RE
     return markdown(lines) if len(lines) > 1 else ""
 
 
-def figure(rows: Sequence[Row], group: str = "image", reference: str = REFERENCE) -> Figure:
+def factors_figure(rows: Sequence[Row], group: str = "image", reference: str = REFERENCE) -> Figure:
     """The factors of every system, levels side by side; bars are 95 % intervals."""
     from matplotlib.figure import Figure
 
