@@ -279,7 +279,10 @@ class ConversationTokenizer:
         """What the template writes between turns and to ask for a reply."""
         roles: list[Role] = ["user", "assistant", "user"]
         talk: list[Message] = [{"role": role, "content": SLOT} for role in roles]
-        return self.render(talk, True).split(SLOT)[1:]
+        _, *between = self.render(talk, True).split(SLOT)
+        if not between:  # an empty file, for one
+            raise ConfigError("the chat template leaves out all that is said")
+        return between
 
     def _encode_words(self, text: str, start: int, replies: Spans, encoded: Encoded) -> None:
         """Text without slots, cut into tokens as a whole, so that no reply is cut out of it."""

@@ -184,7 +184,8 @@ def test_a_system_turn_that_cannot_be_is_refused(messages: list[dict], said: str
 
 
 @pytest.mark.parametrize(
-    "template", ["{% for m in messages %}{% stop %}", "{{ messages[9].content }}", "{{ 1 / 0 }}"]
+    "template",
+    ["{% for m in messages %}{% stop %}", "{{ messages[9].content }}", "{{ 1 / 0 }}", "", "x"],
 )
 def test_a_damaged_template_is_said_with_its_folder(template: str, tmp_path: Path) -> None:
     (tmp_path / "chat_template.jinja").write_text(template)
