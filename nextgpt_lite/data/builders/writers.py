@@ -61,9 +61,9 @@ class Local:
     def __init__(self, name: str, device: str, precision: str, temperature: float) -> None:
         folder = locate(NextGPTConfig.from_profile(name).llm if name in PROFILES else name)
         where = pick_device(device)
-        none = dict.fromkeys(BUILT_IN, 0)  # signal tokens: markers of media that it cannot write
+        unused = {BUILT_IN[0]: 1}  # a signal token, for there must be one; it is never written
         self.llm = LanguageModel.from_pretrained(
-            folder, none, LoraSettings(), name, dtype=pick_dtype(precision, where)
+            folder, unused, LoraSettings(), name, dtype=pick_dtype(precision, where)
         )
         self.llm.to(where).eval()
         self.conversation = ConversationTokenizer(self.llm.tokenizer, {}, 1)
