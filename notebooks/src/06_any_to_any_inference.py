@@ -424,8 +424,15 @@ for source, target in wrong[:4]:
     made = [m.block.modality for m in weak[source, target].made]
     print(f"{source} -> {target}: {weak[source, target].text[:50]!r} + {made}")
 print(f"{sum(right.values())} of 16 right with LoRA, {16 - len(wrong)} without")
+opened = sum(len(reply.made) for reply in weak.values())
+print(f"signal blocks that were opened without LoRA: {opened}")
+assert opened < 6  # as the text below says
 
 # %% [markdown]
+# Read the words of what is marked wrong: they say what is going to be shown. The
+# LLM was pretrained on conversations of this world, so it knows how replies
+# sound. To *open* a signal block is what stage 3 taught it through LoRA.
+#
 # ## A reply arrives
 #
 # With `stream=True` the reply comes as events: pieces of text, decoder
