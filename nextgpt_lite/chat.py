@@ -66,6 +66,7 @@ class NextGPT(NextGPTModel):
         generation_config: GenerationConfig | None = None,
         streamer: BaseStreamer | None = None,
         stream: bool = False,
+        previews: int = 0,
         **media: Any,
     ) -> Reply | Iterator[Event]:
         """Holds one turn. The same messages, options and seed give the same reply, bit for bit.
@@ -93,6 +94,8 @@ class NextGPT(NextGPTModel):
                 words as they come.
             stream: gives, instead of the reply, text, step and media events as they happen, and
                 "done" with the reply at last.
+            previews: every so many steps a step event of a stream has the medium as it is by then,
+                full of noise; 0 for never.
             media: of an added modality, under its plural.
 
         Raises:
@@ -106,8 +109,9 @@ class NextGPT(NextGPTModel):
         ).under(generation_config)  # fmt: skip
         messages = turn.asked(message, _by_modality(given))
         happenings = turn.events(
-            self, messages, seed_of(seed, generator), options, progress=stream, streamer=streamer
-        )
+            self, messages, seed_of(seed, generator), options, progress=stream,
+            previews=whole("previews", previews, 0), streamer=streamer,
+        )  # fmt: skip
         if stream:
             return happenings
         *_, last = happenings

@@ -155,6 +155,7 @@ class Event:
     Attributes:
         type: "text" (a piece of words), "step" (a decoder step is done), "media" (a medium is
             finished), "done" (the reply is complete).
+        media: the finished medium; of a step the medium so far, where previews were asked for.
     """
 
     type: Literal["text", "step", "media", "done"]

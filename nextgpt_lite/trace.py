@@ -7,7 +7,7 @@ have. Leaves to others: the turn itself (`chat`), the token loop (`generation`),
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.messages import Conversation
+from nextgpt_lite.options import Options, seed_of
 from nextgpt_lite.reply import Reply
-from nextgpt_lite.turn import asked
+from nextgpt_lite.turn import asked, events
 
 Origin = Literal["text", "media", "signal"]
 
@@ -48,6 +49,7 @@ class TracedBlock:
     start: int
     tokens: list[str]
     condition: Tensor  # (L, C) what the output projection made of it
+    film: list[tuple[int, Any]]  # steps, and the medium as it was after each
 
 
 @dataclass(frozen=True)
@@ -83,32 +85,29 @@ def trace(
     messages: str | Conversation,
     *,
     seed: int = 0,
-    output_modalities: str | Sequence[str] = "auto",
-    num_inference_steps: int | None = None,
-    guidance_scale: float | None = None,
-    max_new_tokens: int = 128,
-    temperature: float = 0.0,
-    top_p: float = 1.0,
+    previews: int = 0,
+    **options: Any,
 ) -> Trace:
     """Holds one turn as `model.chat` does and tells what went through the LLM.
 
     Args:
         messages: the user's words, or messages that end with a user turn; media stand in them.
-        seed, output_modalities, num_inference_steps, guidance_scale: as for `chat`.
-        max_new_tokens, temperature, top_p: as for `chat`.
+        seed, options: as for `chat`.
+        previews: every so many steps of a decoder its film has a frame; 0 for never.
     """
     turns = asked(messages)
+    films: list[list[tuple[int, Any]]] = [[]]
     with _watched(model) as (read, forwards):
-        reply = model.chat(
-            turns,
-            seed=seed,
-            output_modalities=output_modalities,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            top_p=top_p,
-        )
+        for event in events(
+            model, turns, seed_of(seed), Options(**options),
+            progress=previews > 0, previews=previews,
+        ):  # fmt: skip
+            if event.type == "media":
+                films.append([])
+            elif event.type == "step" and event.media is not None:
+                films[-1].append((event.step, event.media))
+    reply = event.reply
+    assert reply is not None
     prompt, *rest = read
     encoded = model.conversation.encode(turns, reply_follows=True)
     gaps = {
@@ -128,9 +127,9 @@ def trace(
     starts = _starts(len(prompt), rest, model)
     blocks = [
         TracedBlock(
-            made.block.modality, start, model.llm.describe_ids(made.block.ids), made.condition
+            made.block.modality, start, model.llm.describe_ids(made.block.ids), made.condition, film
         )
-        for start, made in zip(starts, reply.made, strict=True)
+        for start, made, film in zip(starts, reply.made, films, strict=False)
     ]
     reply_ids = [token for ids in rest for token in ids]
     return Trace(rows, blocks, len(prompt), forwards, reply_ids, reply)

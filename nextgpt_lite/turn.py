@@ -41,6 +41,7 @@ def events(
     options: Options,
     *,
     progress: bool,
+    previews: int = 0,
     streamer: BaseStreamer | None = None,
 ) -> Iterator[Event]:
     """One turn as it happens, from the first word to the reply.
@@ -50,6 +51,7 @@ def events(
         progress: False leaves out the step events. Decoders then run in the calling thread, where a
             clip takes little more than half as long on two cores: a second thread has a second pool
             of OpenMP workers, and more workers than cores no longer wait for each other awake.
+        previews: every so many steps a step event has the medium as it is by then; 0 for never.
         streamer: of transformers; gets the prompt's ids, then each word's.
     """
     started = time.perf_counter()
@@ -81,7 +83,8 @@ def events(
             generator=torch.Generator().manual_seed(seed + index),
             **_guided(model, part, options.diffusion),
         )
-        media = (yield from _watched(decode, part["type"])) if progress else decode()
+        shown = partial(decode, previews=previews) if previews else decode
+        media = (yield from _watched(shown, part["type"])) if progress else decode()
         part["data"] = made.media = media[0]
         yield Event("media", modality=part["type"], media=media[0])
     reply.seconds = time.perf_counter() - started
@@ -440,10 +443,10 @@ def _watched(
     broken_off = threading.Event()
     happenings: queue.Queue[Event | list[Media] | BaseException] = queue.Queue()
 
-    def tell(step: int, total: int) -> None:
+    def tell(step: int, total: int, media: Sequence[Any] = (None,)) -> None:
         if broken_off.is_set():
             raise _BrokenOff
-        happenings.put(Event("step", modality=modality, step=step, total=total))
+        happenings.put(Event("step", modality=modality, step=step, total=total, media=media[0]))
 
     def work() -> None:
         try:

@@ -66,9 +66,7 @@ def _chat(text: str, folder: Path) -> str:
         {"role": "user", "content": [{"type": "image", "path": text}]},
         {"role": text, "content": text},
     ]
-    page = widget.static(messages, folder, text).data["text/html"]
-    widget._show(messages)
-    return str(page + widget._history.value)
+    return str(widget.static(messages, folder, text).data["text/html"])
 
 
 def _rating(text: str, folder: Path) -> str:

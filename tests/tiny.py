@@ -123,12 +123,14 @@ class TinyDecoder(nn.Module):
     def generate(
         self, condition: Tensor, *, num_inference_steps: int | None,
         generator: torch.Generator | list[torch.Generator],
-        callback: Callable[[int, int], None] | None = None, **_: object,
+        callback: Callable[..., None] | None = None, previews: int = 0, **_: object,
     ) -> list[Any]:  # fmt: skip
         steps = num_inference_steps or 20
         for step in range(steps):
             if callback is not None:
-                callback(step + 1, steps)
+                due = previews and (step + 1) % previews == 0
+                seen = [[self._grey(one, torch.Generator()) for one in condition]] if due else []
+                callback(step + 1, steps, *seen)
         generators = generator if isinstance(generator, list) else [generator] * len(condition)
         return [self._grey(*item) for item in zip(condition, generators, strict=True)]
 

@@ -19,6 +19,8 @@ def build(
     student: bool = False,
     teacher: bool = False,
     slides: bool = False,
+    html: bool = False,
+    pdf: bool = False,
     names: Annotated[Path | None, Option(exists=True, dir_okay=False)] = None,
     notebooks: MaybeFolder = None,
     reveal: str = "",
@@ -32,6 +34,8 @@ def build(
         student: without solutions, unanswered.
         teacher: with every solution as code below its exercise; with names also answers.csv.
         slides: as pages of slides by reveal.js, without solutions.
+        html: as pages to read, without solutions.
+        pdf: the same, printed by the Chromium or Chrome of this machine.
         names: a file with a student's name on each line: a folder each, and other numbers in
             some questions for each.
         notebooks: folder of the notebooks; default: those of this clone.
@@ -39,10 +43,10 @@ def build(
     """
     from nextgpt_lite.notebook.course import write
 
-    kinds = {"student": student, "teacher": teacher, "slides": slides}
+    kinds = {"student": student, "teacher": teacher, "slides": slides, "html": html, "pdf": pdf}
     wanted = [kind for kind, asked in kinds.items() if asked]
     if len(wanted) != 1:
-        raise BadParameter("give --student, --teacher or --slides, one of them")
+        raise BadParameter("give --student, --teacher, --slides, --html or --pdf, one of them")
     lines = names.read_text(encoding="utf-8").split("\n") if names else []
     students = [line.strip() for line in lines if line.strip()]
     written = write(output, wanted[0], students, notebooks, reveal)

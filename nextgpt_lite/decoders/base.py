@@ -250,6 +250,7 @@ class Decoder(Editing, nn.Module, ABC):
         negative_prompt: str | Tensor | None = None,
         generator: Generators = None,
         callback: StepCallback | None = None,
+        previews: int = 0,
     ) -> list[Any]:
         """Turns conditions into media.
 
@@ -265,6 +266,8 @@ class Decoder(Editing, nn.Module, ABC):
                 generator makes it independent of what else is in the batch.
             callback: called as `callback(step, total)` after each step, counted from 1; some
                 schedulers take one step more than asked for.
+            previews: after every so many steps the callback also gets, third, the B media that the
+                noisy latents of that moment decode to; 0 for never.
 
         Returns:
             B media: PIL images, `Audio` or `Video`.
@@ -275,9 +278,10 @@ class Decoder(Editing, nn.Module, ABC):
         """
         self.check(condition)
 
-        def on_step(index: int) -> None:
+        def on_step(index: int, latents: Tensor) -> None:
             if callback is not None:
-                callback(index + 1, len(self.pipeline.scheduler.timesteps))
+                seen = [self.decode(latents)] if previews and (index + 1) % previews == 0 else []
+                callback(index + 1, len(self.pipeline.scheduler.timesteps), *seen)
 
         with self.in_use():
             arguments = self.arguments(

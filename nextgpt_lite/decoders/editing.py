@@ -19,7 +19,7 @@ from torch import Tensor
 
 from nextgpt_lite.errors import ConfigError
 
-StepCallback = Callable[[int, int], None]
+StepCallback = Callable[..., None]
 Generators = torch.Generator | list[torch.Generator] | None
 Mask = Any  # (H, W) of an image, (H, W) or (T, H, W) of a video, (from, to) seconds of audio
 

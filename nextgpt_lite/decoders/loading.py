@@ -144,16 +144,16 @@ def in_dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
     return {"torch_dtype" if diffusers.__version__ < "0.40" else "dtype": dtype}
 
 
-def step_reports(pipeline: Any, on_step: Callable[[int], None]) -> dict[str, Any]:
-    """The argument of a pipeline that reports each step; diffusers has two kinds."""
+def step_reports(pipeline: Any, on_step: Callable[[int, torch.Tensor], None]) -> dict[str, Any]:
+    """The argument of a pipeline that reports a step and its latents; diffusers has two kinds."""
 
     def at_step_end(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        on_step(index)
+        on_step(index, tensors["latents"])
         return tensors
 
     if "callback_on_step_end" in inspect.signature(type(pipeline).__call__).parameters:
         return {"callback_on_step_end": at_step_end}
-    return {"callback": lambda index, *_: on_step(index)}
+    return {"callback": lambda index, _, latents: on_step(index, latents)}
 
 
 @contextmanager

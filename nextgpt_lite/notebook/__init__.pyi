@@ -5,6 +5,7 @@ from .exercises import (
     expect as expect,
     solved as solved,
 )
+from .inside import show_trace as show_trace
 from .inspection import InspectionWidget as InspectionWidget
 from .plots import (
     LivePlot as LivePlot,

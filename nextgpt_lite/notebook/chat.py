@@ -1,26 +1,32 @@
-"""A chat in a notebook cell: text, uploads, which modalities to answer in, seed; streamed reply.
+"""A chat in a notebook cell: text, attachments, what to answer in, seed; streamed reply.
 
 Where no kernel or no widget front end runs (a page, a viewer, a test) the same conversation
-shows as plain HTML. Knows: widgets and turns. Leaves to others: the reply itself (`model.chat`),
-what media look like (`display`), reading files (`media`).
+shows as plain HTML. Knows: turns, and how to stop one. Leaves to others: what a reader sees and
+presses (`chat.js`), the reply itself (`model.chat`), what media look like (`display`), reading
+files (`media`).
 """
 
 from __future__ import annotations
 
 import html
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as widgets
+import traitlets
 
 from nextgpt_lite.display import MIME, WIDGET_VIEW, Bundle, part_text, parts_html
-from nextgpt_lite.errors import ConfigError, RunError
+from nextgpt_lite.errors import ConfigError, RunError, extra
 from nextgpt_lite.media import MediaError
 from nextgpt_lite.media.formats import sniff
 from nextgpt_lite.messages import Conversation, Message, Part
 from nextgpt_lite.model.modality import MODALITIES, get_modality
+
+with extra("notebooks"):
+    import anywidget
 
 if TYPE_CHECKING:
     from nextgpt_lite.chat import NextGPT
@@ -29,59 +35,50 @@ if TYPE_CHECKING:
 USER = "background:#eef3fb;margin:6px 0 6px 15%"
 ASSISTANT = "background:#f5f5f0;margin:6px 15% 6px 0"
 BOX = "padding:4px 12px;border-radius:8px;color:#111"
+PREVIEWS = 4  # steps of a decoder from one sight of what forms to the next
+EXAMPLES = (
+    "Show me a large red car in the garden.",
+    "I want to hear a dog and to see it move.",
+    "I have seven apples and eat two. Draw the rest.",
+)
+
+
+class Front(anywidget.AnyWidget):
+    """What is shown and pressed; `chat.js` says how."""
+
+    _esm = Path(__file__).with_name("chat.js")
+    _css = Path(__file__).with_name("chat.css")
+    past = traitlets.Unicode().tag(sync=True)  # HTML of the conversation
+    live = traitlets.Unicode().tag(sync=True)  # HTML of the reply that grows
+    status = traitlets.Unicode().tag(sync=True)
+    busy = traitlets.Bool().tag(sync=True)
+    seed = traitlets.Int().tag(sync=True)
+    accept = traitlets.Unicode().tag(sync=True)  # extensions of files
+    modalities = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    examples = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
 
 class ChatWidget:
-    """A conversation with `model`; show it as the last line of a cell, or call `send`."""
+    """A conversation with `model`; show it as the last line of a cell, or call `send`.
 
-    def __init__(self, model: NextGPT, seed: int = 0) -> None:
+    Attributes:
+        messages: the conversation so far.
+        wanted: "auto", or the media that the next reply must hold; none means text only.
+    """
+
+    def __init__(self, model: NextGPT, seed: int = 0, examples: Sequence[str] = EXAMPLES) -> None:
         self.messages: list[Message] = []
+        self.wanted: str | list[str] = "auto"
         self._model = model
+        self._stopped = threading.Event()
         self._folder = tempfile.TemporaryDirectory(prefix="nextgpt-lite-chat-")
-        self._history = widgets.HTML()
-        self._live = widgets.HTML()
-        self._status = widgets.Label("the first reply takes a little longer")
-        self._text = widgets.Textarea(
-            placeholder="say something, or ask for an image, audio, a video",
-            layout=widgets.Layout(width="auto", height="60px"),  # 100 % and margins overflow
+        self.widget = Front(
+            seed=seed,
+            accept=",".join(suffix for row in MODALITIES.values() for suffix in row.extensions),
+            modalities=[*MODALITIES],
+            examples=[*examples],
         )
-        extensions = [suffix for row in MODALITIES.values() for suffix in row.extensions]
-        self._upload = widgets.FileUpload(
-            accept=",".join(extensions), multiple=True, description="Attach"
-        )
-        self._auto = widgets.Checkbox(
-            True,
-            description="model chooses what to answer in",
-            indent=False,
-            layout=widgets.Layout(width="auto"),
-        )
-        self._wanted = {
-            name: widgets.ToggleButton(
-                False, description=name, disabled=True, layout=widgets.Layout(width="80px")
-            )
-            for name in MODALITIES
-        }
-        self._seed = widgets.BoundedIntText(seed, min=0, max=2**31 - 1, description="seed")
-        self._button = widgets.Button(description="Send", button_style="primary")
-        self._button.on_click(lambda _: self._on_send())
-        self._auto.observe(self._on_auto, "value")
-        self.widget = widgets.VBox(
-            [
-                self._history,
-                self._live,
-                self._text,
-                widgets.HBox([self._button, self._upload, self._seed]),
-                widgets.HBox([self._auto, *self._wanted.values()]),
-                self._status,
-            ]
-        )
-
-    @property
-    def output_modalities(self) -> str | list[str]:
-        """ "auto", or the media that the next reply must hold; none means text only."""
-        if self._auto.value:
-            return "auto"
-        return [name for name, toggle in self._wanted.items() if toggle.value]
+        self.widget.on_msg(self._on_message)
 
     def send(self, text: str, files: Iterable[str | Path] = ()) -> Bundle:
         """Takes one turn and returns the conversation so far, ready to be shown.
@@ -89,21 +86,37 @@ class ChatWidget:
         A file that cannot be read, or a failing model, leaves one sentence in the status line
         and the conversation as it was.
         """
+        return self._turn(lambda: [*self.messages, _user_message(text, files)])
+
+    def retry(self) -> Bundle:
+        """Has the last message answered again, by the seed that is set now."""
+        return self._turn(lambda: self.messages[:-1])
+
+    def stop(self) -> None:
+        """Ends the reply that is being made; the conversation is then as it was before."""
+        self._stopped.set()
+
+    def clear(self) -> None:
+        """Forgets the conversation."""
+        self.messages = []
+        self.widget.past = self.widget.live = self.widget.status = ""
+
+    def _turn(self, told: Callable[[], list[Message]]) -> Bundle:
+        front = self.widget
+        front.busy, front.status = True, ""
+        self._stopped.clear()
         try:
-            message = _user_message(text, files)
-            self._show([*self.messages, message])
-            reply = self._stream([*self.messages, message])
-        except MediaError as error:
-            self._upload.value = ()  # nobody could take the wrong file off by hand
-            self._status.value = str(error)
+            messages = told()
+            front.past = _transcript(messages)
+            reply = self._stream(messages)
         except Exception as error:  # a traceback inside a widget's callback would be lost
-            self._status.value = str(error) or type(error).__name__
+            front.status = str(error) or type(error).__name__
         else:
-            self.messages += [message, reply.message]
-            self._status.value = " ".join(reply.warnings)
-        self._live.value = ""
-        self._show(self.messages)
-        return self.static(self.messages, note=self._status.value)
+            self.messages = [*messages, reply.message]
+            front.status = " ".join(f"Warning: {each}" for each in reply.warnings)
+            front.send({"kind": "taken"})
+        front.live, front.past, front.busy = "", _transcript(self.messages), False
+        return self.static(self.messages, note=front.status)
 
     def static(
         self, messages: Sequence[Message], folder: str | Path = ".", note: str = ""
@@ -132,52 +145,62 @@ class ChatWidget:
 
     def _stream(self, messages: Conversation) -> Reply:
         """Shows the reply as it grows and returns it whole."""
+        if not messages:
+            raise ConfigError("nothing to answer again: write something first")
         parts: list[Part] = []
         events = self._model.chat(
             messages,
             stream=True,
-            seed=self._seed.value,
-            output_modalities=self.output_modalities,
+            seed=self.widget.seed,
+            output_modalities=self.wanted,
+            previews=PREVIEWS,
         )
         for event in events:
-            if event.type == "step":
-                self._status.value = f"{event.modality}: step {event.step} of {event.total}"
-                continue
+            if self._stopped.is_set():
+                events.close()  # type: ignore[attr-defined]  # of a generator
+                raise RunError("stopped: the conversation is as it was before")
             if event.reply is not None:
                 return event.reply
-            if event.type == "media":
+            forming: list[Part] = []
+            if event.type == "step":
+                self.widget.status = f"{event.modality}: step {event.step} of {event.total}"
+                if event.media is None:
+                    continue
+                forming = [{"type": event.modality, "data": event.media}]
+            elif event.type == "media":
                 parts.append({"type": event.modality, "data": event.media})
             elif parts and parts[-1]["type"] == "text":
                 parts[-1]["text"] += event.text
             else:
                 parts.append({"type": "text", "text": event.text})
-            self._live.value = _box("assistant", parts)
+            self.widget.live = _box("assistant", [*parts, *forming])
         raise RunError("the model stopped without finishing its reply: send it again")
 
-    def _show(self, messages: Sequence[Message]) -> None:
-        self._history.value = _transcript(messages)
+    def _on_message(self, _: Any, said: Mapping[str, Any], files: Sequence[bytes]) -> None:
+        """Does what was pressed. Replies are made aside, so that a kernel can hear of a stop."""
+        kind = said["kind"]
+        if kind == "stop":
+            self.stop()
+        if kind not in ("send", "retry", "clear") or self.widget.busy:
+            return
+        if kind == "clear":
+            self.clear()
+            return
+        again = kind == "retry"  # by the same seed the reply would be the same
+        self.widget.busy, self.widget.seed = True, int(said["seed"]) + again
+        self.wanted = "auto" if said["wanted"] is None else said["wanted"]
+        work: Callable[[], Bundle] = self.retry
+        if not again:
+            work = partial(self.send, said["text"], self._kept(said["names"], files))
+        threading.Thread(target=work, daemon=True).start()
 
-    def _on_send(self) -> None:
-        self._button.disabled = True
-        try:
-            self.send(self._text.value, self._save_uploads())
-            if not self._status.value:
-                self._text.value = ""
-                self._upload.value = ()
-        finally:
-            self._button.disabled = False
-
-    def _on_auto(self, change: Mapping[str, Any]) -> None:
-        for toggle in self._wanted.values():
-            toggle.disabled = change["new"]
-
-    def _save_uploads(self) -> list[Path]:
-        """The uploaded files on disk, each in a folder of its own under its bare name."""
+    def _kept(self, names: Sequence[str], contents: Sequence[bytes]) -> list[Path]:
+        """The attached files on disk, each in a folder of its own under its bare name."""
         paths = []
-        for upload in self._upload.value:
+        for name, content in zip(names, contents, strict=True):
             folder = Path(tempfile.mkdtemp(dir=self._folder.name))
-            path = folder / (Path(upload["name"].replace("\\", "/")).name or "upload")
-            path.write_bytes(upload["content"])
+            path = folder / (Path(name.replace("\\", "/")).name or "upload")
+            path.write_bytes(content)
             paths.append(path)
         return paths
 

@@ -1,4 +1,4 @@
-"""The notebooks made ready for a class: for students, for their teacher, as slides.
+"""The notebooks made ready for a class: for students, for their teacher, as slides, on paper.
 
 Students get notebooks without solutions, each with numbers of their own in some questions; the
 teacher gets them with solutions, and the right number of every student. Points go into the
@@ -13,22 +13,27 @@ from __future__ import annotations
 import ast
 import csv
 import io
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
-from nextgpt_lite.errors import ConfigError, MissingError
+from nextgpt_lite.errors import ConfigError, MissingError, RunError
 from nextgpt_lite.notebook.build import FOLDED, NOTEBOOKS, with_solutions
 from nextgpt_lite.notebook.numbers import STUDENT, numbers
 from nextgpt_lite.writing import usable
 
 POINTS = {"easy": 1, "medium": 2, "hard": 4}
 RATED = re.compile(rf"\(({'|'.join(POINTS)}), (\d+) minutes?\)")
+BROWSERS = ("chromium", "google-chrome", "chrome", "msedge")
 NAME = re.compile(r"[\w.@-]+")
 
 
@@ -130,7 +135,6 @@ def slides(notebook: NotebookNode, reveal: str = "") -> str:
         reveal: address or folder of reveal.js; "" takes nbconvert's, which a browser fetches.
     """
     from nbconvert import SlidesExporter
-    from nbconvert.preprocessors import TagRemovePreprocessor
 
     shown = deepcopy(notebook)
     for cell in shown.cells:
@@ -140,12 +144,52 @@ def slides(notebook: NotebookNode, reveal: str = "") -> str:
     exporter = SlidesExporter(reveal_scroll=True, reveal_number="c/t")
     if reveal:
         exporter.reveal_url_prefix = reveal
+    return _exported(exporter, shown)
+
+
+def page(notebook: NotebookNode) -> str:
+    """A page to read or print."""
+    from nbconvert import HTMLExporter
+
+    return _exported(HTMLExporter(), notebook)
+
+
+def _exported(exporter: Any, notebook: NotebookNode) -> str:
+    """What an exporter makes of the notebook without solutions and folded code."""
+    from nbconvert.preprocessors import TagRemovePreprocessor
+
     without = TagRemovePreprocessor(
         enabled=True, remove_cell_tags={"solution"}, remove_input_tags={"hide-input"}
     )
     exporter.register_preprocessor(without, enabled=True)
-    page, _ = exporter.from_notebook_node(shown)
-    return str(page)
+    written, _ = exporter.from_notebook_node(notebook)
+    return str(written)
+
+
+def print_page(path: Path) -> Path:
+    """Prints a page as a PDF beside it, by a browser that asks no other machine.
+
+    Raises:
+        MissingError: there is no such browser.
+        RunError: it printed nothing.
+    """
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise MissingError(
+            "To print needs Chromium or Chrome: install one, or print the pages of --html yourself."
+        )
+    printed = path.with_suffix(".pdf")
+    alone = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+    done = subprocess.run(
+        [
+            browser, "--headless", *alone, "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--no-pdf-header-footer", f"--print-to-pdf={printed}", path.resolve().as_uri(),
+        ],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if not printed.is_file():
+        raise RunError(f"{browser} printed nothing of {path}: {done.stderr.strip()[-300:]}")
+    return printed
 
 
 def answers(notebooks: Iterable[NotebookNode], students: Sequence[str]) -> str:
@@ -179,7 +223,7 @@ def write(
 
     Args:
         output: for students it has a folder for each of `students`, if there are any.
-        kind: "student", "teacher" or "slides".
+        kind: "student", "teacher", "slides", "html" or "pdf".
         students: names; numbers of some questions follow from them.
         folder: the notebooks; None takes the suite's own.
         reveal: see `slides`.
@@ -189,6 +233,8 @@ def write(
     for name, notebook in found.items():
         if kind == "slides":
             files[f"{name}.slides.html"] = slides(notebook, reveal)
+        elif kind in ("html", "pdf"):
+            files[f"{name}.html"] = page(notebook)
         elif kind == "teacher":
             files[f"{name}.ipynb"] = nbformat.writes(for_teacher(notebook))
         else:
@@ -200,7 +246,13 @@ def write(
     for name, text in files.items():
         usable((output / name).parent)
         (output / name).write_text(text, encoding="utf-8")
-    return [output / name for name in files]
+    written = [output / name for name in files]
+    if kind == "pdf":
+        printed = [print_page(path) for path in written]
+        for path in written:
+            path.unlink()
+        return printed
+    return written
 
 
 def _rate(notebook: NotebookNode) -> None:

@@ -120,11 +120,13 @@ def test_captions_become_conditions_of_that_shape(name: str, decoder: Decoder) -
 def test_a_condition_becomes_a_medium_of_its_own_seed(decoder: Decoder) -> None:
     condition = decoder.encode_text(CAPTIONS)
     steps: list[tuple[int, int]] = []
+    films: list[list[Any]] = []
     both = decoder.generate(
         condition,
         num_inference_steps=2,
         generator=_seeded(1, 2),
-        callback=lambda step, total: steps.append((step, total)),
+        callback=lambda step, total, seen: (steps.append((step, total)), films.append(seen)),
+        previews=1,
     )
     (alone,) = decoder.generate(condition[1:], num_inference_steps=2, generator=_seeded(2))
     (other,) = decoder.generate(condition[1:], num_inference_steps=2, generator=_seeded(3))
@@ -132,6 +134,7 @@ def test_a_condition_becomes_a_medium_of_its_own_seed(decoder: Decoder) -> None:
     assert np.isfinite(_numbers(alone)).all() and _numbers(alone).std() > 0
     size = np.abs(_numbers(alone)).max()
     assert np.abs(_numbers(alone) - _numbers(both[1])).max() <= 0.02 * size
+    assert np.abs(_numbers(films[-1][1]) - _numbers(both[1])).max() <= 0.02 * size
     assert np.abs(_numbers(alone) - _numbers(other)).max() > 0.02 * size
 
 

@@ -53,6 +53,7 @@ def test_it_learns_is_saved_and_makes_the_same_again(tmp_path: Path) -> None:
     again = load_decoder(tmp_path, modality="tide")
     assert not any(p.requires_grad for p in again.parameters())
     steps: list[int] = []
+    films: list[list[np.ndarray]] = []
 
     def make(one: SeriesDecoder, **options: object) -> list[np.ndarray]:
         generator = torch.Generator().manual_seed(1)
@@ -60,7 +61,7 @@ def test_it_learns_is_saved_and_makes_the_same_again(tmp_path: Path) -> None:
             condition.detach(),
             num_inference_steps=3,
             generator=generator,
-            callback=lambda step, total: steps.append(step),
+            callback=lambda step, total, *seen: (steps.append(step), films.extend(seen)),
             **options,
         )
 
@@ -68,5 +69,11 @@ def test_it_learns_is_saved_and_makes_the_same_again(tmp_path: Path) -> None:
     assert [x.shape for x in ours] == [(3, 8), (3, 8)]
     assert steps == [1, 2, 3, 1, 2, 3]
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
-    led = make(again, guidance_scale=8.0)
+    assert not films
+    led = make(again, guidance_scale=8.0, previews=2)
+    assert len(films) == 1, "after step 2 of 3"
+    assert not np.allclose(films[0], led)
+    last = make(again, guidance_scale=8.0, previews=3)
+    np.testing.assert_array_equal(films[1], last, err_msg="no noise is left after it")
+    np.testing.assert_array_equal(led, last)
     assert not np.allclose(ours, led)

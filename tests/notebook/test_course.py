@@ -14,6 +14,7 @@ from nextgpt_lite.cli import application
 from nextgpt_lite.errors import ConfigError, MissingError
 from nextgpt_lite.notebook import course, grade
 from nextgpt_lite.notebook.numbers import numbers
+from tests.browser import in_a_browser
 
 NAME = "01_small"
 FIRST = """import nextgpt_lite.notebook.answers.stage3
@@ -123,6 +124,22 @@ def test_slides_have_a_section_for_each_heading_and_no_solutions(notebooks):
     assert "reveal.js/dist/reveal" in page
     assert "Solution" not in page
     assert "import nextgpt_lite" not in page
+
+
+@in_a_browser
+def test_notebooks_are_printed_without_solutions(notebooks, tmp_path):
+    pages = course.write(tmp_path / "pages", "html", folder=notebooks)
+    assert "Solution" not in pages[0].read_text(encoding="utf-8")
+    printed = course.write(tmp_path / "paper", "pdf", folder=notebooks)
+    assert [path.name for path in printed] == [f"{NAME}.pdf"]
+    assert printed[0].read_bytes().startswith(b"%PDF")
+    assert [*printed[0].parent.iterdir()] == printed
+
+
+def test_printing_without_a_browser_says_so(notebooks, tmp_path, monkeypatch):
+    monkeypatch.setattr(course, "BROWSERS", ())
+    with pytest.raises(MissingError, match="Chromium"):
+        course.write(tmp_path, "pdf", folder=notebooks)
 
 
 def test_a_class_of_three_is_graded(notebooks, tmp_path):

@@ -1,8 +1,7 @@
-"""The helpers of the notebooks: figures, players, chat, exercises, and the builder's cleaning."""
+"""The helpers of the notebooks: figures, players, exercises, and the builder's cleaning."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import sys
@@ -16,10 +15,9 @@ from PIL import Image
 
 from nextgpt_lite.checkpoints import doctor
 from nextgpt_lite.display import MIME, WIDGET_VIEW
-from nextgpt_lite.media import Audio, Video, save_image
+from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.notebook import build, exercises, plots, results
 from nextgpt_lite.notebook.numbers import numbers
-from nextgpt_lite.reply import Event, Reply
 
 RANDOM = np.random.default_rng(0)
 NOISE = RANDOM.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
@@ -108,104 +106,6 @@ def test_check_shape_names_both_shapes():
     exercises.check_shape(np.zeros((2, 3)), (2, 3))
     with pytest.raises(AssertionError, match=r"expected shape \(3, 2\), found \(2, 3\)"):
         exercises.check_shape(np.zeros((2, 3)), (3, 2))
-
-
-class FakeModel:
-    """Repeats the user's words, draws a picture, and fails when asked to."""
-
-    def __init__(self):
-        self.calls = []
-
-    def chat(self, messages, *, stream, seed, output_modalities):
-        self.calls.append((messages, seed, output_modalities))
-        words = messages[-1]["content"][-1]["text"]
-        if words == "fail":
-            raise ValueError("no such luck")
-        yield Event("text", text=words[:3])
-        yield Event("text", text=words[3:])
-        yield Event("step", modality="image", step=1, total=20)
-        yield Event("media", modality="image", media=PICTURE)
-        parts = [{"type": "text", "text": words}, {"type": "image", "data": PICTURE}]
-        yield Event("done", reply=Reply(parts=parts))
-
-
-@pytest.fixture
-def chat():
-    from nextgpt_lite.notebook.chat import ChatWidget
-
-    return ChatWidget(FakeModel(), seed=7)
-
-
-def test_chat_keeps_the_conversation(chat, tmp_path):
-    save_image(PICTURE, tmp_path / "a.png")
-    chat.send("what is this?", [tmp_path / "a.png"])
-    page = chat.send("and now?").data["text/html"]
-    assert [m["role"] for m in chat.messages] == ["user", "assistant"] * 2
-    assert len(chat._model.calls[1][0]) == 3
-    assert page.count("<img") == 3
-    assert chat._model.calls[0][1:] == (7, "auto")
-    assert chat._live.value == ""
-
-
-def test_chat_goes_on_after_a_bad_file_and_a_failing_model(chat, tmp_path):
-    (tmp_path / "notes.txt").write_text("no picture")
-    assert "notes.txt is no image" in chat.send("look", [tmp_path / "notes.txt"]).data[MIME]["note"]
-    assert chat.send("fail").data[MIME]["note"] == "no such luck"
-    assert chat.messages == []
-    assert chat.send("hello").data[MIME] == {"kind": "chat", "turns": 2, "note": ""}
-
-
-def test_chat_buttons_choose_modalities_and_uploads_keep_inside_their_folder(chat):
-    chat._auto.value = False
-    chat._wanted["audio"].value = True
-    buffer = io.BytesIO()
-    PICTURE.save(buffer, "PNG")
-    upload = {
-        "name": "../../evil.png", "type": "image/png", "size": buffer.tell(),
-        "content": buffer.getvalue(), "last_modified": np.datetime64("now").item(),
-    }  # fmt: skip
-    (path,) = save_with(chat, upload)
-    assert path.name == "evil.png"
-    assert path.resolve().is_relative_to(chat._folder.name)
-    chat._text.value = "hello"
-    chat._button.click()
-    assert chat._model.calls[0][2] == ["audio"]
-    assert chat._text.value == ""
-
-
-def test_a_wrong_upload_does_not_stay_attached(chat):
-    upload = {
-        "name": "notes.png", "type": "image/png", "size": 2,
-        "content": b"no", "last_modified": np.datetime64("now").item(),
-    }  # fmt: skip
-    chat._upload.set_trait("value", (upload,))
-    chat._text.value = "look"
-    chat._button.click()
-    assert "notes.png is no image" in chat._status.value
-    assert (chat._upload.value, chat._text.value) == ((), "look")
-    chat._button.click()
-    assert len(chat.messages) == 2
-
-
-def save_with(chat, upload):
-    chat._upload.set_trait("value", (upload,))
-    return chat._save_uploads()
-
-
-def test_chat_shows_a_transcript_where_no_widgets_run(chat, tmp_path):
-    save_image(PICTURE, tmp_path / "a.png")
-    messages = [
-        {"role": "user", "content": [{"type": "image", "path": "a.png"}]},
-        {"role": "assistant", "content": "a <b>car</b>"},
-        {"role": "user", "content": [{"type": "audio", "path": "missing.wav"}]},
-    ]
-    data = chat.static(messages, folder=tmp_path).data
-    assert data["text/html"].count("<img") == 1
-    assert "a &lt;b&gt;car&lt;/b&gt;" in data["text/html"]
-    assert "&lt;audio: missing.wav&gt;" in data["text/html"]
-    live = chat._repr_mimebundle_()
-    assert "text/html" in live
-    assert live[WIDGET_VIEW]["model_id"] == chat.widget.model_id
 
 
 SOURCE = """# %% [markdown]
