@@ -68,12 +68,12 @@ print(traced)
 # The model says what it is going to show before it shows it. The signal
 # tokens attend to these words, which helps an LLM as small as this one.
 #
-# The same to play: drag the slider, or use the arrow keys.
+# A shorter reply to play: drag the slider, or use the arrow keys.
 
 # %%
 from nextgpt_lite.notebook import show_trace
 
-show_trace(trace(model, text, previews=5, **options))
+show_trace(trace(model, "Draw a large red car.", previews=5, **options))
 
 # %%
 from nextgpt_lite.notebook import record
