@@ -114,8 +114,9 @@ class TinyDecoder(nn.Module):
         return self.encode_text([""]).expand(count, -1, -1)
 
     def denoising_errors(
-        self, condition: Tensor, latents: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+        self, condition: Tensor, latents: Tensor, generator: torch.Generator | None = None,
+        noisier: int = 1,
+    ) -> Tensor:  # fmt: skip
         assert len(condition) == len(latents)
         noise = torch.rand(len(latents), generator=generator)
         return (condition.mean((1, 2)) - latents.mean(1) * noise).pow(2)

@@ -348,13 +348,21 @@ class Decoder(Editing, nn.Module, ABC):
             return self.encode(media).float()
 
     def denoising_errors(
-        self, condition: Tensor, latents: Tensor, generator: torch.Generator | None = None
+        self,
+        condition: Tensor,
+        latents: Tensor,
+        generator: torch.Generator | None = None,
+        noisier: int = 1,
     ) -> Tensor:
-        """(B,) `denoising_loss` of each item, from `latents` that were computed before."""
+        """(B,) `denoising_loss` of each item, from `latents` that were computed before.
+
+        Args:
+            noisier: of `noise.ask`.
+        """
         self.check(condition)
         dtype = self.denoiser.dtype
         with self.in_use():
-            noisy, times, target = ask(self.pipeline.scheduler, latents, generator)
+            noisy, times, target = ask(self.pipeline.scheduler, latents, generator, noisier)
             answer = self.denoise(noisy.to(dtype), times, condition.to(dtype)).float()
         return (answer - target).pow(2).flatten(1).mean(1)
 

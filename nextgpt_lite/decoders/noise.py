@@ -30,11 +30,15 @@ class Question(NamedTuple):
     target: Tensor
 
 
-def ask(scheduler: Any, latents: Tensor, generator: torch.Generator | None = None) -> Question:
+def ask(
+    scheduler: Any, latents: Tensor, generator: torch.Generator | None = None, noisier: int = 1
+) -> Question:
     """Noises latents (B, ...), each at a time of its own, drawn uniformly.
 
     Args:
         generator: source of noise and times (on the CPU).
+        noisier: the time is the largest of so many draws; what stands where is settled early in
+            sampling, so that more of them tell more of it.
 
     Raises:
         ConfigError: the scheduler's answers are of a kind that is not known here.
@@ -43,11 +47,12 @@ def ask(scheduler: Any, latents: Tensor, generator: torch.Generator | None = Non
     kind = prediction_type(scheduler)
     steps = scheduler.config.num_train_timesteps
     if kind != "flow_prediction" and hasattr(scheduler, "alphas_cumprod"):
-        times = torch.randint(steps, (len(latents),), generator=generator).to(latents.device)
+        drawn = torch.randint(steps, (len(latents), noisier), generator=generator)
+        times = drawn.amax(1).to(latents.device)
         signal, spread = _amounts(scheduler, latents, times)  # not add_noise: Euler's differs
         target = denoising_target(scheduler, latents, noise, times)
         return Question(signal * latents + spread * noise, times, target)
-    share = torch.rand(len(latents), generator=generator).to(latents)  # of the way to noise
+    share = torch.rand(len(latents), noisier, generator=generator).amax(1).to(latents)  # to noise
     way = share.reshape(-1, *(1,) * (latents.ndim - 1))  # (B, 1, ...)
     if kind == "flow_prediction":
         return Question((1 - way) * latents + way * noise, steps * share, noise - latents)

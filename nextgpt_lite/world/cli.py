@@ -75,3 +75,18 @@ def samples(*, output: Path, seed: Seed = 0, size: MaybeCount = None) -> None:
 
     written = write_samples(output, seed, size or PICTURES)
     print(f"{len(written)} files written to {output}")
+
+
+def regimes(*, output: Path) -> None:
+    """Measure when signal tokens beat captions: where no caption names what is wanted.
+
+    Goes on where it was broken off; takes about half an hour of one core.
+
+    Example: nextgpt-lite regimes --output out/regimes
+    """
+    from nextgpt_lite.evaluation.ablation.figures import summary
+    from nextgpt_lite.world.regimes import figure, run_regimes
+
+    table = run_regimes(output)
+    print(summary(table))
+    figure(table).savefig(output / "figure.svg")

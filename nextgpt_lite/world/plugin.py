@@ -25,7 +25,7 @@ def commands() -> dict[str, Callable[..., None]]:
     """The commands that it adds to the command line."""
     from nextgpt_lite.world import cli
 
-    return {"pretrain": cli.pretrain, "data samples": cli.samples}
+    return {"pretrain": cli.pretrain, "data samples": cli.samples, "regimes": cli.regimes}
 
 
 def run_suite(
