@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed here")
-PATIENCE = 25_000  # milliseconds, of a machine that does other things beside
+PATIENCE = 60_000  # milliseconds, of a machine that does other things beside
 expect.set_options(timeout=PATIENCE)
 
 

@@ -27,6 +27,7 @@ Enter sends, Shift+Enter breaks the line."></textarea>
   let asked = false; // whether the reply that is made is to what is typed here
 
   const scroll = () => { at("log").scrollTop = at("log").scrollHeight; };
+  at("log").addEventListener("load", scroll, true); // an image has its height only then
   const show = (name, key, set) => {
     const draw = () => { set(at(name), model.get(key)); };
     model.on("change:" + key, draw);

@@ -99,8 +99,8 @@ def test_both_widgets_work_in_jupyterlab(browser: Browser, lab: str, tmp_path: P
         expect(past.locator("img")).to_have_count(3)
         expect(status).to_have_text("Warning: odd")
         expect(chat.locator("figure")).to_have_count(0)
-        log = chat.locator(".log")
-        assert log.evaluate("node => node.scrollHeight - node.scrollTop - node.clientHeight") < 2
+        at_the_end = "log => log.scrollHeight - log.scrollTop - log.clientHeight < 2"
+        page.wait_for_function(at_the_end, arg=chat.locator(".log").element_handle())
 
         text.fill("long")
         text.press("Enter")
