@@ -56,8 +56,8 @@ def show_trace(traced: Trace) -> None:
         for index, frame in enumerate(frames)
     )
     page = (
-        f'{STYLE}<div class="nextgpt-trace" data-lm-suppress-shortcuts="true">'
-        f'<input type="range" aria-label="what happens inside" '
+        f'{STYLE}<div class="nextgpt-trace">'
+        f'<input type="range" data-lm-suppress-shortcuts="true" aria-label="what happens inside" '
         f'max="{last}" value="{last}" oninput="{html.escape(MOVE)}">'
         f'<p>{tokens}</p><p><small><span class="media">green</span>: vectors of given media; '
         f'<span class="signal">orange</span>: signal tokens.</small></p>{sections}</div>'
