@@ -75,7 +75,7 @@ def edit(picture, words, strength, steps, scale=2.0):
         both = torch.cat([latents, latents])
         empty, told = decoder.denoise(both, t.expand(2), condition).chunk(2)
         answer = empty + scale * (told - empty)
-        latents = scheduler.step(answer, t, latents).prev_sample
+        latents = scheduler.step(answer, t, latents, generator=drawn).prev_sample
     return decoder.decode(latents)[0]
 
 
