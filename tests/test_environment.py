@@ -23,7 +23,7 @@ DECLARED = [
     if not requirement.startswith("nextgpt-lite[")
 ]
 # Imported only where a user has installed them, and only after asking whether they are there.
-OPTIONAL = {"sentencepiece", "bitsandbytes", "imagebind", "pycocoevalcap"}
+OPTIONAL = {"sentencepiece", "bitsandbytes", "imagebind", "pycocoevalcap", "faiss", "torchmetrics"}
 IMPORT_NAMES = {"pillow": "PIL", "ipython": "IPython", "pyyaml": "yaml"}
 
 
