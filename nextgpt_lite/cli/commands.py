@@ -251,9 +251,11 @@ def cache_build(
     cache: Path | None = None,
     cache_limit: str | None = None,
 ) -> None:
-    """Compute a stage's frozen work beforehand; called again it goes on.
+    """Compute a stage's frozen work beforehand; called again, or by several processes, it goes on.
 
-    Example: torchrun --nproc-per-node 4 -m nextgpt_lite cache build --stage 2 --data cc3m
+    Several share it under torchrun: torchrun --nproc-per-node 4 -m nextgpt_lite cache build ...
+
+    Example: nextgpt-lite cache build --stage 2 --data cc3m
 
     Args:
         stage: whose records are read.
@@ -420,11 +422,11 @@ def ablate(
         every: run all grids that ship, whose common stages are trained once.
         workers: processes.
     """
+    if every == (grid is not None):
+        raise ConfigError("Give the file of a grid, or --all.")
     from nextgpt_lite.evaluation.ablation.figures import curves, draw, summary
     from nextgpt_lite.evaluation.ablation.runner import ablate, shipped_grids
 
-    if every == (grid is not None):
-        raise ConfigError("Give the file of a grid, or --all.")
     for path in shipped_grids() if grid is None else [grid]:
         table = ablate(path, output, workers, device)
         print(summary(table))

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from nextgpt_lite.display import MIME
+from nextgpt_lite.errors import DamagedError
 from nextgpt_lite.evaluation.protocols import Answer, Instruction
 from nextgpt_lite.evaluation.ratings.items import Item, item_of, read_items, write_items
 from nextgpt_lite.evaluation.ratings.results import Results
 from nextgpt_lite.evaluation.ratings.session import QUESTIONS, Session, read_judgements
-from nextgpt_lite.media import MediaError
 from nextgpt_lite.notebook.rating import TURN, RatingWidget, rating_html
 from nextgpt_lite.reply import Reply
 from nextgpt_lite.world.dialogue.parts import assistant, user
@@ -180,7 +180,7 @@ def test_items_survive_their_folder_and_stay_inside(tmp_path: Path) -> None:
     assert back[0].answers["tools"][1]["data"].getpixel((0, 0)) == (0, 0, 255)
     text = (tmp_path / "items.json").read_text()
     (tmp_path / "items.json").write_text(text.replace("image_0000.png", "../outside.png"))
-    with pytest.raises(MediaError):
+    with pytest.raises(DamagedError, match=r"items\.json.*outside"):
         read_items(tmp_path)
 
 
