@@ -25,8 +25,8 @@ from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.training.features import Features
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.dialogue.parts import sentence
-from nextgpt_lite.world.dialogue.records import sample_scene
 from nextgpt_lite.world.rendered import Rendered
+from nextgpt_lite.world.scene import sample_scene
 
 ASKED = {1: "", 2: "", 3: "Tell me more."}
 SENTENCE = 16  # positions, about: conversations grow by whole ones
@@ -130,10 +130,10 @@ def _record(stage: int, sizes: Sizes, conversation: Any, index: int) -> Record:
     wanted = sizes.sequence * (1 + rng.uniform(-sizes.spread, sizes.spread)) - SENTENCE / 2
     names = [*MODALITIES]
     shown, made = names[index % 3], names[(index // 3) % 3]
-    scene, goal = sample_scene(rng, shown, "train"), sample_scene(rng, made, "train")
+    scene, goal = (sample_scene(each, rng, groups=None) for each in (shown, made))
     said: list[str] = []
     while True:
-        said.append(sentence(caption(sample_scene(rng, rng.choice(names), "train"))))
+        said.append(sentence(caption(sample_scene(rng.choice(names), rng, groups=None))))
         user: list[dict[str, Any]] = [
             {"type": "text", "text": "Tell me more." if stage > 1 else ""}
         ]

@@ -26,6 +26,7 @@ from nextgpt_lite.evaluation.ablation.runner import ablate
 from nextgpt_lite.evaluation.comparison.run import compare_models
 from nextgpt_lite.training.refine import refine
 from nextgpt_lite.world.pretraining import text
+from nextgpt_lite.world.pretraining.parts import How
 from nextgpt_lite.world.suite.run import run_suite
 from tests.evaluation.ablation.grids import GRID, from_config, grid_file
 from tests.training import trainings
@@ -40,7 +41,7 @@ def _tiny(work: Callable[[Path], object], output: Path) -> None:
 
 WORK: dict[str, Callable[[Path], object]] = {
     "train": partial(trainings.train, 3),
-    "pretrain": lambda output: text.train(output, steps=6, batch_size=4, resume=True),
+    "pretrain": lambda output: text.train(output, How(resume=True), steps=6, batch_size=4),
     "refine": partial(
         _tiny, lambda output: refine("lite", output, records=8, steps=6, resume=True)
     ),

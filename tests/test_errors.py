@@ -18,7 +18,8 @@ FAMILY = [
 ]
 # Raised for mistakes of whoever writes code here, by Python's own rules.
 PROGRAMMING = {"AssertionError", "AttributeError", "KeyError", "LookupError", "TypeError"}
-OTHERS = {"BadParameter", "Exit", "Error", "Stopped"}  # typer's, gradio's, a KeyboardInterrupt
+# Typer's, gradio's, a KeyboardInterrupt, and a kind of DataError that never leaves its builder.
+OTHERS = {"BadParameter", "Exit", "Error", "Stopped", "Refused"}
 
 
 @pytest.mark.parametrize("error", FAMILY)

@@ -37,6 +37,7 @@ docs/add_a_decoder
 docs/add_an_llm
 docs/add_a_metric
 docs/add_a_data_source
+docs/build_a_data_set
 ```
 
 ```{toctree}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nextgpt_lite.errors import DamagedError
 from nextgpt_lite.evaluation.benchmarks.choices import (
     read_mmbench,
     read_mme,
@@ -128,5 +129,5 @@ def test_seed_bench_pictures_and_segments_of_clips(tmp_path: Path) -> None:
         read_seed_bench(path)
     questions[1]["data_id"] = "../../secret.mp4"
     path.write_text(json.dumps({"questions": questions[1:], "question_type": types}))
-    with pytest.raises(MediaError, match="outside its data folder"):
+    with pytest.raises(DamagedError, match=r"SEED-Bench\.json.*outside its data folder"):
         read_seed_bench(path)

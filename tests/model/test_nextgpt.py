@@ -140,7 +140,7 @@ def test_training_projects_the_states_that_a_reply_would(
     """A caption told in a reply has the condition that the loss sees for it."""
     model = tiny_model(messenger="caption-states")
     run = Trainer(model, STAGES[3], Made(record), Path("unused"), Schedule.of(STAGES[3], **QUICK))
-    batch = run._collated([run.usable(0)])[0]
+    batch = run.feed._collated([run.feed.usable(0)])
     model.eval()
     seen: list[torch.Tensor] = []
     project = model.project

@@ -213,7 +213,7 @@ def test_the_command_line_builds_and_says_what_is_missing(notebooks, tmp_path):
     assert (tmp_path / "out" / "ben" / f"{NAME}.ipynb").is_file()
     both = run(application(), ["course", "build", "--student", "--teacher", str(tmp_path / "out")])
     assert both.exit_code == 2
-    assert "one of them" in both.output
+    assert "give --student, --teacher, --slides" in both.output
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingError, match=r"STUDENT/01_small\.ipynb"):
         grade.grade(tmp_path / "empty", notebooks)
