@@ -80,7 +80,7 @@ def samples(*, output: Path, seed: Seed = 0, size: MaybeCount = None) -> None:
 def regimes(*, output: Path) -> None:
     """Measure when signal tokens beat captions: where no caption names what is wanted.
 
-    Goes on where it was broken off; takes about half an hour of one core.
+    Goes on where it was broken off. It has not been run to its end yet: no results ship.
 
     Example: nextgpt-lite regimes --output out/regimes
     """
