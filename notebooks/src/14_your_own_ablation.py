@@ -15,7 +15,7 @@
 # - how your cells stand beside the shipped ones
 # - how the same file runs on a GPU with `profile: colab`
 #
-# Time and memory: `lite` about 3 minutes on two cores, 1.5 GB · `colab`,
+# Time and memory: `lite` about 1 minute on two cores, 1.5 GB · `colab`,
 # `paper`: not measured
 #
 # Study: about 40 minutes, and 10 for the exercises. Before it: [notebook
