@@ -93,7 +93,11 @@ def kill(name: str, folder: Path, count: int, seed: int) -> int:
     work, random, log = WORK[name], Random(f"{name}/{seed}"), folder / "log.txt"
     (folder / "whole").mkdir(parents=True)
     started = time.monotonic()
-    wait(fork(partial(work, folder / "whole" / "out"), log=log))
+    whole = fork(partial(work, folder / "whole" / "out"), log=log)
+    try:
+        wait(whole)
+    except RuntimeError as error:
+        raise RuntimeError(f"{name}, undisturbed: {log.read_text()}") from error
     seconds, expected = time.monotonic() - started, left(folder / "whole" / "out")
     done = runs = 0
     while done < count:

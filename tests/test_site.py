@@ -102,6 +102,7 @@ def address(site: Path) -> Iterator[str]:
 def test_a_browser_shows_it(browser: Browser, address: str, scheme: str) -> None:
     telephone = {"width": 400, "height": 800}
     with visited(browser, f"{address}/", color_scheme=scheme, viewport=telephone) as page:
+        page.wait_for_url("**/README.html")  # the site's own index leads there
         for name in ("README", "notebooks/13_the_decoder_from_scratch", "docs/paper_map"):
             page.goto(f"{address}/{name}.html")
             expect(page.locator("h1").first).to_be_visible()

@@ -49,9 +49,7 @@ def ask(
     if kind != "flow_prediction" and hasattr(scheduler, "alphas_cumprod"):
         drawn = torch.randint(steps, (len(latents), noisier), generator=generator)
         times = drawn.amax(1).to(latents.device)
-        signal, spread = _amounts(scheduler, latents, times)  # not add_noise: Euler's differs
-        target = denoising_target(scheduler, latents, noise, times)
-        return Question(signal * latents + spread * noise, times, target)
+        return question(scheduler, latents, noise, times)
     share = torch.rand(len(latents), noisier, generator=generator).amax(1).to(latents)  # to noise
     way = share.reshape(-1, *(1,) * (latents.ndim - 1))  # (B, 1, ...)
     if kind == "flow_prediction":
@@ -85,20 +83,19 @@ def prediction_type(scheduler: Any) -> str:
     return str(kind)
 
 
-def denoising_target(scheduler: Any, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-    """What the denoiser should answer at steps (B,) of a discrete schedule: the noise, or v."""
-    if prediction_type(scheduler) == "epsilon":
-        return noise
-    signal, spread = _amounts(scheduler, latents, timesteps)
-    return signal * noise - spread * latents
+def question(scheduler: Any, latents: Tensor, noise: Tensor, times: Tensor) -> Question:
+    """Latents (B, ...) with this noise (B, ...), at steps (B,) of a discrete schedule.
 
+    Straight from the schedule's `alphas_cumprod`. `add_noise` of some schedulers differs: Euler's
+    adds noise of another size, which its denoiser expects to be scaled down again, and before
+    `set_timesteps` DPM-Solver's counts the steps from the wrong end.
 
-def _amounts(scheduler: Any, latents: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of the latents is left at each item's timestep, and how much is noise: (B, 1, ...).
-
-    Straight from the noise schedule. `add_noise` of some schedulers (Euler's) adds noise of another
-    size, which their denoiser expects to be scaled down again.
+    Raises:
+        ConfigError: the scheduler's answers are of a kind that is not known here.
     """
-    alpha_bar = scheduler.alphas_cumprod.to(latents)[timesteps]
+    alpha_bar = scheduler.alphas_cumprod.to(latents)[times]
     alpha_bar = alpha_bar.reshape(-1, *(1,) * (latents.ndim - 1))  # (B, 1, ...)
-    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    signal, spread = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    epsilon = prediction_type(scheduler) == "epsilon"
+    target = noise if epsilon else signal * noise - spread * latents
+    return Question(signal * latents + spread * noise, times, target)

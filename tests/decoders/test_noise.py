@@ -8,7 +8,7 @@ import diffusers
 import pytest
 import torch
 
-from nextgpt_lite.decoders.noise import ask, denoising_target
+from nextgpt_lite.decoders.noise import ask, question
 
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "epsilon": ("DDIMScheduler", {"prediction_type": "epsilon"}),
@@ -83,4 +83,4 @@ def test_what_is_not_known_is_named() -> None:
         ask(diffusers.EDMEulerScheduler(sigma_data=0.5), latents)
     steps = torch.tensor([0, 999])
     noise = torch.ones(2, 1)
-    assert torch.equal(denoising_target(_scheduler("epsilon"), latents, noise, steps), noise)
+    assert torch.equal(question(_scheduler("epsilon"), latents, noise, steps).target, noise)

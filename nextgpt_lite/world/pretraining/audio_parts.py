@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nextgpt_lite.decoders.mel import LogMel
-from nextgpt_lite.decoders.noise import denoising_target
+from nextgpt_lite.decoders.noise import question
 from nextgpt_lite.world.pretraining.audio_text import EMPTY, SOUNDS, WIDTH, WORDINGS
 from nextgpt_lite.world.pretraining.parts import begin
 from nextgpt_lite.world.sounds import RATE, render_sound
@@ -164,9 +164,8 @@ class DenoiserLoss:
         labels = F.normalize(condition + blur, dim=-1).to(device)
         noise = torch.randn(latents.shape, generator=generator).to(device)
         timesteps = torch.randint(1000, (number,), generator=generator).to(device)
-        noisy = self.scheduler.add_noise(latents, noise, timesteps)
-        target = denoising_target(self.scheduler, latents, noise, timesteps)
-        made = unet(noisy, timesteps, encoder_hidden_states=None, class_labels=labels).sample
+        noisy, times, target = question(self.scheduler, latents, noise, timesteps)
+        made = unet(noisy, times, encoder_hidden_states=None, class_labels=labels).sample
         return {"denoise": F.mse_loss(made.float(), target)}
 
 

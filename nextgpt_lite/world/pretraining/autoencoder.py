@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nextgpt_lite.decoders.noise import question
 from nextgpt_lite.training.part import LossParts
 from nextgpt_lite.world.pretraining.denoiser import caption_ids
 from nextgpt_lite.world.pretraining.parts import HOW, How, begin
@@ -110,7 +111,7 @@ def _slip(latents: Tensor, ids: Tensor, denoiser: nn.Module, generator: torch.Ge
     noisy = latents[:half] + SLIPS * share[:half] ** 2 * noise[:half]
     scheduler = begin("image/scheduler")
     steps = (share[half:, 0, 0, 0] * GUESSED_FROM * scheduler.config.num_train_timesteps).long()
-    worse = scheduler.add_noise(latents[half:], noise[half:], steps)
+    worse, steps, _ = question(scheduler, latents[half:], noise[half:], steps)
     velocity = denoiser(worse, steps, ids[half:]).to(latents)
     kept = scheduler.alphas_cumprod.to(latents)[steps].reshape(-1, 1, 1, 1)
     return torch.cat([noisy, kept.sqrt() * worse - (1 - kept).sqrt() * velocity])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nextgpt_lite.decoders.noise import denoising_target
+from nextgpt_lite.decoders.noise import question
 from nextgpt_lite.training.part import LossParts, PartTrainer
 from nextgpt_lite.world.describe import caption, paraphrase
 from nextgpt_lite.world.pretraining.parts import How, begin
@@ -145,9 +145,8 @@ def denoising_loss_of(
         free, late = strata * 4, ((strata * 4 - 1) / 3).clamp(min=0) ** (1 / noisier)
         timesteps = torch.where(strata < 0.25, free, late) * steps
         timesteps = timesteps.long().clamp(max=steps - 1).to(device)
-        noisy = scheduler.add_noise(latents, noise, timesteps)
-        target = denoising_target(scheduler, latents, noise, timesteps)
-        return {"v": F.mse_loss(denoiser(noisy, timesteps, ids).float(), target)}
+        noisy, times, target = question(scheduler, latents, noise, timesteps)
+        return {"v": F.mse_loss(denoiser(noisy, times, ids).float(), target)}
 
     return loss
 
