@@ -52,5 +52,5 @@ def test_diffusers_alone_loads_a_shipped_decoder(modality: str) -> None:
 
 
 def test_the_linked_autoencoder_is_not_part_of_what_identifies_the_weights() -> None:
-    """Sums, caches and the suite's table go by the files of a folder, as before there was a link."""
+    """Sums, caches and the suite go by the files of a folder, as before there was a link."""
     assert not [path for path in locate("lite/video").rglob("*") if "vae" in path.parts[-2:-1]]
