@@ -22,6 +22,7 @@ from nextgpt_lite.model.generation import Processor
 from nextgpt_lite.model.modality import MODALITIES, get_modality
 from nextgpt_lite.model.nextgpt import NextGPTModel
 from nextgpt_lite.options import Options, seed_of, whole
+from nextgpt_lite.processor import NextGPTProcessor
 from nextgpt_lite.reply import Event, Reply
 
 if TYPE_CHECKING:
@@ -219,4 +220,4 @@ def _by_modality(media: dict[str, Any]) -> dict[str, Any]:
     return {names[plural]: items for plural, items in media.items()}
 
 
-hub.register(NextGPT)
+hub.register(NextGPT, NextGPTProcessor)

@@ -56,7 +56,7 @@ def events(
     """
     started = time.perf_counter()
     draft = _Draft(model)
-    opened = _opened(messages, draft.reply)
+    opened = read_media(messages, draft.reply)
     if streamer is not None:
         streamer.put(torch.tensor(model.conversation.encode(opened, reply_follows=True).ids))
     try:
@@ -167,7 +167,9 @@ def drafts(
     every = _each(seeds, len(conversations))
     growing = [_Draft(model) for _ in conversations]
     begun = [draft.reply for draft in growing]
-    opened = [_opened(with_media(c), reply) for c, reply in zip(conversations, begun, strict=True)]
+    opened = [
+        read_media(with_media(c), reply) for c, reply in zip(conversations, begun, strict=True)
+    ]
     for index, item in _written(model, opened, every, options or Options(), batch_size, begun):
         if isinstance(item, SignalBlock):
             growing[index].add_block(item)
@@ -285,7 +287,7 @@ class _Draft:
         self.words, self._last, self._told = [], 0, 0
 
 
-def _opened(messages: Conversation, begun: Reply) -> list[Message]:
+def read_media(messages: Conversation, begun: Reply) -> list[Message]:
     """The same messages with every user medium loaded, so that a bad file stops nothing halfway.
 
     What there is to say of media becomes warnings of the reply that has begun.

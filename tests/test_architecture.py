@@ -20,8 +20,8 @@ ROOMS = (
     ("errors", "messages", "locks"), ("reading", "writing"), ("plugins", "shipped"), ("media",),
     ("model.modality", "model.device"),
     ("model.config",), ("checkpoints.catalogue",), ("encoders", "decoders"), ("model",),
-    ("options",), ("display", "reply", "turn", "chat", "trace"), ("data",), ("training",),
-    ("checkpoints",), ("evaluation",), ("",), ("world",), ("notebook",), ("cli",), ("__main__",),
+    ("options",), ("display", "reply", "turn", "processor", "chat", "trace"), ("data",),
+    ("training",), ("checkpoints",), ("evaluation",), ("",), ("world",), ("notebook",), ("cli",), ("__main__",),
 )  # fmt: skip
 
 

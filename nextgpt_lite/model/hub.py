@@ -167,12 +167,9 @@ def hub_errors(name: str, revision: str | None = None, api: HfApi | None = None)
         ) from error
 
 
-def register(model_class: Any) -> None:
-    """Makes `AutoConfig` and `AutoModel` know folders of a model, and load the class.
-
-    There is no processor: `chat` takes messages and media as they are.
-    """
-    from transformers import AutoConfig, AutoModel, PreTrainedConfig
+def register(model_class: Any, processor_class: Any) -> None:
+    """Makes `AutoConfig`, `AutoModel` and `AutoProcessor` know folders of a model."""
+    from transformers import AutoConfig, AutoModel, AutoProcessor, PreTrainedConfig
 
     class HubConfig(PreTrainedConfig):  # type: ignore[misc]
         """A model's `config.json` as transformers reads it; all of ours is in its `config`."""
@@ -192,6 +189,7 @@ def register(model_class: Any) -> None:
 
     AutoConfig.register(MODEL_TYPE, HubConfig, exist_ok=True)
     AutoModel.register(HubConfig, Loader, exist_ok=True)
+    AutoProcessor.register(HubConfig, processor_class, exist_ok=True)
 
 
 def _parameters(model: Any) -> str:

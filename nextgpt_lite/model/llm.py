@@ -1,7 +1,7 @@
 """The language model: any causal LM of transformers, LoRA, and rows for the new tokens only.
 
-Knows: token ids, embeddings, hidden states, the KV cache. Leaves to others: what a signal token
-means (`modality`), how messages become ids (`conversation`).
+Knows: embeddings, hidden states, the KV cache. Leaves to others: its tokens (`vocabulary`), what a
+signal token means (`modality`), how messages become ids (`conversation`).
 
 Letters: B batch, S sequence, D width, V vocabulary.
 """
@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     DynamicCache,
     PreTrainedModel,
     PreTrainedTokenizerBase as Tokenizer,
@@ -38,25 +37,8 @@ from nextgpt_lite.model.config import LoraSettings
 from nextgpt_lite.model.families import MAMBAS, MAMBAS_LACK, Family, lora_targets, ways_of
 from nextgpt_lite.model.gguf import unpacked
 from nextgpt_lite.model.losses import head_errors
-from nextgpt_lite.model.modality import BUILT_IN, get_modality, markers
+from nextgpt_lite.model.vocabulary import END_MARKS, add_tokens, load_tokenizer
 from nextgpt_lite.reading import check_sums, check_weights, read_sizes, reading
-
-_TURNS = (
-    "{{% for m in messages %}}{{% if m['role'] == 'system' %}}{{{{ m['content'] }}}}{after}"
-    "{{% elif m['role'] == 'user' %}}{user}{{{{ m['content'] }}}}{after}"
-    "{{% else %}}{reply} {{{{ m['content'] }}}}{end}{{% endif %}}{{% endfor %}}"
-    "{{% if add_generation_prompt %}}{reply}{{% endif %}}"
-)
-# Vicuna's tokenizers come without a template. Both end a reply with the end token, which v0's base
-# writes after its "###" only once it was trained to.
-CHAT_TEMPLATES = {
-    "vicuna-v1": _TURNS.format(user="USER: ", after=" ", reply="ASSISTANT:", end="{{ eos_token }}"),
-    "vicuna-v0": _TURNS.format(
-        user="### Human: ", after="\n", reply="### Assistant:", end="\n###{{ eos_token }}\n"
-    ),
-}
-# What ends a reply in words, by template, besides the end token.
-END_MARKS = {CHAT_TEMPLATES["vicuna-v0"]: "###"}
 
 
 class LanguageModel(nn.Module):
@@ -91,31 +73,13 @@ class LanguageModel(nn.Module):
     ) -> None:
         super().__init__()
         self.family, self.tokenizer = Family(causal_lm), tokenizer
-        # No call changes a tokenizer that neither cuts nor pads, so that threads may share it.
-        tokenizer.backend_tokenizer.no_truncation()
-        tokenizer.backend_tokenizer.no_padding()
         self._lock = Lock()
         self.end_mark = END_MARKS.get(str(tokenizer.chat_template))
         self.messenger, self.signal_layer = messenger, -1
         self.base = {"name": name, **_identity(causal_lm)}
-        blocks: dict[str, list[str]] = {}
-        vocabulary, new = tokenizer.get_vocab(), []
-        for modality, count in signal_tokens.items():
-            row = get_modality(modality)
-            by_caption = messenger != "signal" and count
-            blocks[modality] = row.caption_marks() if by_caption else row.signal_tokens(count)
-            new += [marker for marker in (row.open, row.close) if marker not in vocabulary]
-            new += blocks[modality]
-        tokenizer.add_tokens(new, special_tokens=True)
-        unknown = [token for token in new if token not in vocabulary]  # the rest keep their rows
-        self.new_ids: list[int] = tokenizer.convert_tokens_to_ids(new)
-        self.signal_ids: dict[str, list[int]] = {
-            modality: tokenizer.convert_tokens_to_ids(block) for modality, block in blocks.items()
-        }
-        known = tokenizer.get_vocab()
-        around = markers(dict.fromkeys([*BUILT_IN, *signal_tokens]))
-        self.marker_ids = [known[marker] for marker in around if marker in known]
-        _make_room(causal_lm, tokenizer.convert_tokens_to_ids(unknown))
+        added = add_tokens(tokenizer, signal_tokens, messenger)
+        self.new_ids, self.signal_ids, self.marker_ids = added.new, added.signal, added.markers
+        _make_room(causal_lm, added.unknown)
         self.peft = _with_adapters(causal_lm, self.new_ids, lora)
         self.laid_over: tuple[str, ...] = ()
         rows = torch.full((len(causal_lm.get_input_embeddings().weight),), -1)
@@ -149,15 +113,7 @@ class LanguageModel(nn.Module):
         folder = unpacked(Path(folder)) if Path(folder).suffix == ".gguf" else Path(folder)
         check_sums(folder)
         read_sizes(folder / "config.json")
-        with reading(folder, "token*", "special_tokens*", "*.jinja", "vocab*", "merges*"):
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        if tokenizer.eos_token_id is None or not tokenizer.is_fast:
-            raise ConfigError(
-                f"{folder}: its tokenizer lacks "
-                + ("an end token: set its eos_token." if tokenizer.is_fast else "a tokenizer.json.")
-            )
-        if chat_format is not None or tokenizer.chat_template is None:
-            tokenizer.chat_template = _template(chat_format or "vicuna-v1")
+        tokenizer = load_tokenizer(folder, chat_format)
         options: dict[str, Any] = {} if quantization is None else _quantized(quantization, dtype)
         with reading(folder, "config.json"):
             AutoConfig.from_pretrained(folder, local_files_only=True)
@@ -336,13 +292,6 @@ class LanguageModel(nn.Module):
     def describe_ids(self, ids: Sequence[int]) -> list[str]:
         """The tokens' names, for traces and `reply.signal_tokens`."""
         return list(self.tokenizer.convert_ids_to_tokens(list(ids)))
-
-
-def _template(chat_format: str) -> str:
-    if chat_format not in CHAT_TEMPLATES:
-        names = ", ".join(CHAT_TEMPLATES)
-        raise ConfigError(f"chat_format is {chat_format!r}: use one of {names}.")
-    return CHAT_TEMPLATES[chat_format]
 
 
 def _quantized(quantization: str, dtype: torch.dtype) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from nextgpt_lite.errors import DamagedError
 from nextgpt_lite.model.conversation import ConversationTokenizer
-from nextgpt_lite.model.llm import CHAT_TEMPLATES
 from nextgpt_lite.model.losses import IGNORE
+from nextgpt_lite.model.vocabulary import CHAT_TEMPLATES
 from tests.tiny import tiny_config, tiny_llm, tiny_model
 
 PICTURE = {"type": "image", "data": Image.new("RGB", (8, 8))}

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from nextgpt_lite.checkpoints import catalogue
 from nextgpt_lite.checkpoints.small_tokenizers import write_tokenizer
 from nextgpt_lite.model.conversation import ConversationTokenizer
-from nextgpt_lite.model.llm import CHAT_TEMPLATES
+from nextgpt_lite.model.vocabulary import CHAT_TEMPLATES
 from nextgpt_lite.world.pretraining.tokenizers import llm_tokenizer
 from tests.tiny import SENTENCES
 

@@ -13,12 +13,26 @@ import pytest
 import torch
 from huggingface_hub import HfApi, ModelCard
 from peft import PeftModel
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from PIL import Image
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoProcessor,
+    AutoTokenizer,
+)
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.errors import CheckpointError, ConfigError, DownloadError, MissingError
+from nextgpt_lite.errors import (
+    CheckpointError,
+    ConfigError,
+    DownloadError,
+    MediaError,
+    MissingError,
+)
 from nextgpt_lite.model.checkpoint import seal
 from nextgpt_lite.model.config import locate
+from nextgpt_lite.processor import NextGPTProcessor
 from nextgpt_lite.training.stages import STAGES, ledger
 from tests.tiny import tiny_causal_lm, tiny_model
 
@@ -83,6 +97,33 @@ def test_transformers_auto_classes_know_a_folder_of_ours() -> None:
     model = AutoModel.from_pretrained(SHIPPED)
     assert isinstance(model, NextGPT)
     assert model.chat("Tell me about a dog.", output_modalities=[]).text
+
+
+def test_a_processor_gives_what_chat_takes_and_the_ids_that_the_model_reads(lite) -> None:
+    processor = AutoProcessor.from_pretrained(SHIPPED)
+    assert isinstance(processor, NextGPTProcessor)
+    image = Image.new("RGB", (64, 64), "red")
+    talk = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]}
+    ]
+    options: dict[str, Any] = {"output_modalities": [], "max_new_tokens": 8}
+    ours = lite.chat("What is it?", images=image, **options).text
+    assert lite.chat(**processor(text="What is it?", images=image), **options).text == ours
+    assert lite.chat(**processor(talk, images=[image]), **options).text == ours
+    ids = processor.apply_chat_template(talk, add_generation_prompt=True, tokenize=True)
+    assert ids == [lite.conversation.encode(talk, reply_follows=True).ids]
+    inputs = processor.apply_chat_template(
+        talk, tokenize=True, return_dict=True, return_tensors="pt"
+    )
+    assert (
+        inputs["input_ids"].shape
+        == inputs["attention_mask"].shape
+        == (1, len(lite.conversation.encode(talk)))
+    )
+    assert "What is it?" in processor.apply_chat_template(talk)
+    assert processor.tokenizer.get_vocab() == lite.llm.tokenizer.get_vocab()
+    with pytest.raises(MediaError, match="no known image format"):
+        processor("What is it?", images=b"nothing")
 
 
 @pytest.fixture
