@@ -21,7 +21,8 @@ ROOMS = (
     ("model.modality", "model.device"),
     ("model.config",), ("checkpoints.catalogue",), ("encoders", "decoders"), ("model",),
     ("options",), ("display", "reply", "turn", "processor", "chat", "trace"), ("data",),
-    ("training",), ("checkpoints",), ("evaluation",), ("",), ("world",), ("notebook",), ("cli",), ("__main__",),
+    ("training",), ("checkpoints",), ("evaluation",), ("",), ("world",), ("notebook",), ("cli",),
+    ("__main__",),
 )  # fmt: skip
 
 
