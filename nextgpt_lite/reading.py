@@ -16,6 +16,7 @@ import io
 import json
 import pickle
 import re
+import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -219,6 +220,7 @@ def read_csv(
     if whole:
         text = text.encode()[: whole_length(text.encode(), cells=True)].decode()
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=whole, delimiter=delimiter)
+    limit = csv.field_size_limit(sys.maxsize)  # cells hold whole images
     try:
         head = rows.fieldnames or ()
         if missing := [name for name in needed if name not in head]:
@@ -234,6 +236,8 @@ def read_csv(
         raise DamagedError(
             f"{path}, line {rows.line_num + 1} is no CSV ({said(error)}): {remedy}."
         ) from error
+    finally:
+        csv.field_size_limit(limit)
     return found
 
 

@@ -43,9 +43,8 @@ def check(
     keep = index_cache() / ("linked" if links else "")
     found = index_folder(folder, report=report, keep=keep, anew=True)
     for kind, records in found.items():
-        report.notes[f"of kind {kind!r}, with their media"] += records.present
-        if media:
-            _open_all(records, report)
+        failed = _open_all(records, report) if media else 0
+        report.notes[f"of kind {kind!r}, with their media"] += records.present - failed
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         with beside(output / PAGE) as path:
@@ -53,7 +52,9 @@ def check(
     return report
 
 
-def _open_all(records: Records, report: Report) -> None:
+def _open_all(records: Records, report: Report) -> int:
+    """Opens all media; how many records have one that cannot be opened."""
+    failed = 0
     for number in tqdm(range(len(records)), desc="media", mininterval=1.0):
         if records.places[number]["missing"]:
             continue
@@ -64,7 +65,10 @@ def _open_all(records: Records, report: Report) -> None:
                         medium(part, records.root)
         except (OSError, ValueError) as error:
             report.read -= 1
-            report.skip(records.files[records.places[number]["file"]], str(error))
+            failed += 1
+            path, item = (records.places[number][name] for name in ("file", "number"))
+            report.skip(records.files[path], f"{records.files[path]}, item {item}: {error}")
+    return failed
 
 
 def _page(folder: Path, root: Path, found: dict[str, Records], report: Report) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from nextgpt_lite.data.places import data_files
+from nextgpt_lite.data.places import data_files, is_there
 from nextgpt_lite.data.records import KINDS, Record
 from nextgpt_lite.data.released import read_item, read_items
 from nextgpt_lite.data.report import Report
@@ -30,7 +31,7 @@ from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.reading import sha256
 from nextgpt_lite.writing import replacing
 
-LAYOUT = 1  # of an index; a change of what is read from files is one, too
+LAYOUT = 2  # of an index; a change of what is read from files is one, too
 PLACE = np.dtype(
     [("kind", "u1"), ("missing", "?"), ("file", "<u4"), ("number", "<u4"),
      ("start", "<u8"), ("length", "<u4")]
@@ -117,17 +118,17 @@ def identity(folder: str | Path, held_out: bool = False) -> str:
     root, digest = Path(folder), hashlib.sha256()
     for path in data_files(folder, held_out):
         known = _read(_kept(path, root, index_cache()), path)
-        content = known[0]["sha256"] if known else sha256(path)
-        digest.update(
-            f"{path.relative_to(root) if root.is_dir() else path.name} {content};".encode()
-        )
+        content = known[0]["sha256"] if known else sha256(path) if is_there(path) else ""
+        name = path.relative_to(root) if root.is_dir() else path.name
+        digest.update(os.fsencode(f"{name} {content};"))
     return digest.hexdigest()
 
 
 def _indexed(
     path: Path, root: Path, strict: bool, keep: Path | None, anew: bool
 ) -> tuple[np.ndarray, Report]:
-    kept = None if keep is None or strict else _kept(path, root, keep)
+    there = is_there(path)  # and no link to nothing
+    kept = None if keep is None or strict or not there else _kept(path, root, keep)
     known = None if kept is None or anew else _read(kept, path)
     report = Report()
     if known is not None:
@@ -169,7 +170,7 @@ def _read(kept: Path, path: Path) -> tuple[dict[str, Any], np.ndarray] | None:
 
 def _kept(path: Path, root: Path, keep: Path) -> Path:
     name = f"{path.absolute()}|{root.absolute()}"
-    return keep / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.npz"
+    return keep / f"{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.npz"
 
 
 def _state(path: Path) -> dict[str, Any]:
@@ -184,6 +185,6 @@ def _missing(record: Record, root: Path) -> Path | None:
     """The first medium shown to the model that is not there; what it makes needs a caption only."""
     for message in record.messages:
         for part in parts_of(message) if message["role"] == "user" else ():
-            if "path" in part and not (root / part["path"]).is_file():
+            if "path" in part and not is_there(root / part["path"]):
                 return root / part["path"]
     return None

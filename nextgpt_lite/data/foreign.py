@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.tables import CAPTIONS
-from nextgpt_lite.data.tidy import caption, words
+from nextgpt_lite.data.tidy import caption, is_absent, words
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.messages import Message, Part, Role, in_our_form, parts_of
 from nextgpt_lite.model.modality import MODALITIES
@@ -28,6 +28,8 @@ from nextgpt_lite.model.modality import MODALITIES
 MINIGPT4_SUFFIX = ".jpg"
 EMBEDDING_SUFFIX = ".npy"
 FILES = ("filepath", "file_name", "filename", "file", "path", "url", "image_url", "contenturl")
+
+TURNS = ("messages", "conversations", "conversation")
 
 Item = dict[str, Any]
 
@@ -56,21 +58,25 @@ def read(item: Item, shown: Callable[..., Part]) -> list[Message] | None:
             ]
         return messages
     if "instruction" in item:
-        asked = [item["instruction"], *([item["input"]] if item.get("input") else [])]
+        more = item.get("input")
+        asked = [item["instruction"], *([more] if more and not is_absent(f"{more}") else [])]
         return [_message("user", *asked), _message("assistant", item["output"])]
     return None
 
 
 def with_turns(item: Item) -> Item:
-    """An item of `messages` with role and content as one of `conversations`.
+    """An item of role and content, in `messages` or elsewhere, as one of `conversations`.
 
     Media stand as `<image>` in the words, and in lists beside them, or as parts of a content.
     """
-    if not isinstance(item.get("messages"), list):
+    field = next((key for key in TURNS if _by_role(key, item.get(key))), None)
+    if field is None:
         return item
-    made: Item = {key: value for key, value in item.items() if key != "messages"}
+    made: Item = {key: value for key, value in item.items() if key not in TURNS}
     turns = []
-    for message in map(in_our_form, item["messages"]):
+    for message in map(in_our_form, item[field]):
+        if not isinstance(message["content"], list):
+            words(message["content"], "content")
         side = {"assistant": "output"}.get(message["role"], "input")
         pieces = []
         for part in parts_of(message):
@@ -88,6 +94,11 @@ def with_turns(item: Item) -> Item:
                 made.setdefault(f"{part['type']}_captions", []).append(part["caption"])
         turns.append({"from": message["role"], "value": "\n".join(pieces)})
     return {**made, "conversations": turns}
+
+
+def _by_role(key: str, turns: Any) -> bool:
+    first = turns[:1] if isinstance(turns, list) else [""]
+    return all("role" in each for each in first) if key != TURNS[0] else first != [""]
 
 
 def pair(item: Item) -> tuple[str, tuple[Any, ...], str] | None:

@@ -13,6 +13,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from nextgpt_lite.data.folder import LAYOUT
 from nextgpt_lite.data.records import KINDS, Record
 from nextgpt_lite.data.released import read_item
 from nextgpt_lite.data.report import Report
@@ -59,9 +60,10 @@ def load(data: Any) -> tuple[Any, str]:
         if len(data) > 1 and "train" not in data:
             raise DataError(f"{name}: its splits are {', '.join(data)}; give one of them.")
         data = data["train"] if "train" in data else next(iter(data.values()))
-    for column, feature in data.features.items():
-        if type(feature).__name__ in _MEDIA:
-            data = data.cast_column(column, type(feature)(decode=False))
+    for column, (_, several) in _columns(data).items():
+        held = data.features[column]
+        plain = type(held.feature if several else held)(decode=False)
+        data = data.cast_column(column, type(held)(plain) if several else plain)
     return data, name
 
 
@@ -92,18 +94,20 @@ def rows_by_kind(data: Any, name: str, report: Report, keep: Path) -> dict[str, 
         report: told of rows that are wrong.
         keep: folder where it is kept.
     """
-    kept = keep / f"dataset-{data._fingerprint}.npy"
+    kept = keep / f"dataset-{data._fingerprint}-{LAYOUT}.npy"
     kinds = np.zeros(0, np.int8)  # (N,) -1 for what is wrong
     with suppress(OSError, ValueError):
         kinds = np.load(kept)
     if len(kinds) != len(data):
         kinds = np.full(len(data), -1, np.int8)
         columns = _columns(data)
-        bare = data.remove_columns([*columns])
-        for number, row in enumerate(bare):
+        held = {column: _held(data, column) for column in columns}
+        for number, row in enumerate(data.remove_columns([*columns])):
+            for column, (_, several) in columns.items():
+                empty = [{"bytes": b""}] * int(held[column][number])
+                row[column] = empty if several else next(iter(empty), None)
             try:
-                absent = {column: {"bytes": b""} for column in columns}
-                kinds[number] = KINDS.index(_record({**row, **absent}, columns, name, number).kind)
+                kinds[number] = KINDS.index(_record(row, columns, name, number).kind)
             except ValueError as error:
                 report.skip(Path(name), str(error))
         with suppress(OSError), replacing(kept) as draft:
@@ -116,19 +120,38 @@ def rows_by_kind(data: Any, name: str, report: Report, keep: Path) -> dict[str, 
     return {kind: Rows(data, rows, name) for kind, rows in found.items() if len(rows)}
 
 
-def _columns(data: Any) -> dict[str, str]:
-    """Columns of media and their modalities."""
-    features = {column: type(feature).__name__ for column, feature in data.features.items()}
-    return {column: _MEDIA[name] for column, name in features.items() if name in _MEDIA}
+def _columns(data: Any) -> dict[str, tuple[str, bool]]:
+    """Columns of media: their modality, and whether a row holds a list of them."""
+    found = {}
+    for column, feature in data.features.items():
+        one = getattr(feature, "feature", feature)
+        if modality := _MEDIA.get(type(one).__name__):
+            found[column] = modality, one is not feature
+    return found
 
 
-def _record(row: dict[str, Any], columns: dict[str, str], name: str, number: int) -> Record:
+def _held(data: Any, column: str) -> np.ndarray:
+    """(N,) how many media each row of a column holds, without reading them."""
+    counts = []
+    for table in data.select_columns([column]).with_format("arrow").iter(1000):
+        rows = table[column].combine_chunks()
+        lengths = rows.value_lengths() if hasattr(rows, "value_lengths") else rows.is_valid()
+        counts.append(lengths.cast("int64").fill_null(0).to_numpy())
+    return np.concatenate([np.zeros(0, int), *counts])
+
+
+def _record(
+    row: dict[str, Any], columns: dict[str, tuple[str, bool]], name: str, number: int
+) -> Record:
     item = {key: value for key, value in row.items() if value is not None}
-    for column, modality in columns.items():
+    for column, (modality, several) in columns.items():
         held = item.pop(column, None)
         if held is not None:
-            content = held.get("bytes")
-            item[modality] = Held(
-                modality, Path(held["path"]).read_bytes() if content is None else content
-            )
+            media = [_medium(modality, each) for each in (held if several else [held])]
+            item.setdefault(f"{modality}s" if several else modality, media if several else media[0])
     return read_item(item, Path(name), Path(name).parent, number)
+
+
+def _medium(modality: str, held: Any) -> Held:
+    content = held.get("bytes")
+    return Held(modality, Path(held["path"]).read_bytes() if content is None else content)

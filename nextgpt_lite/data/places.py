@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -57,8 +58,18 @@ def _walk(folder: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         for name in sorted(names):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield Path(place) / name
+            path = Path(place) / name
+            whole = is_there(path) or path.is_symlink()  # no pipe, which would never end
+            if whole and name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                yield path
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file lies there; not where its name is too long, or nobody may look."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def find_medium(path: Path, root: Path, modality: str, names: Sequence[str]) -> str:
@@ -75,7 +86,7 @@ def find_medium(path: Path, root: Path, modality: str, names: Sequence[str]) -> 
         check_name(usual, name)
     for folder in (usual, *_around(path.parent, root, modality)):
         for name in names:
-            if (folder / name).is_file():
+            if is_there(folder / name):
                 safe_path(root, folder.relative_to(root) / name)
                 return (folder / name).relative_to(root).as_posix()
     return (usual / names[0]).relative_to(root).as_posix()
@@ -84,7 +95,7 @@ def find_medium(path: Path, root: Path, modality: str, names: Sequence[str]) -> 
 def find_condition(path: Path, root: Path, name: str) -> str:
     """Where a condition computed before lies, relative to the root; its name where it does not."""
     for folder in _upwards(path.parent, root):
-        if (folder / EMBEDDINGS / name).is_file():
+        if is_there(folder / EMBEDDINGS / name):
             return (folder / EMBEDDINGS / name).relative_to(root).as_posix()
     return name
 
@@ -103,7 +114,9 @@ def _around(folder: Path, root: Path, modality: str) -> tuple[Path, ...]:
 
 
 def _folders(place: Path) -> list[Path]:
-    return sorted(Path(e.path) for e in os.scandir(place) if e.is_dir() and e.name[0] != ".")
+    with suppress(OSError):  # nobody may look into it
+        return sorted(each for each in place.iterdir() if each.is_dir() and each.name[0] != ".")
+    return []
 
 
 def _upwards(folder: Path, root: Path) -> list[Path]:

@@ -34,6 +34,7 @@ _ROLES: dict[str, Role] = {
     "human": "user",
     "user": "user",
     "gpt": "assistant",
+    "developer": "system",
     "assistant": "assistant",
 }
 
@@ -97,11 +98,12 @@ def read_items(path: Path, root: Path, report: Report | None) -> Iterator[tuple[
                     tidy.longest(record.messages) > tidy.LONG
                 )
             yield span, record
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # the whole file, or the rest of it
         if report is None:
             raise
-        if str(error) not in report.reasons:
-            report.skip(path, str(error))
+        reason = f"{path}: cannot be read ({error})." if isinstance(error, OSError) else f"{error}"
+        if reason not in report.reasons:
+            report.skip(path, reason)
 
 
 def read_item(item: Any, path: Path, root: Path, number: int) -> Record:
@@ -181,7 +183,7 @@ def _read_placeholders(item: Item, turns: list[Item], place: Place) -> list[Mess
     }
     messages: list[Message] = []
     for turn in turns:
-        role = _ROLES[turn["from"]]
+        role = _role(turn["from"])
         content: list[Part] = []
         words = placeholder.split(
             tidy.words(turn["value"], "value")
@@ -252,8 +254,15 @@ def _read_inline(item: Item, turns: list[Item], place: Place) -> list[Message]:
                 content.append(part)
             if text := pieces[index].strip():
                 content.append({"type": "text", "text": text})
-        messages.append({"role": _ROLES[turn["from"]], "content": content})
+        messages.append({"role": _role(turn["from"]), "content": content})
     return messages
+
+
+def _role(name: Any) -> Role:
+    role = _ROLES.get(str(name).lower())
+    if role is None:
+        raise DataError(f"a turn is from {name!r}: write human, gpt or system.")
+    return role
 
 
 def _kind(messages: list[Message], stem: str) -> Kind:

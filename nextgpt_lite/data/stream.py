@@ -24,7 +24,7 @@ FIRST = 2**18  # an object that is longer wraps others
 LINES = (".jsonl", ".ndjson")
 SUFFIXES = (".json", *LINES, *tables.DELIMITERS, shards.SUFFIX)
 WRAPPED = "annotations"  # MiniGPT-4 and COCO wrap their list in an object
-_SCAN = json.JSONDecoder(strict=False)
+_SCAN = json.JSONDecoder(strict=False, parse_int=len)  # Python refuses numbers of 5,000 digits
 _BLANK = re.compile(r"[\s,:]*")
 
 Found = Iterator[tuple["Span", Callable[[], Any]]]
@@ -121,8 +121,10 @@ def _listed(path: Path, key: str) -> Iterator[tuple[int, bytes]]:
             yield from text.list()
             if wrapped:
                 return
-        if text.next() or not text.number:
+        if text.next():
             raise text.error()
+        if not text.number:
+            raise DataError(f"{path}: its list is empty; write items into it, or remove it.")
 
 
 class _Text:
@@ -219,10 +221,9 @@ class _Text:
 def _coco_images(path: Path, size: int, changed: int) -> dict[int, str]:
     """Names of a COCO file's pictures by their numbers; none where it lists none."""
     found = {}
-    with suppress(DataError):
+    with suppress(ValueError, TypeError):
         for _, raw in _listed(path, "images"):
             image = json.loads(raw)
-            if not isinstance(image, dict) or "file_name" not in image:
-                break
-            found[image["id"]] = image["file_name"]
+            if isinstance(image, dict) and {"id", "file_name"} <= image.keys():
+                found[image["id"]] = image["file_name"]
     return found

@@ -15,7 +15,7 @@ from PIL import Image
 from nextgpt_lite.data.folder import index_folder
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.report import Report
-from nextgpt_lite.data.sources import medium, open_source
+from nextgpt_lite.data.sources import HubSource, medium, open_source
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.training.stages import STAGES
 
@@ -257,6 +257,22 @@ def test_shards_are_records_by_number_read_a_few_at_a_time(tmp_path: Path) -> No
         index_folder(tmp_path)
 
 
+def test_shards_that_are_joined_or_damaged_lose_nothing_silently(tmp_path: Path) -> None:
+    path = tmp_path / "0.tar"
+    shard(path, [{"png": png(), "txt": f"{n}".encode()} for n in range(5)])
+    whole = path.read_bytes()
+
+    def read(content: bytes) -> tuple[int, Report]:
+        path.write_bytes(content)
+        report = Report()
+        return sum(map(len, index_folder(tmp_path, report=report).values())), report
+
+    assert read(whole + whole)[0] == 10
+    count, report = read(whole[:4096] + b"\xff" * 512 + whole[4608:])  # the header of a picture
+    assert count == 4
+    assert "is damaged at byte 4,096, samples are lost" in str(report)
+
+
 def test_data_sets_of_hugging_face(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     rows = {
@@ -274,5 +290,18 @@ def test_data_sets_of_hugging_face(tmp_path: Path) -> None:
         drawn = [source(index) for index in range(2)]
         assert {r.messages[1]["content"][0]["text"] for r in drawn} == {"a dog", "a cat"}
         assert medium(drawn[0].messages[0]["content"][0]).getpixel((0, 0)) == (0, 0, 255)
+    turns = [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "A dog."}]
+    held = [[rows["image"][0]], [], None]  # a list of images a row, as chats with media have it
+    text = datasets.Value("string")
+    kinds = {
+        "images": datasets.Sequence(datasets.Image()),
+        "messages": [{"role": text, "content": text}],
+    }
+    chats = datasets.Dataset.from_dict(
+        {"images": held, "messages": [turns] * 3}, features=datasets.Features(kinds)
+    )
+    with pytest.warns(UserWarning, match=r"1 items read, 2 skipped"):
+        (record,) = HubSource(STAGES[3], chats).records["understand"]
+    assert medium(record.messages[0]["content"][0]).getpixel((0, 0)) == (0, 0, 255)
     with pytest.warns(UserWarning, match="first read"):
         assert source.identity() == open_source(data, STAGES[1]).identity()

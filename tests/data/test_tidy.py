@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from nextgpt_lite.data.folder import index_folder
 from nextgpt_lite.data.report import Report
 from nextgpt_lite.data.sources import FolderSource
 from nextgpt_lite.data.tidy import LONG
+from nextgpt_lite.errors import DataError
 from nextgpt_lite.training.stages import STAGES
 
 HUMAN, GPT = {"from": "human", "value": "What?"}, {"from": "gpt", "value": "A dog."}
@@ -41,6 +44,14 @@ def read(folder: Path, content: Any) -> tuple[list[str], Report]:
         ('" \\n"', "is ''"),
         ('"nan"', "is 'nan'"),
         ('"\\ud83d"', "is ''"),
+        ('"\\u200b\\u2060"', "is ''"),
+        ('"\\ufeff\\ufffe"', "is ''"),
+        ('"\\ufffd\\ufffd"', "is ''"),
+        ('"..."', r"is '\.\.\.'"),
+        ('"<NA>"', "is '<NA>'"),
+        ('"n/a"', "is 'n/a'"),
+        ("true", "is True, a bool"),
+        ("Infinity", "is inf, a float"),
     ],
 )
 def test_a_caption_that_says_nothing_is_skipped(caption: str, told: str, tmp_path: Path) -> None:
@@ -73,7 +84,10 @@ def test_a_table_and_lines_skip_the_same(tmp_path: Path) -> None:
         ([GPT, HUMAN, GPT], "turn 0 is the assistant's"),
         ([HUMAN, HUMAN, GPT], "turn 1 is the user's"),
         ([HUMAN, {"from": "gpt", "value": " "}], "turn 1 is an empty reply"),
+        ([{"from": "human", "value": "\u200b"}, GPT], "turn 0 is an empty user turn"),
         ([HUMAN, {"from": "gpt", "value": None}], "is null"),
+        ([{"role": "user", "content": None}, {"role": "assistant", "content": "x"}], "is null"),
+        ([{"role": "tool", "content": "x"}, {"role": "assistant", "content": "x"}], "from 'tool'"),
         ([HUMAN, {"from": "gpt"}], "value"),
         ([HUMAN, {"from": "narrator", "value": "x"}], "narrator"),
         ([HUMAN, "A dog."], "string"),
@@ -96,6 +110,49 @@ def test_what_is_no_text_is_taken_out_and_counted(tmp_path: Path) -> None:
     _, report = read(tmp_path, [{"caption": "word " * LONG, "image_name": "a.png"}])
     assert "1 longer than most contexts" in str(report)
     assert "0 " not in str(read(tmp_path, [{"caption": "a", "image_name": "a.png"}])[1])
+
+
+def test_one_odd_item_costs_no_other(tmp_path: Path) -> None:
+    good = '{"caption": "good", "image_name": "a.png"}'
+    for odd in (
+        '"x", "id": ' + "9" * 5000,
+        '"x", "image_name": "' + "y" * 5000 + '"',
+        "[" * 50 + "]" * 50,
+    ):
+        words, report = read(tmp_path, f'[{{"caption": {odd}}}, {good}]')
+        assert words[-1:] == ["good"]
+        assert report.skipped.total() == 1
+    (tmp_path / "nowhere.json").symlink_to("gone.json")
+    (tmp_path / "round.json").symlink_to("round.json")
+    os.mkfifo(tmp_path / "endless.json")
+    words, report = read(tmp_path, "[]")
+    assert not words
+    assert {Path(name).name for name in report.skipped} == {"nowhere.json", "round.json", "x.json"}
+    assert "its list is empty" in str(report)
+    assert FolderSource(STAGES[2], tmp_path / "x.json") if read(tmp_path, f"[{good}]")[0] else None
+
+
+def test_a_quote_that_nothing_closes_costs_its_own_row(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    rows = [
+        'a.png,"open',
+        'a.png,"a 5"" nail,\nand more"',
+        'a.png,5" and 6"',
+        "a.png,",
+        'a.png,"shut"',
+    ]
+    before = csv.field_size_limit()
+    for end in ("\n", "\r\n"):
+        (tmp_path / "x.csv").write_text(end.join(["file,caption", *rows]), newline="")
+        report = Report()
+        found = index_folder(tmp_path, report=report)["pair"]
+        texts = [r.messages[1]["content"][0]["text"].replace("\r", "") for r in found]
+        assert texts == ['a 5" nail,\nand more', '5" and 6"', "shut"]
+        assert "item 0: is no row in UTF-8 (a quote that opens a cell" in str(report)
+    assert csv.field_size_limit() == before == 131072
+    (tmp_path / "x.csv").write_text("file,caption\ra.png,x\r", newline="")
+    with pytest.raises(DataError, match="its first line is no row"):
+        index_folder(tmp_path)
 
 
 def test_known_odd_inputs_are_read_or_skipped(odd_inputs: Path, tmp_path: Path) -> None:
