@@ -40,7 +40,7 @@ import torch
 from benchmarks import paper_sizes
 from nextgpt_lite import __version__
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.data.sources import open_source
+from nextgpt_lite.data.opening import open_source
 from nextgpt_lite.plugins import plugins
 from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints
 from nextgpt_lite.training.engine import CHECKPOINTS

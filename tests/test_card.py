@@ -21,7 +21,7 @@ from torch import nn
 
 from nextgpt_lite import Audio, NextGPT
 from nextgpt_lite.cli import main
-from nextgpt_lite.data.sources import open_source
+from nextgpt_lite.data.opening import open_source
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.evaluation.tables.sheet import Setting, run_table
 from nextgpt_lite.model.batch import Batch

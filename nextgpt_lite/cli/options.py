@@ -59,7 +59,7 @@ def _plugin(name: str) -> str:
 
 
 def _data(text: str) -> str:
-    from nextgpt_lite.data.sources import weighted
+    from nextgpt_lite.data.opening import weighted
 
     try:
         name, _ = weighted(text)

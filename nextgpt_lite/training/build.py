@@ -6,16 +6,16 @@ Knows: which records are read. Leaves to others: making batches, which computes 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import get_cpu_distributed_information
 from tqdm.auto import tqdm
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.data.sources import Data, open_source
+from nextgpt_lite.data.opening import Data, open_source
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.device import pick_device
@@ -42,8 +42,8 @@ def build_cache(
 ) -> Counter[str]:
     """Computes what a stage needs of encoder and decoders for its data.
 
-    Under torchrun, or wherever RANK and WORLD_SIZE are set, each process does its share and waits
-    for none of the others; the cache is the same folder for all.
+    Under torchrun or accelerate launch each process does its share and waits for none of the
+    others; the cache is the same folder for all.
 
     Args:
         stage, profile, init, data, follow_links, cache, cache_limit, device, schedule: of `train`.
@@ -58,12 +58,10 @@ def build_cache(
     """
     if stage not in STAGES:
         raise ConfigError(f"Unknown stage {stage!r}: choose 1, 2 or 3.")
-    rank, processes, local = (
-        int(os.environ.get(name, default))
-        for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
-    )
+    place = get_cpu_distributed_information()  # of torchrun, MPI and others
+    rank, processes = place.rank, place.world_size
     if processes > 1 and device == "auto" and pick_device(device).type == "cuda":
-        device = f"cuda:{local}"
+        device = f"cuda:{place.local_rank}"
     model = (
         NextGPT.from_config(NextGPTConfig.from_profile(profile), device=device)
         if init is None

@@ -1,7 +1,7 @@
 """Statistics of the media that a model was trained on, so that `chat` can tell others.
 
 Knows: whose media count: those that a user gives. Leaves to others: the statistics
-(`model.known_media`), and where conversations come from (`data.sources`).
+(`model.known_media`), and where conversations come from (`data.opening`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.data.sources import Data, medium, open_source
+from nextgpt_lite.data.opening import Data, open_source
+from nextgpt_lite.data.sources import medium
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.messages import parts_of
 from nextgpt_lite.model.checkpoint import seal

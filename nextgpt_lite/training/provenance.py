@@ -101,8 +101,11 @@ def same_run(
         f"{name} {old} -> {now.get(name)}" for name, old in then.items() if old != now.get(name)
     ]
     what = [f"other packages ({', '.join(changed)})"] if changed else []
-    if None not in (seen := {theirs.get("media"), ours.get("media")}) and len(seen) > 1:
-        what.append("other contents of the data's media files")
+    before, now = (
+        held if isinstance(held := run.get("media"), dict) else {} for run in (theirs, ours)
+    )  # older checkpoints have one hash of all files
+    if others := [name for name in before if now.get(name, before[name]) != before[name]]:
+        what.append(f"other contents of the data's media files ({others[0]}, ...)")
     if what and not anyway:
         raise CheckpointError(
             f"{where} was written with {' and '.join(what)}: the run would not go on bit for bit. "

@@ -22,7 +22,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 from tqdm.auto import tqdm
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.data.sources import Data, Source, open_source
+from nextgpt_lite.data.opening import Data, open_source
+from nextgpt_lite.data.sources import Source
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.messages import Part
 from nextgpt_lite.model.batch import collate

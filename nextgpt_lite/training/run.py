@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.data.sources import Data, open_source
+from nextgpt_lite.data.opening import Data, open_source
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.checkpoint import read_config
 from nextgpt_lite.model.config import LANGUAGE_MODELS, NextGPTConfig, trained_folder

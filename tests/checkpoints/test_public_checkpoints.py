@@ -12,7 +12,7 @@ from PIL import Image
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.checkpoints.stand_ins import STAND_INS, write_stand_ins
-from nextgpt_lite.data.sources import FolderSource
+from nextgpt_lite.data.indexed import FolderSource
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.errors import PackageError
 from nextgpt_lite.model.config import CHECKPOINTS, NextGPTConfig

@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from nextgpt_lite.data.folder import index_folder
+from nextgpt_lite.data.indexed import HubSource
+from nextgpt_lite.data.opening import open_source
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.report import Report
-from nextgpt_lite.data.sources import HubSource, medium, open_source
+from nextgpt_lite.data.sources import medium
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.training.stages import STAGES
 

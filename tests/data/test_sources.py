@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from nextgpt_lite.data import sources
+from nextgpt_lite.data import opening, sources
+from nextgpt_lite.data.indexed import FolderSource
+from nextgpt_lite.data.opening import open_source
 from nextgpt_lite.data.records import Record
-from nextgpt_lite.data.sources import FolderSource, open_source
 from nextgpt_lite.errors import ConfigError, DataError, MissingError
 from nextgpt_lite.training.stages import STAGES
 from tests.tiny import Made
@@ -34,8 +35,8 @@ def test_a_folder_a_plugin_and_a_source_are_found(
 ) -> None:
     asked = []
     module = SimpleNamespace(source=lambda *given: asked.append(given) or "made")
-    monkeypatch.setattr(sources, "plugins", lambda: ["lite", "mine"])
-    monkeypatch.setattr(sources, "plugin", lambda name: asked.append(name) or module)
+    monkeypatch.setattr(opening, "plugins", lambda: ["lite", "mine"])
+    monkeypatch.setattr(opening, "plugin", lambda name: asked.append(name) or module)
     assert isinstance(open_source(folder, STAGES[1]), FolderSource)
     assert isinstance(open_source(str(folder), STAGES[1]), FolderSource)
     own = Made(lambda index: Record(str(index), [], "pair"))

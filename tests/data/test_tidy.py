@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from nextgpt_lite.data.folder import index_folder
+from nextgpt_lite.data.indexed import FolderSource
 from nextgpt_lite.data.report import Report
-from nextgpt_lite.data.sources import FolderSource
 from nextgpt_lite.data.tidy import LONG
 from nextgpt_lite.errors import DataError
 from nextgpt_lite.training.stages import STAGES

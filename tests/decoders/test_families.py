@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.checkpoints.catalogue import HERE
 from nextgpt_lite.checkpoints.stand_ins import write_stand_ins
-from nextgpt_lite.data.sources import FolderSource
+from nextgpt_lite.data.indexed import FolderSource
 from nextgpt_lite.decoders import condition_shape, load_decoder
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.model.config import (

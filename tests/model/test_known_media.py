@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nextgpt_lite.data.sources import open_source
+from nextgpt_lite.data.opening import open_source
 from nextgpt_lite.errors import CheckpointError, ConfigError
 from nextgpt_lite.media import Audio, Video, load_audio, load_image, load_video
 from nextgpt_lite.model.known_media import FILE, KnownMedia

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from nextgpt_lite.chat import NextGPT
+from nextgpt_lite.data.indexed import FolderSource
+from nextgpt_lite.data.opening import open_source
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.released import read_file, read_folder
-from nextgpt_lite.data.sources import FolderSource, open_source
 from nextgpt_lite.data.writing import conversation_item, mosit_item, pair_item, write_file
 from nextgpt_lite.display import parts_html
 from nextgpt_lite.encoders.config import ImuConfig, SpectrumConfig, TrunkConfig

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.data.sources import FolderSource
+from nextgpt_lite.data.indexed import FolderSource
 from nextgpt_lite.errors import CheckpointError
 from nextgpt_lite.model.config import locate
 from nextgpt_lite.training import provenance
@@ -63,10 +63,11 @@ def test_a_run_goes_on_with_other_packages_on_request_alone(
 def test_media_that_were_replaced_are_not_gone_on_with(tmp_path: Path) -> None:
     data, output = tmp_path / "data", tmp_path / "run"
     (data / "images").mkdir(parents=True)
-    pairs = [{"image_name": "a.png", "caption": "a red car"}]
+    pairs = [{"image_name": f"{name}.png", "caption": "a red car"} for name in "ab"]
     (data / "image_pairs.json").write_text(json.dumps(pairs))
     picture = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
-    Image.fromarray(picture).save(data / "images" / "a.png", compress_level=0)
+    for name in "ab":
+        Image.fromarray(picture).save(data / "images" / f"{name}.png", compress_level=0)
 
     def run(steps: int) -> Trainer:
         source = FolderSource(STAGES[1], data)
@@ -80,6 +81,8 @@ def test_media_that_were_replaced_are_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="other contents of the data's media"):
         run(3).run(resume=True)
     assert run(3).run(resume="anyway")[-1]["step"] == 3
+    (data / "images" / "b.png").unlink()  # as whoever is told that it is damaged would
+    assert run(4).run(resume=True)[-1]["step"] == 4
 
 
 def test_other_data_and_another_base_are_not_gone_on_with(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from nextgpt_lite.chat import NextGPT
-from nextgpt_lite.data.sources import open_source
+from nextgpt_lite.data.opening import open_source
 from nextgpt_lite.evaluation.ablation.grid import Cell
 from nextgpt_lite.evaluation.baselines import Chat
 from nextgpt_lite.evaluation.comparison.rows import Row, judged
