@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gzip
 import io
 import json
 import logging
@@ -62,7 +63,7 @@ DECODERS = {
     "decoder": "stable-diffusion-v1-5/stable-diffusion-v1-5",
     "audio decoder": "cvssp/audioldm-s-full-v2",
 }
-SECONDS = 10.0
+SECONDS, GIGABYTES = 10.0, 2.0  # that a case may take, the memory beyond what there was before it
 ENDINGS = (".json", ".jsonl", ".yaml", ".csv", ".safetensors", ".jinja", ".txt", ".bin", ".pth")
 
 
@@ -232,10 +233,10 @@ def damaged(path: Path, chance: random.Random) -> tuple[bytes, str]:
     """The bytes of a file after one kind of damage, and which it was."""
     content = path.read_bytes()
     kinds: list[Callable[[bytes, random.Random], bytes]] = [
-        _cut, _empty, _pointer, _flipped, _spliced, _doubled, _zeros, _deep,
+        _cut, _empty, _pointer, _flipped, _spliced, _doubled, _zeros, _deep, _hole, _page, _packed,
     ]  # fmt: skip
     if path.suffix in (".json", ".jsonl", ".yaml"):
-        kinds += 3 * [_other_value, _without, _renamed] + [_not_text]
+        kinds += 3 * [_other_value, _without, _renamed] + [_not_text, _other_text, _bomb]
     if path.suffix == ".safetensors":
         kinds += 3 * [_not_finite, _other_header]
     if path.suffix == ".csv":
@@ -278,6 +279,39 @@ def _doubled(content: bytes, chance: random.Random) -> bytes:
 
 def _zeros(content: bytes, _: random.Random) -> bytes:
     return bytes(len(content))
+
+
+def _hole(content: bytes, chance: random.Random) -> bytes:
+    """A block that never came to the disk."""
+    at = chance.randrange(len(content) + 1)
+    block = content[at : at + chance.choice([16, 512, 4096])]
+    return content[:at] + bytes(len(block)) + content[at + len(block) :]
+
+
+def _page(_: bytes, __: random.Random) -> bytes:
+    """What a server says in place of the file."""
+    return b"<!DOCTYPE html>\n<html><head><title>404: Not Found</title></head></html>\n"
+
+
+def _packed(content: bytes, _: random.Random) -> bytes:
+    return gzip.compress(content)
+
+
+def _other_text(content: bytes, chance: random.Random) -> bytes:
+    """As editors of Windows may write it."""
+    text = content.decode()
+    encoding = chance.choice(["utf-16", "utf-32", "cp1252"])
+    return text.replace("\n", "\r\n").replace("a", "\u00e4", 1).encode(encoding)
+
+
+def _bomb(_: bytes, chance: random.Random) -> bytes:
+    """Little text that means much."""
+    laughs = "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'ha'] * 9)}]\n" for n in range(9)
+    )
+    long = '{"a": ' + "9" * 5000 + "}"
+    tag = "a: !!python/object/apply:os.system [exit]\n"
+    return chance.choice([laughs, long, tag, '{"a": 1e999}', '{"a": 1, "a": 2}']).encode()
 
 
 def _deep(_: bytes, chance: random.Random) -> bytes:
@@ -402,7 +436,7 @@ def _linked(source: str, to: str) -> None:
 
 def _tried(read: Callable[[Path], object], folder: Path, name: str) -> str | None:
     """What is wrong with how a folder is read."""
-    started = time.process_time()
+    started, before = time.process_time(), _memory(anew=True)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -419,8 +453,20 @@ def _tried(read: Callable[[Path], object], folder: Path, name: str) -> str | Non
         own = [frame for frame in frames if "nextgpt_lite" in frame.filename]
         where = [f"{Path(f.filename).name}:{f.lineno}" for f in (*own[-2:], frames[-1])]
         return f"traceback: {type(error).__name__}: {f'{error}'[:200]} at {', '.join(where)}"
-    seconds = time.process_time() - started
-    return f"took {seconds:.0f} s" if seconds > SECONDS else None
+    seconds, memory = time.process_time() - started, _memory() - before
+    if seconds > SECONDS:
+        return f"took {seconds:.0f} s"
+    return f"took {memory:.1f} GB" if memory > GIGABYTES else None
+
+
+def _memory(anew: bool = False) -> float:
+    """The most GB that this process had at once, of late (`anew`: from here on); 0 but on Linux."""
+    status, marks = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not marks.exists():
+        return 0.0
+    if anew:
+        marks.write_text("5")
+    return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 2**20
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextgpt_lite.media import Audio, Video, resample
+from nextgpt_lite.media.remarks import UNHEARD
 
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's
 PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -26,7 +27,6 @@ PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
 WINDOW_SECONDS, SHIFT_SECONDS = 0.025, 0.010  # Kaldi's defaults, as are the next two
 PREEMPHASIS = 0.97
 LOWEST_HERTZ = 20.0
-SILENT = 1e-3  # of the loudest channel
 FAINTEST = 1e-4  # peak of a recording that is amplified in full
 EMPTY = 0.02  # share of a filter bank
 MAX_KERNEL = 2**20  # old times new rate, without their common divisor
@@ -110,8 +110,8 @@ def preprocess_audio(audio: Audio, config: PreprocessConfig) -> Tensor:
     """
     samples = resample_sinc(torch.from_numpy(audio.samples), audio.rate, config.rate)
     length = round(config.clip_seconds * config.rate)
-    loudness = samples.abs().amax(1)
-    channel = 0 if loudness[0] > SILENT * loudness.max() else int(loudness.argmax())
+    loudness = samples.amax(1) - samples.amin(1)  # (channels,); none of what never moves
+    channel = 0 if loudness[0] > UNHEARD * loudness.max() else int(loudness.argmax())
     clips = []
     for start in clip_starts(
         samples.shape[1] / config.rate, config.audio_clips, length / config.rate

@@ -6,14 +6,16 @@ encoder wants (`encoders.preprocess`).
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nextgpt_lite.media.files import checked, made, refused
-from nextgpt_lite.media.formats import DEMUXERS, sniff, states_wrong_length
+from nextgpt_lite.media.formats import DEMUXERS, corrected, joined, sniff
 from nextgpt_lite.media.notes import note
-from nextgpt_lite.media.types import Audio
+from nextgpt_lite.media.types import Audio, resample
 
 MAX_SECONDS = 3600  # longer audio is cut, with a warning
 MAX_VALUES = 2**28  # samples x channels, 1 GiB as float32; likewise cut
@@ -30,13 +32,15 @@ def load_audio(path: str | Path) -> Audio:
 
     path = checked(path, "audio", "video")
     form = sniff(path)
-    is_wav = form is not None and form.name == "WAV"
-    is_wrong = is_wav and states_wrong_length(path)
+    name = form.name if form is not None else ""
+    is_wrong = (content := corrected(path)) is not None
     samples = None
-    # Lengths of MP3s libsndfile can only guess, and those of a header that is wrong it believes.
-    if not is_wrong and (form is None or form.name != "MP3"):
+    if name in ("OGG", "FLAC") and (pieces := joined(path)):
+        samples, rate, too_long = _together(path, pieces)
+    # Lengths of MP3s libsndfile can only guess.
+    elif name != "MP3":
         try:
-            with soundfile.SoundFile(path) as file:
+            with soundfile.SoundFile(content or path) as file:
                 rate, limit = file.samplerate, _limit(path, file.samplerate, file.channels)
                 expected = min(file.frames, limit)
                 samples = file.read(expected, dtype="float32", always_2d=True)
@@ -44,11 +48,11 @@ def load_audio(path: str | Path) -> Audio:
         except soundfile.LibsndfileError:
             samples = None
         else:
-            if len(samples) < expected and not is_wav:
+            if len(samples) < expected and name != "WAV":
                 raise refused(path, "is cut off", "save or download it again")
             samples = samples if len(samples) == expected else None  # of an MP3 inside a WAV
     if samples is None or not len(samples):
-        samples, rate, too_long = _decoded(path, {"ignore_length": "1"} if is_wrong else {})
+        samples, rate, too_long = _decoded(path, content)
     if not len(samples):
         raise refused(path, "holds no audio (0 samples)", "record it again")
     if is_wrong:
@@ -76,10 +80,36 @@ def _limit(path: Path, rate: int, channels: int) -> int:
     return min(MAX_SECONDS * rate, MAX_VALUES // channels)
 
 
-def _decoded(path: Path, options: dict[str, str]) -> tuple[np.ndarray, int, bool]:
+def _together(path: Path, pieces: list[bytes]) -> tuple[np.ndarray, int, bool]:
+    """Samples (length, channels) of recordings one after the other, all as the first one has them,
+    their rate, and if there are more."""
+    import soundfile
+
+    found: list[np.ndarray] = []
+    rate = channels = limit = 0
+    try:
+        for piece in pieces:
+            with soundfile.SoundFile(BytesIO(piece)) as file:
+                most = _limit(path, file.samplerate, file.channels)
+                part = file.read(most, "float32", always_2d=True)
+            if not found:
+                rate, channels, limit = file.samplerate, file.channels, most
+            part = resample(part.T, file.samplerate, rate).T
+            same = part.shape[1] == channels
+            found.append(part if same else part.mean(1, keepdims=True).repeat(channels, 1))
+            if sum(map(len, found)) > limit:
+                break
+    except soundfile.LibsndfileError as error:
+        raise refused(path, "is damaged or cut off", "save or download it again") from error
+    samples = np.concatenate(found)
+    return samples[:limit], rate, len(samples) > limit
+
+
+def _decoded(path: Path, content: BytesIO | None) -> tuple[np.ndarray, int, bool]:
     """Samples (length, channels) by FFmpeg until nothing comes, their rate, and if there are more.
 
-    Packets that cannot be decoded are left out, unless they are many.
+    Packets that cannot be decoded are left out, unless they are many. What follows at another rate
+    or with other channels, as in joined files, comes as the rest.
     """
     import av
 
@@ -87,15 +117,18 @@ def _decoded(path: Path, options: dict[str, str]) -> tuple[np.ndarray, int, bool
     length = packets = damaged = 0
     too_long = False
     try:
-        with av.open(str(path), options={**DEMUXERS, **options}) as container:
+        if content is not None:
+            content.seek(0)
+        with av.open(content or str(path), "r", options=DEMUXERS) as container:
             if not container.streams.audio:
                 raise refused(path, "has no audio track", "pass it as video")
             stream = container.streams.audio[0]
             if stream.codec_context is None:
                 raise refused(path, "has a codec that is not known here", "convert it to WAV")
-            rate = stream.rate
+            rate, layout = stream.rate, stream.layout.name  # which change with what is decoded
             limit = _limit(path, rate, stream.codec_context.channels)
-            resampler = av.AudioResampler("fltp", stream.layout, rate)
+            resampler: Any = None
+            last: tuple[int, str, str] | None = None
             is_bare = container.format.name == "mp3" and not stream.start_time
             delay = MP3_DELAY if is_bare and "mp3" in stream.codec_context.name else 0  # not of MP2
             for packet in container.demux(stream):
@@ -106,6 +139,12 @@ def _decoded(path: Path, options: dict[str, str]) -> tuple[np.ndarray, int, bool
                     damaged += 1
                     continue
                 for frame in frames:
+                    form = (frame.rate, frame.layout.name, frame.format.name)
+                    if last != form:
+                        if resampler is not None:
+                            pieces += [part.to_ndarray().T for part in resampler.resample(None)]
+                        resampler = av.AudioResampler("fltp", layout, rate)
+                    last, frame.pts = form, None
                     pieces += [part.to_ndarray().T for part in resampler.resample(frame)]
                     length += frame.samples
                 if too_long := length > limit:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import pairwise
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import filetype
 
@@ -23,17 +27,31 @@ DEMUXERS = {
     "matroska,mov,mp3,mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,tta,voc,w64,wav,wv,yuv4mpegpipe"
 }
 RARE = ("BLP", "CUR", "DDS", "DIB", "ICNS", "IM", "MSP", "PCX", "QOI", "SGI", "SUN", "XBM", "XPM")
-LEFT_OVER = 1024  # bytes behind the sound of a WAV that are no chunk, and so are sound too
+RARE_SOUND = ("NIST", "SVX", "PVF", "IRCAM")  # of those that libsndfile reads
+LEFT_OVER = 1024  # bytes behind the sound of a file that are no chunk, and so are sound too
+# By first bytes, where chunks begin, bytes of a name and of a length, in which order, of which a
+# chunk takes a multiple, and what the sound's is called.
+_CHUNKS: dict[bytes, tuple[int, int, int, Literal["little", "big"], int, bytes]] = {
+    b"RIFF": (12, 4, 4, "little", 2, b"data"),
+    b"RIFX": (12, 4, 4, "big", 2, b"data"),
+    b"FORM": (12, 4, 4, "big", 2, b"SSND"),
+    b"caff": (8, 4, 8, "big", 1, b"data"),
+    b"riff": (40, 16, 8, "little", 8, b"data"),
+}
 # First bytes that filetype does not know.
 _BEGINNINGS = {
     rb"caff": ("CAF", "audio"),
     rb"riff\x2e\x91\xcf\x11": ("W64", "audio"),
-    rb"RF64": ("WAV", "audio"),
+    rb"RF64|RIFX": ("WAV", "audio"),
     rb"FORM.{4}AIF[FC]": ("AIFF", "audio"),
     rb"(.{4})?G.{187}(.{4})?G.{187}(.{4})?G": ("TS", "video"),  # a packet each 188 or 192 bytes
     rb".{4}ftypavis": ("AVIF", "image"),  # an animated one
+    rb".{4}ftyp(hei|hev|msf1)": ("HEIC", "image"),  # of ten bits, or several
+    rb".{4}ftypcrx": ("CR3", "image"),
     rb".{4}ftyp": ("MP4", "video"),  # of one of its many brands
-    rb"P[1-6]\s": ("PPM", "image"),
+    rb"\xff\x0a|.{4}JXL ": ("JXL", "image"),
+    rb"\s*<(\?xml|svg)": ("SVG", "image"),
+    rb"P[1-6f]\s": ("PPM", "image"),
     rb"\xff\x4f\xff\x51": ("J2K", "image"),
     rb".[\x00\x01][\x01-\x03\x09-\x0b].{13}[\x08\x0f\x10\x18\x20]": ("TGA", "image"),
     # An MP3 without tags starts with a frame header: 11 sync bits, then a layer that is not 0.
@@ -60,8 +78,9 @@ def sniff(path: Path) -> Format | None:
 
 
 def _by_libraries(path: Path) -> Format | None:
-    """What Pillow or FFmpeg take a file for whose first bytes are those of nothing known."""
+    """What Pillow, libsndfile or FFmpeg take a file for that begins like nothing known."""
     import av
+    import soundfile
     from PIL import Image
 
     try:
@@ -69,6 +88,9 @@ def _by_libraries(path: Path) -> Format | None:
             return Format(image.format or "", "image")
     except Exception:  # each of its plug-ins has errors of its own
         pass
+    with suppress(soundfile.LibsndfileError):
+        if (name := soundfile.info(path).format) in RARE_SOUND:
+            return Format(name, "audio")
     try:
         with av.open(str(path), options=DEMUXERS) as container:
             modality = "video" if container.streams.video else "audio"
@@ -77,23 +99,51 @@ def _by_libraries(path: Path) -> Format | None:
         return None
 
 
-def states_wrong_length(path: Path) -> bool:
-    """True when a WAV says that it holds more sound than there is, or much less."""
+def corrected(path: Path) -> BytesIO | None:
+    """A sound file whose header states more sound than there is, or much less, put right.
+
+    None of all others, and where the length is known to be unknown, as in what comes from a pipe.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
-        if _riff_is_cut_off(file, size):
-            return True
-        file.seek(12)
-        while len(header := file.read(8)) == 8:
-            length = int.from_bytes(header[4:], "little")
-            file.seek(length + length % 2, os.SEEK_CUR)
-            if header[:4] == b"data":
-                break
-        if (rest := size - file.tell()) < LEFT_OVER:
-            return False
-        behind = file.read(8)
-        fits = int.from_bytes(behind[4:], "little") <= rest - 8
-        return not (fits and re.match(rb"[ -~]{4}", behind))
+        if (chunks := _CHUNKS.get(file.read(4))) is None:
+            return None
+        begin, name, width, order, multiple, sound = chunks
+        own = name + width if name == 16 else 0  # those of W64 count their own header
+
+        def length_of(header: bytes) -> int:
+            return int.from_bytes(header[name:], order, signed=width == 8) - own
+
+        file.seek(begin)
+        while not (header := file.read(name + width)).startswith(sound):
+            if len(header) < name + width or length_of(header) < 0:
+                return None
+            file.seek(length_of(header) + -length_of(header) % multiple, os.SEEK_CUR)
+        length, start = length_of(header), file.tell()
+        if len(header) < name + width or length == -1 or length >= 0xFFFFFFF0:
+            return None
+        if 0 <= length <= size - start:
+            file.seek(start + length + -length % multiple)
+            if (rest := size - file.tell()) < LEFT_OVER:
+                return None
+            behind = file.read(name + width)
+            if length_of(behind) <= rest - len(behind) and re.match(rb"[ -~]{4}", behind):
+                return None
+    content = bytearray(path.read_bytes())
+    content[start - width : start] = (size - start + own).to_bytes(width, order)
+    return BytesIO(content)
+
+
+def joined(path: Path) -> list[bytes]:
+    """The recordings that an OGG or FLAC file holds one after the other, where they are several."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        starts, opens = [0], True
+        # A page of OGG, with whether it opens a stream, or the beginning of a FLAC.
+        for found in re.finditer(rb"OggS\0(.)|fLaC\0\0\0\x22", content, re.DOTALL):
+            opened, opens = opens, found[1] is not None and bool(found[1][0] & 2)
+            if not opened and (opens or found[1] is None):
+                starts.append(found.start())
+        return [content[a:b] for a, b in pairwise([*starts, len(content)])] if starts[1:] else []
 
 
 def is_cut_off(path: Path, form: Format) -> bool:
@@ -118,17 +168,13 @@ def is_cut_off(path: Path, form: Format) -> bool:
 
 
 def _riff_is_cut_off(file: BinaryIO, size: int) -> bool:
-    riff = file.read(12)
+    file.seek(12)
     while len(header := file.read(8)) == 8:
         length = int.from_bytes(header[4:], "little")
-        if header[:4] == b"data" and (length >= 0xFFFFFFF0 or riff[:4] == b"RF64"):
-            return False  # written to a pipe, or 64-bit: the length stands elsewhere or nowhere
         if file.tell() + length > size:
             return True
-        if header[:4] == b"data":
-            return False
         file.seek(length + length % 2, os.SEEK_CUR)
-    return riff[8:12] == b"WAVE"  # the file ended before its data chunk
+    return False
 
 
 def _boxes_are_cut_off(file: BinaryIO, size: int) -> bool:

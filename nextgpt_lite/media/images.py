@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000  # a larger image is refused before it is decoded
 MAX_REDUCED = 178_000_000  # a JPEG of so many is decoded at an eighth of its size
 ENDING = b"\xff\xd9"  # of a JPEG
-UNREADABLE = ("HEIC", "JXR", "CR2", "XCF", "DWG")  # by Pillow without plug-ins
+UNREADABLE = ("HEIC", "JXL", "JXR", "CR2", "CR3", "SVG", "XCF", "DWG")  # by Pillow without plug-ins
 
 
 def load_image(path: str | Path) -> Image.Image:

@@ -18,7 +18,7 @@ SHORTEST = 0.05  # seconds of audio
 BLANK = 2  # levels of 255 between the darkest and the brightest pixel
 BEGINNING = 2.0  # seconds of a video that are looked at
 SILENCE = 1e-4  # of full scale; -80 dB
-UNHEARD = 1e-3  # of the loudest channel
+UNHEARD = 1e-2  # of the loudest channel: a plug that hangs in the air hisses
 
 
 def remarks(medium: Any) -> Iterator[str]:

@@ -123,6 +123,8 @@ class Run(TypedDict):
     schedule: dict[str, Any]
     scaler: NotRequired[dict[str, Any] | None]
     base: NotRequired[dict[str, Any]]
+    set_aside: NotRequired[dict[str, int]]
+    versions: NotRequired[dict[str, Any] | None]
 
 
 def read_run(folder: Path) -> dict[str, Any]:

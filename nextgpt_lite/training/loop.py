@@ -302,8 +302,9 @@ class Trainer(Engine):
     def read(self, folder: Path) -> None:
         """Inverts `write`, and takes up the scaler of fp16."""
         self.model.load_trained(folder)
-        self.set_aside |= read_run(folder).get("set_aside", {})
-        scaler = read_run(folder).get("scaler")
+        run = read_run(folder)
+        self.set_aside |= run.get("set_aside", {})
+        scaler = run.get("scaler")
         if scaler is not None and self.accelerator.scaler is not None:
             with reading(folder / RUN_FILE):
                 self.accelerator.scaler.load_state_dict(scaler)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +161,20 @@ def test_the_encoder_is_frozen(lite):
     lite.train()
     assert not any(p.requires_grad for p in lite.parameters())
     assert not any(module.training for module in lite.model.modules())
+
+
+def test_a_tokenizer_serves_one_thread_at_a_time(lite, monkeypatch):
+    inside = threading.Lock()
+
+    def slow(texts, **_):
+        assert inside.acquire(blocking=False)
+        time.sleep(0.01)
+        inside.release()
+        return {"input_ids": [[1]] * len(texts)}
+
+    monkeypatch.setattr(lite, "tokenizer", slow)
+    with ThreadPoolExecutor(4) as pool:
+        assert len([*pool.map(lite.tokenize, [["a dog"]] * 8)]) == 8
 
 
 def test_text_stops_at_its_end_mark(lite):

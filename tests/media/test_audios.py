@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -77,11 +78,63 @@ def test_an_mp3_is_read_to_its_end_without_a_xing_header_and_when_joined(tmp_pat
     assert np.argmax(abs(load_audio(tagged).samples[0]) > 0.25) < 200
 
 
+def test_what_was_joined_is_read_to_its_end_at_one_rate(tmp_path: Path) -> None:
+    import soundfile
+
+    other = np.stack([np.sin(2 * np.pi * 440 * np.arange(44100) / 44100) / 2] * 2, 1)
+    for suffix in ("mp3", "ogg", "flac"):
+        soundfile.write(tmp_path / f"one.{suffix}", TONE, RATE)
+        soundfile.write(tmp_path / f"two.{suffix}", other, 44100)
+        one, two = ((tmp_path / f"{n}.{suffix}").read_bytes() for n in ("one", "two"))
+        for content, first in ((one + two, RATE), (two + one, 44100)):
+            (path := tmp_path / f"joined.{suffix}").write_bytes(content)
+            audio = load_audio(path)
+            assert audio.duration == pytest.approx(2, abs=0.15), path
+            assert suffix == "mp3" or audio.rate == first
+            for half in np.array_split(audio.samples, 2, axis=1):
+                assert hertz(Audio(half, audio.rate)) == pytest.approx(440, abs=4), path
+        path.write_bytes(one + two[: len(two) // 3])
+        if suffix == "ogg":
+            with pytest.raises(MediaError, match=r"joined\.ogg is cut off"):
+                load_audio(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name", "order"),
+    [("aiff", b"SSND", "big"), ("caf", b"data", "big"), ("w64", b"data", "little"),
+     ("rifx", b"data", "big")],
+)  # fmt: skip
+def test_sizes_in_other_headers_are_put_right_too(
+    tmp_path: Path, suffix: str, name: bytes, order: Literal["little", "big"]
+) -> None:
+    import soundfile
+
+    path = tmp_path / f"tone.{suffix}"
+    endian, form = ("BIG", "WAV") if suffix == "rifx" else ("FILE", suffix.upper())
+    soundfile.write(path, TONE, RATE, "PCM_16", endian, form)
+    with noted() as notes:
+        right = load_audio(path).samples
+    assert not notes and abs(right - TONE).max() < 1e-3
+    content = bytearray(path.read_bytes())
+    at = content.index(name) + {"w64": 16}.get(suffix, 4)
+    width = 8 if suffix in ("caf", "w64") else 4
+    for size in (0, len(content) // 3, 2**31 - 8):
+        content[at : at + width] = size.to_bytes(width, order)
+        path.write_bytes(content)
+        with noted() as notes:
+            assert np.array_equal(load_audio(path).samples, right)
+        assert notes == [f"{path} has another size than its header says: what is there is used."]
+    path.write_bytes(content[: len(content) // 2])
+    with noted() as notes:
+        assert 0.4 < load_audio(path).duration < 0.6
+    assert "has another size" in notes[0]
+
+
 @pytest.mark.parametrize(
     ("suffix", "codec"),
     [("aac", "aac"), ("aiff", ""), ("caf", ""), ("w64", ""), ("wma", "wmav2"), ("m4a", "aac"),
      ("ts", "aac"), ("opus", "libopus"), ("au", ""), ("wv", "wavpack"),
-     ("mp2", "mp2")],
+     ("mp2", "mp2"), ("nist", "")],
 )  # fmt: skip
 def test_what_the_libraries_read_is_accepted(tmp_path: Path, suffix: str, codec: str) -> None:
     import soundfile
@@ -92,7 +145,8 @@ def test_what_the_libraries_read_is_accepted(tmp_path: Path, suffix: str, codec:
     elif codec:
         encoded(path, codec, np.tile(TONE, 2))
     else:
-        soundfile.write(path, np.tile(TONE, 2), RATE)
+        form = suffix.upper() if suffix == "nist" else None
+        soundfile.write(path, np.tile(TONE, 2), RATE, format=form)
     shutil.copy(path, nameless := tmp_path / "nameless")
     audio = load_audio(nameless)
     assert audio.duration == pytest.approx(2, abs=0.15)
@@ -140,9 +194,12 @@ def test_a_silent_first_channel_gives_way_to_those_that_sound() -> None:
     config = PreprocessConfig.lite()
     silence = np.zeros_like(TONE)
     expected = preprocess_audio(Audio(TONE[None], RATE), config)
-    for channels in ([silence, TONE], [silence, silence, TONE, silence]):
-        heard = preprocess_audio(Audio(np.stack(channels), RATE), config)
-        assert abs(heard - expected).max() < 0.01
+    hiss = np.random.default_rng(0).normal(0, 0.001, len(TONE)).astype(np.float32)
+    steady = silence + np.float32(0.1)
+    for first in ([silence], [silence] * 2, [hiss]):
+        heard = preprocess_audio(Audio(np.stack([*first, TONE]), RATE), config)
+        assert abs(heard - expected).max() < 0.02
+    assert preprocess_audio(Audio(np.stack([steady, TONE]), RATE), config).std() > 0.4
 
 
 def wav(tmp_path: Path, samples: np.ndarray = TONE) -> tuple[Path, bytearray]:

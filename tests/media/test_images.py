@@ -22,7 +22,16 @@ def test_what_pillow_reads_is_accepted_whatever_its_name(tmp_path: Path, suffix:
     assert abs(np.asarray(load_image(path)).astype(int) - np.asarray(RAMP)).mean() < 3
 
 
-@pytest.mark.parametrize(("brand", "name"), [(b"heic", "HEIC"), (b"mif1", "HEIC")])
+BRANDS = [
+    (b"heic", "HEIC"),
+    (b"mif1", "HEIC"),
+    (b"heix", "HEIC"),
+    (b"hevc", "HEIC"),
+    (b"crx ", "CR3"),
+]
+
+
+@pytest.mark.parametrize(("brand", "name"), BRANDS)
 def test_what_cannot_be_read_is_named_for_what_it_is(
     tmp_path: Path, brand: bytes, name: str
 ) -> None:
@@ -30,6 +39,10 @@ def test_what_cannot_be_read_is_named_for_what_it_is(
     path.write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(100))
     with pytest.raises(MediaError, match=f"type {name}, which cannot be read here: convert it"):
         load_image(path)
+    for beginning, kind in ((b"\xff\x0a", "JXL"), (b'\n<svg xmlns="', "SVG")):
+        path.write_bytes(beginning + bytes(100))
+        with pytest.raises(MediaError, match=f"type {kind}, which cannot be read here"):
+            load_image(path)
 
 
 @pytest.mark.parametrize("missing", [1, 2, 40])

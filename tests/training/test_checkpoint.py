@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints
+from nextgpt_lite.training.checkpoint import RUN_FILE, Checkpoints, read_run
 from nextgpt_lite.writing import beside
 
 
@@ -51,6 +52,14 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_used(
     (said,) = caplog.messages
     assert "step-00000002 is damaged" in said
     assert (tmp_path / "step-00000002.damaged").is_dir(), "nothing is lost"
+
+
+@pytest.mark.parametrize("field", ["step", "loss", "schedule", "set_aside", "versions"])
+def test_a_field_of_another_type_is_named_with_its_file(field: str, tmp_path: Path) -> None:
+    run = {"step": 1, "seconds": 1.0, "loss": 1.0, "schedule": {}, field: "a word"}
+    (tmp_path / RUN_FILE).write_text(json.dumps(run))
+    with pytest.raises(ValueError, match=rf"{RUN_FILE}: field '{field}"):
+        read_run(tmp_path)
 
 
 def test_no_whole_checkpoint_is_said(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import math
 import multiprocessing
 import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from random import Random
@@ -153,6 +155,23 @@ def test_processes_find_what_one_finds_alone(
     with pytest.raises(RuntimeError, match=r"ended early.*fewer workers; what is done stays done"):
         suite.run_suite("lite", tmp_path / "two", 4, 2, names, workers=2)
     assert suite.read_rows(tmp_path / "two" / "scores.json") == alone
+
+
+def test_scores_of_processes_that_end_together_are_all_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def saved(path: Path) -> object:  # as slow as a disk may be
+        found = read(path)
+        time.sleep(0.02)
+        return found
+
+    read, names = suite._saved, [*suite.EXAMINATIONS][:6]
+    nothing = Examination((), lambda _: Found([]))
+    monkeypatch.setattr(suite, "EXAMINATIONS", dict.fromkeys(names, nothing))
+    monkeypatch.setattr(suite, "_saved", saved)
+    with ThreadPoolExecutor(len(names)) as pool:
+        [*pool.map(lambda name: suite._hold(name, None, tmp_path, {}), names)]
+    assert [*json.loads((tmp_path / "scores.json").read_text())] == names
 
 
 def test_a_mistake_in_a_process_ends_the_others(
