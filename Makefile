@@ -90,6 +90,7 @@ site: $(STAMP)
 
 docs: $(STAMP)
 	$(PY) docs/paper_map.py
+	$(PY) docs/scale.py
 	$(PY) docs/figures.py
 	$(PY) docs/animation.py
 

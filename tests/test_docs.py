@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 from pathlib import Path
 from runpy import run_path
@@ -12,12 +13,16 @@ from typing import Any
 import pytest
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from nextgpt_lite.checkpoints.parameters import count
+from nextgpt_lite.model.config import NextGPTConfig
 from nextgpt_lite.model.modality import BUILT_IN, MODALITIES, unregister
 from nextgpt_lite.world.pretraining.tokenizers import llm_tokenizer
 from tests.tiny import SENTENCES
 
 ROOT = Path(__file__).resolve().parents[1]
 MAP = run_path(str(ROOT / "docs" / "paper_map.py"))
+SCALE = run_path(str(ROOT / "docs" / "scale.py"))
+CATALOGUE = ROOT / "nextgpt_lite" / "checkpoints" / "catalogue"
 GROUPS: list[dict[str, Any]] = MAP["entries"]()
 ENTRIES = [entry for group in GROUPS for entry in group["entries"]]
 NEW = re.compile(r"`(nextgpt_lite[\w.]+)`")
@@ -187,3 +192,34 @@ def test_new_imports_of_the_changelog_are_there():
     assert len(modules) > 30
     for name in modules:
         importlib.import_module(name)
+
+
+def test_the_page_on_scale_is_made_from_its_figures():
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    assert page == SCALE["page"](SCALE["given"]()), "run `python docs/scale.py`"
+    assert {each["kind"] for each in SCALE["given"]()["figures"].values()} == {
+        "measured", "counted", "printed", "assumed"
+    }  # fmt: skip
+
+
+def test_what_the_page_on_scale_counts_is_what_the_catalogue_has():
+    given = SCALE["values"](SCALE["given"]())
+    config = json.loads((CATALOGUE / "lmsys--vicuna-7b-v1.5" / "config.json").read_text())
+    width, inner = config["hidden_size"], config["intermediate_size"]
+    layer = 4 * width**2 + 3 * width * inner
+    assert given["llm_weights"] == pytest.approx(config["num_hidden_layers"] * layer, rel=1e-3)
+    paper = NextGPTConfig.from_profile("paper")
+    for modality, (length, wide) in paper.conditions.items():
+        assert given[f"{modality}_condition"] == length * wide * 2
+    learning = {row.part: row.parameters for row in count(paper) if row.stages}
+    outputs = sum(n for part, n in learning.items() if part.startswith("output_projections"))
+    assert given["projection_weights"] == pytest.approx(outputs, rel=1e-2)
+    assert given["lora_weights"] == pytest.approx(learning["lora"], rel=1e-2)
+    assert given["input_weights"] == pytest.approx(learning["input_projection"], rel=1e-2)
+
+
+def test_twice_the_cards_take_half_the_time():
+    given = SCALE["values"](SCALE["given"]())
+    for stage in SCALE["stages"](given):
+        one, two = (SCALE["hours"](stage, cards, given) for cards in (1, 2))
+        assert one == pytest.approx(2 * two)

@@ -31,6 +31,7 @@ docs/course
 docs/glossary
 docs/errata
 docs/paper_map
+docs/scale
 docs/add_a_notebook
 docs/add_a_modality
 docs/add_a_decoder
