@@ -101,8 +101,10 @@ def directions(size: Size, work: Path) -> dict[str, Any]:
         model = NextGPT.from_pretrained("lite", device=size.device, dtype=name)
         held: dict[str, Any] = {}
         for given, made in product(KINDS, KINDS):
-            thing = "a large red car" if given == "text" else "it"
-            parts: list[Any] = [{"type": "text", "text": WANTED[made].format(thing)}]
+            words = WANTED[made].format("a large red car" if given == "text" else "it")
+            if given == made == "text":
+                words = "What is 3 plus 4?"  # a thing that is described may be shown as well
+            parts: list[Any] = [{"type": "text", "text": words}]
             if given != "text":
                 parts.insert(0, {"type": given, "data": render(SHOWN[given], 0)})
             reply = model.chat([{"role": "user", "content": parts}], num_inference_steps=size.steps)

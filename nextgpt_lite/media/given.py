@@ -17,12 +17,12 @@ from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import numpy as np
 
 from nextgpt_lite.errors import MediaError
-from nextgpt_lite.media.audios import MAX_SECONDS, MAX_VALUES
+from nextgpt_lite.media.audios import MAX_SECONDS, MAX_VALUES, RATES
 from nextgpt_lite.media.files import MAX_BYTES
 from nextgpt_lite.media.images import as_rgb, image_errors, load_image
 from nextgpt_lite.media.notes import note, noted
@@ -127,6 +127,10 @@ def as_audio(given: Any) -> Audio:
     array = array.T if len(array) > array.shape[1] else array  # (channels, length)
     if not array.size:
         raise MediaError("The audio given holds no samples: record it again.")
+    if int(rate) not in RATES:
+        raise MediaError(
+            f"{_described(given)} has a rate of {rate} Hz: use one from {RATES[0]} to {RATES[-1]}."
+        )
     rate, limit = int(rate), min(MAX_SECONDS * int(rate), MAX_VALUES // len(array))
     if array.shape[1] > limit:
         array = array[:, :limit]
@@ -182,6 +186,8 @@ def _plain(image: Image.Image) -> Image.Image:
     """As its file would be read; the image itself, where that changes nothing."""
     from PIL import ExifTags
 
+    if not all(image.size):
+        raise _refused(image, "image")
     with image_errors("The image given"):
         image.load()  # of a file that was only opened
         is_upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
@@ -191,9 +197,12 @@ def _plain(image: Image.Image) -> Image.Image:
 
 def _content(file: Any, name: str) -> bytes:
     """All bytes of a file object, wherever it stands."""
-    if getattr(file, "seekable", lambda: False)():
-        file.seek(0)
-    content = file.read(MAX_BYTES + 1)
+    try:
+        if getattr(file, "seekable", lambda: False)():
+            file.seek(0)
+        content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # closed, or open for writing alone
+        raise MediaError(f"{name} cannot be read ({error}): open it again.") from error
     if not isinstance(content, bytes):
         raise MediaError(f"{name} gives text: open it with mode 'rb'.")
     if len(content) > MAX_BYTES:
@@ -206,10 +215,12 @@ def _behind(text: str) -> Path | bytes:
     scheme, _, rest = text.partition(":")
     if scheme.lower() == "data" and "," in rest:
         head, _, content = rest.partition(",")
-        return _decoded(content) if ";base64" in head else unquote_to_bytes(content)
-    if len(scheme) < 2 or not rest.startswith("//"):
+        encoded = head.lower().endswith(";base64")
+        return _decoded(unquote(content)) if encoded else unquote_to_bytes(content)
+    is_file = scheme.lower() == "file" and rest.startswith("/")
+    if len(scheme) < 2 or not (is_file or rest.startswith("//")):
         return Path(text)
-    if scheme.lower() == "file" and urlsplit(text).netloc in ("", "localhost"):
+    if is_file and urlsplit(text).netloc in ("", "localhost"):
         return Path(urllib.request.url2pathname(urlsplit(text).path))
     raise MediaError(
         f"{_shortened(text)} is not on this machine, and nothing is fetched behind your back: give "
@@ -219,8 +230,9 @@ def _behind(text: str) -> Path | bytes:
 
 def _decoded(text: str) -> bytes:
     """The bytes that base64 stands for."""
+    packed = "".join(text.split()).rstrip("=")
     try:
-        return b64decode("".join(text.split()), validate=True)
+        return b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except ValueError as error:
         raise MediaError(f"{_shortened(text)} is no base64: encode the file's bytes.") from error
 
@@ -229,12 +241,12 @@ def _numbers(given: Any) -> np.ndarray | None:
     """An array of numpy; None of what is none."""
     if isinstance(given, str | bytes | Mapping):
         return None
-    if hasattr(given, "detach"):  # torch's: wherever it is, bfloat16 as well
-        given = given.detach().cpu()
-        given = given.float() if given.is_floating_point() else given
     try:
+        if hasattr(given, "detach"):  # torch's: wherever it is, bfloat16 as well
+            given = given.detach().cpu()
+            given = given.float() if given.is_floating_point() else given
         array = np.asarray(given)
-    except ValueError:  # rows of unlike lengths
+    except (ValueError, TypeError, RuntimeError):  # unlike rows; sparse, or without numbers
         return None
     return array if array.dtype.kind in "buif" else None
 
@@ -250,7 +262,7 @@ def _with_number(given: Any) -> tuple[Any, Any] | None:
 
 
 def _is_rate(rate: Any) -> bool:
-    return isinstance(rate, Real) and 0 < float(rate) < math.inf
+    return isinstance(rate, Real) and not isinstance(rate, bool) and 0 < float(rate) < math.inf
 
 
 def _channels_last(

@@ -87,7 +87,7 @@ def content_parts(message: Message) -> Sequence[Part]:
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
         if kind is None:
-            raise ConfigError(f"Message part {part!r} has no 'type': use 'text' or a modality.")
+            raise ConfigError(f"Message part {part!r:.80} has no 'type': use 'text' or a modality.")
         if kind != "text":
             get_modality(kind)
         if kind == "text" and not isinstance(part.get("text"), str):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -104,6 +105,10 @@ FILES: dict[str, Callable[[Path], Any]] = {
     "text": str,
     "file URL": Path.as_uri,
     "data URL": data_url,
+    "file URL of one slash": lambda path: path.as_uri().replace("file:///", "file:/"),
+    "data URL as browsers read it": lambda path: (
+        "DATA:;BASE64," + quote(data_url(path).partition(",")[2].rstrip("="))
+    ),
     "bytes": read,
     "bytearray": lambda path: bytearray(read(path)),
     "file object": lambda path: path.open("rb"),
@@ -227,6 +232,12 @@ def test_one_may_stand_for_a_list(given: Any, count: int) -> None:
     assert len(several(given)) == count
 
 
+def closed() -> io.BytesIO:
+    file = io.BytesIO(b"once")
+    file.close()
+    return file
+
+
 REFUSED = [
     ("image", None, "NoneType 'None' cannot be taken for image: give a path"),
     ("image", 7, "int '7' cannot be taken for image"),
@@ -248,9 +259,15 @@ REFUSED = [
     ("image", "a" * 5000, "does not exist"),
     ("image", "a\0b.png", "does not exist"),
     ("image", io.StringIO("text"), "gives text: open it with mode 'rb'"),
+    ("image", closed(), "The file object cannot be read"),
+    ("image", torch.zeros(3, 4, 4, device="meta"), r"Tensor of shape \(3, 4, 4\)"),
+    ("image", torch.zeros(3, 4, 4).to_sparse(), "Tensor of shape"),
+    ("image", Image.new("RGB", (0, 5)), "Image .* cannot be taken for image"),
     ("audio", STEREO, r"shape \(2, 12000\) and float32 .* a pair \(array, rate\)"),
     ("audio", (STEREO, 0), "tuple of 2"),
     ("audio", (STEREO, 16000.5), "tuple of 2"),
+    ("audio", (STEREO, True), "tuple of 2"),
+    ("audio", (STEREO, 10**12), "has a rate of 1000000000000 Hz: use one from"),
     ("audio", (STEREO, float("nan")), "tuple of 2"),
     ("audio", (np.zeros((2, 3, 4)), 16000), "tuple of 2"),
     ("audio", (np.zeros(0), 16000), "no samples"),
