@@ -7,9 +7,11 @@ a step (`engine`), curves (`notebook.plots`), sample replies (`samples_page`).
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +23,8 @@ from tqdm.auto import tqdm
 
 from nextgpt_lite.errors import ConfigError, PackageError
 from nextgpt_lite.writing import append, beside
+
+logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
 PROJECT = "nextgpt_lite"
@@ -132,15 +136,20 @@ class Report:
         self.bar.set_postfix({**shown, "GB": f"{line['peak_memory'] / 1e9:.2f}"}, refresh=False)
 
     def log(self, line: Mapping[str, float]) -> None:
-        """Writes a line to `metrics.jsonl`, to every tracker, and tells the watchers."""
+        """Writes a line to `metrics.jsonl`, to every tracker, and tells the watchers.
+
+        A tracker or a watcher that fails costs a warning, not the training.
+        """
         if self.accelerator is not None:
-            self.accelerator.log(dict(line), step=int(line["step"]))
+            with _survived("a tracker"):
+                self.accelerator.log(dict(line), step=int(line["step"]))
         if not self.main:
             return
         values = {k: float(f"{v:.9g}") for k, v in line.items()}
         append(self.folder / METRICS, json.dumps(values) + "\n")
         for watcher in self.watchers:
-            watcher(line)
+            with _survived(f"{watcher}"):
+                watcher(line)
 
     def close(self) -> None:
         """Ends the bar and the trackers."""
@@ -148,3 +157,11 @@ class Report:
         if self.accelerator is not None:  # `end_training` would end the process group too
             for tracker in self.accelerator.trackers:
                 tracker.finish()
+
+
+@contextmanager
+def _survived(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.warning("%s failed; the training goes on.", what, exc_info=True)

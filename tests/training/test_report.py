@@ -45,9 +45,15 @@ class Tracker(GeneralTracker):
         self.finished = True
 
 
-def test_metrics_go_to_file_trackers_and_watchers(tmp_path: Path) -> None:
+def test_metrics_go_to_file_trackers_and_watchers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(line: object) -> None:
+        raise OSError("no room")
+
     tracker, watched = Tracker(), []
-    lines = run(tmp_path, more={"report_to": tracker, "watchers": [watched.append]})
+    lines = run(tmp_path, more={"report_to": tracker, "watchers": [broken, watched.append]})
+    assert caplog.text.count("failed; the training goes on") == len(lines)
     written = [json.loads(line) for line in (tmp_path / METRICS).open()]
     assert [line["step"] for line in written] == [1, 2, 3] == [*tracker.lines]
     assert [*tracker.lines.values()] == watched == lines
