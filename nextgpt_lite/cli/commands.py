@@ -355,11 +355,12 @@ def evaluate(
     )  # fmt: skip
     if parts is not None:
         from nextgpt_lite.evaluation.comparison.run import model_identity, same_settings
+        from nextgpt_lite.training.cache import hash_files
 
         made_by = {
             "model": name, "files of the model": model_identity(name), "count": setting.count,
             "steps": steps, "data": [str(path) for path in data], "media": media and str(media),
-            "plugin": plugin, "precision": precision,
+            "plugin": plugin, "precision": precision, "files of the data": hash_files(data),
         }  # fmt: skip
         same_settings(parts / "settings.json", made_by)
     sheet = run_table(table, NextGPT.from_pretrained(name, device=device, dtype=precision), setting)

@@ -65,10 +65,13 @@ def test_shipped_answers_are_to_the_instructions_of_today() -> None:
 
 
 def test_rows_of_a_model_are_not_mixed_with_those_of_another_in_its_place(tmp_path: Path) -> None:
-    made, path = tmp_path / "model", tmp_path / "settings.json"
+    made, part, path = (tmp_path / name for name in ("model", "part", "settings.json"))
+    tiny_model().encoder.save_pretrained(part)
 
     def compared(seed: int) -> None:
-        tiny_model(seed).save_pretrained(made)
+        model = tiny_model(seed)
+        model.config.encoder = f"{part}"
+        model.save_pretrained(made)
         found = {"files of the models": [run_comparison.model_identity(made)]}
         run_comparison.same_settings(path, found)
 
@@ -76,6 +79,9 @@ def test_rows_of_a_model_are_not_mixed_with_those_of_another_in_its_place(tmp_pa
     compared(0)
     with pytest.raises(ValueError, match="files of the models was"):
         compared(1)
+    (part / "config.json").write_text((part / "config.json").read_text() + " ")  # trained anew
+    with pytest.raises(ValueError, match="files of the models was"):
+        compared(0)
 
 
 def test_a_whole_comparison_is_gone_on_with_and_not_mixed(tmp_path: Path, monkeypatch) -> None:

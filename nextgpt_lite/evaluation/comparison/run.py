@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from nextgpt_lite.chat import NextGPT
@@ -19,9 +20,11 @@ from nextgpt_lite.evaluation.comparison.rows import run
 from nextgpt_lite.evaluation.comparison.table14 import report
 from nextgpt_lite.evaluation.protocols import System
 from nextgpt_lite.evaluation.registry import find, has
-from nextgpt_lite.model.checkpoint import identity
-from nextgpt_lite.model.config import trained_folder
+from nextgpt_lite.model.checkpoint import identity, read_config
+from nextgpt_lite.model.config import NextGPTConfig, locate, trained_folder
 from nextgpt_lite.reading import read_json
+from nextgpt_lite.training.cache import hash_files
+from nextgpt_lite.training.features import component_files
 from nextgpt_lite.writing import beside, owned
 
 BESIDE = ("ground truth", "gold caption", "tool pipeline", "image tools only")
@@ -81,6 +84,8 @@ def compare_models(
         "instructions": None if instructions is None else str(instructions), "judge": judge,
         "files of the models": [model_identity(m) for m in (*models, *caption_models)],
     }  # fmt: skip
+    if instructions is not None:
+        settings["the instructions' file"] = hash_files([Path(instructions)])
     with owned(output):
         same_settings(output / "settings.json", settings)
         if instructions is None and has("write_instructions", plugin):
@@ -109,9 +114,16 @@ def compare_models(
 
 
 def model_identity(name: str | Path) -> str:
-    """What a model's name stood for when its answers were judged."""
+    """What a model's name stood for when its answers were judged: its files and its parts'."""
     folder = trained_folder(name)
-    return identity(folder) if folder.is_dir() else str(name)
+    if not folder.is_dir():
+        return str(name)
+    config = NextGPTConfig.from_dict(read_config(folder)["config"])
+    settings = map(config.settings_of, config.decoders)
+    bases = [each["base"] for each in settings if "base" in each]
+    parts = {config.llm, config.encoder, *config.decoders.values(), *bases}
+    hashes = [hash_files(component_files(locate(part), "encoder")) for part in sorted(parts)]
+    return sha256(f"{identity(folder)} {hashes}".encode()).hexdigest()
 
 
 def same_settings(path: Path, settings: dict[str, object]) -> None:
