@@ -149,6 +149,9 @@ def test_a_forgotten_move_is_found(model: NextGPT, monkeypatch: pytest.MonkeyPat
         (["refine", "--init", str(WEIGHTS / "lite" / "nextgpt"), "--output", "{}"],
          "nextgpt_lite.training.refine:gather"),
         (["train", "--stage", "1", "--output", "{}"], "nextgpt_lite.training.run:Trainer"),
+        (["cache", "build", "--stage", "1", "--cache", "{}"],
+         "nextgpt_lite.training.build:Features"),
+        (["regimes", "--output", "{}"], "nextgpt_lite.world.regimes:Experiment"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("device", ["auto", "cpu"])

@@ -170,6 +170,8 @@ def known_media(
     data: Data = [],  # noqa: B006
     records: Count = 6000,
     seed: Seed = 0,
+    device: Device = "auto",
+    precision: Precision | None = None,
 ) -> None:
     """Write what media a model was trained on, so that chat warns of others.
 
@@ -181,7 +183,7 @@ def known_media(
     """
     from nextgpt_lite.training.known_media import write_known_media
 
-    print(write_known_media(model, data, records, seed))
+    print(write_known_media(model, data, records, seed, device, precision))
 
 
 def data_check(
@@ -248,6 +250,7 @@ def cache_build(
     workers: Annotated[int | None, Option(min=0)] = None,
     seed: Seed = 0,
     device: Device = "auto",
+    precision: Precision | None = None,
     cache: Path | None = None,
     cache_limit: str | None = None,
 ) -> None:
@@ -271,6 +274,7 @@ def cache_build(
         cache_limit: size of that folder, such as 200GB; default: 8GB.
     """
     options = locals()
+    options["dtype"] = options.pop("precision")
     from nextgpt_lite.model.config import cache_folder
     from nextgpt_lite.training.build import build_cache
 
@@ -413,6 +417,7 @@ def ablate(
     output: Output,
     workers: Count = 1,
     device: Device = "auto",
+    precision: Precision | None = None,
 ) -> None:
     """Train and score each cell of a grid of settings.
 
@@ -429,7 +434,7 @@ def ablate(
     from nextgpt_lite.evaluation.ablation.runner import ablate, shipped_grids
 
     for path in shipped_grids() if grid is None else [grid]:
-        table = ablate(path, output, workers, device)
+        table = ablate(path, output, workers, device, precision)
         print(summary(table))
         print(f"{table}\n{draw(table, table.with_suffix('.svg'))}")
         if (made := curves(table)) is not None:

@@ -38,6 +38,7 @@ def build_cache(
     cache_limit: str | int | None = None,
     records: int | None = None,
     device: str = "auto",
+    dtype: str | None = None,
     **schedule: Any,
 ) -> Counter[str]:
     """Computes what a stage needs of encoder and decoders for its data.
@@ -47,6 +48,7 @@ def build_cache(
 
     Args:
         stage, profile, init, data, follow_links, cache, cache_limit, device, schedule: of `train`.
+        dtype: of `NextGPT.from_pretrained`; a run finds only what was made in its own.
         records: conversations, in the order of a training of the same seed; None: each of them, of
             a source without end as many as the training would read.
 
@@ -63,9 +65,9 @@ def build_cache(
     if processes > 1 and device == "auto" and pick_device(device).type == "cuda":
         device = f"cuda:{place.local_rank}"
     model = (
-        NextGPT.from_config(NextGPTConfig.from_profile(profile), device=device)
+        NextGPT.from_config(NextGPTConfig.from_profile(profile), device=device, dtype=dtype)
         if init is None
-        else NextGPT.from_pretrained(init, device=device)
+        else NextGPT.from_pretrained(init, device=device, dtype=dtype)
     )
     numbers = Schedule.of(STAGES[stage], model.config.profile, **schedule, accumulate=1)
     source = open_source(data, STAGES[stage], numbers.seed, follow_links)

@@ -24,7 +24,12 @@ from nextgpt_lite.training.stages import STAGES
 
 
 def write_known_media(
-    model: str | Path, data: Data = None, records: int = 6000, seed: int = 0
+    model: str | Path,
+    data: Data = None,
+    records: int = 6000,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str | None = None,
 ) -> Path:
     """Reads a source's input media with the model's encoder; writes their statistics beside it.
 
@@ -32,11 +37,12 @@ def write_known_media(
         model: folder of a model, or "lite".
         data: as for training; what stage 1 reads of it.
         records: conversations whose media are read.
+        device, dtype: of `NextGPT.from_pretrained`.
 
     Raises:
         DataError: there are too few media of every modality.
     """
-    loaded = NextGPT.from_pretrained(model)
+    loaded = NextGPT.from_pretrained(model, device=device, dtype=dtype)
     source = open_source(data, STAGES[1], seed)
     kept: dict[str, list[Any]] = defaultdict(list)
     looks: dict[str, list[Any]] = defaultdict(list)

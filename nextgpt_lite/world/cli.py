@@ -77,7 +77,12 @@ def samples(*, output: Path, seed: Seed = 0, size: MaybeCount = None) -> None:
     print(f"{len(written)} files written to {output}")
 
 
-def regimes(*, output: Path) -> None:
+def regimes(
+    *,
+    output: Path,
+    device: str = "auto",
+    precision: Literal["auto", "float32", "bfloat16", "float16"] | None = None,
+) -> None:
     """Measure when signal tokens beat captions: where no caption names what is wanted.
 
     Goes on where it was broken off. It has not been run to its end yet: no results ship.
@@ -87,6 +92,6 @@ def regimes(*, output: Path) -> None:
     from nextgpt_lite.evaluation.ablation.figures import summary
     from nextgpt_lite.world.regimes import figure, run_regimes
 
-    table = run_regimes(output)
+    table = run_regimes(output, device=device, dtype=precision)
     print(summary(table))
     figure(table).savefig(output / "figure.svg")

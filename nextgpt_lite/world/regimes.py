@@ -306,13 +306,22 @@ class Experiment:
         self.answer("inversion", 0, ids, media, worth, group)
 
 
-def run_regimes(output: str | Path, budget: Budget | None = None, model: str = "lite") -> Path:
+def run_regimes(
+    output: str | Path,
+    budget: Budget | None = None,
+    model: str = "lite",
+    device: str = "auto",
+    dtype: str | None = None,
+) -> Path:
     """Runs what has not been run yet; the table of answers, `output/rows.csv`."""
     output, budget = Path(output), budget or Budget()
     with owned(output):
         settings = {"model": model_identity(model), **json.loads(json.dumps(asdict(budget)))}
+        settings |= {} if dtype is None else {"precision": dtype}
         same_settings(output / "settings.json", settings)
-        experiment = Experiment(NextGPT.from_pretrained(model), budget, output)
+        experiment = Experiment(
+            NextGPT.from_pretrained(model, device=device, dtype=dtype), budget, output
+        )
         experiment.the_same_one()
         experiment.hard_captions()
     return output / "rows.csv"

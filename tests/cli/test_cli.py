@@ -94,6 +94,17 @@ def test_every_option_has_help() -> None:
             assert option.help, f"{command.name} {option.name}"
 
 
+def test_commands_that_run_a_model_say_where() -> None:
+    running = {"chat", "demo", "train", "refine", "known-media", "cache build", "evaluate",
+               "compare", "ablate", "regimes", "data build t2m", "data build mosit"}  # fmt: skip
+    for name in running:
+        command: Any = get_command(cli.application())
+        for word in name.split():
+            command = command.commands[word]
+        flags = {flag for option in command.params for flag in option.opts}
+        assert {"--device", "--precision"} <= flags, name
+
+
 def test_profiles_offered_are_those_there_are() -> None:
     assert set(get_args(commands.Profile)) == set(PROFILES)
 

@@ -84,9 +84,11 @@ class Plan:
         return self.output / "cells" / f"{self.key[:20]}.json"
 
 
-def plan_of(cell: Cell, output: Path) -> Plan:
+def plan_of(cell: Cell, output: Path, precision: str | None = None) -> Plan:
     """Works out, without loading a model, what a cell needs and what it is called."""
     config = with_found_conditions(cell.settings.config(cell.profile))
+    if precision is not None:
+        config = replace(config, precision=precision)
     frozen = fingerprints(config, output)
     every = {k: v for k, v in config.to_dict().items() if k not in ONLY_RUNNING}
     runs: list[StageRun] = []

@@ -27,7 +27,13 @@ from nextgpt_lite.shipped import shipped
 POLL = 1.0  # seconds until cells that were locked are tried again
 
 
-def ablate(path: str | Path, output: str | Path, workers: int = 1, device: str = "auto") -> Path:
+def ablate(
+    path: str | Path,
+    output: str | Path,
+    workers: int = 1,
+    device: str = "auto",
+    precision: str | None = None,
+) -> Path:
     """Runs the grid of a file and returns the path of its table.
 
     Args:
@@ -35,6 +41,8 @@ def ablate(path: str | Path, output: str | Path, workers: int = 1, device: str =
         output: gets stages, cells and the table; what is done there is not done again.
         workers: processes on this machine.
         device: of training and scoring; each worker has its own copy of the model there.
+        precision: number format of frozen weights; None takes the preset's. Cells of another one
+            are others.
 
     Raises:
         ConfigError: the grid file has a mistake; nothing was trained.
@@ -43,13 +51,17 @@ def ablate(path: str | Path, output: str | Path, workers: int = 1, device: str =
     """
     grid, output = read_grid(path), Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    plans = [plan_of(cell, output) for cell in grid.cells]
+    plans = [plan_of(cell, output, precision) for cell in grid.cells]
     if workers == 1:
         _work(plans, device)
     else:
         context = multiprocessing.get_context("spawn")
         processes = [
-            context.Process(target=_worker, args=(grid.path, output, workers, device), daemon=False)
+            context.Process(
+                target=_worker,
+                args=(grid.path, output, workers, device, precision),
+                daemon=False,
+            )
             for _ in range(workers)
         ]
         for process in processes:
@@ -71,12 +83,12 @@ def shipped_grids() -> list[Path]:
     return sorted(shipped("configs/ablation").glob("*.yaml"))
 
 
-def _worker(path: Path, output: Path, workers: int, device: str) -> None:
+def _worker(path: Path, output: Path, workers: int, device: str, precision: str | None) -> None:
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
     grid: Grid = read_grid(path)
-    _work([plan_of(cell, output) for cell in grid.cells], device)
+    _work([plan_of(cell, output, precision) for cell in grid.cells], device)
 
 
 def _work(plans: list[Plan], device: str) -> None:

@@ -105,3 +105,10 @@ def test_a_killed_worker_leaves_no_lock(tmp_path: Path) -> None:
         worker.kill()
     with cells.locked(tmp_path, "cell"):
         pass
+
+
+def test_a_cell_of_another_precision_is_another_one(tmp_path: Path) -> None:
+    cell = read_grid(grid_file(tmp_path)).cells[0]
+    usual, half = (cells.plan_of(cell, tmp_path, each) for each in (None, "bfloat16"))
+    assert half.config.precision == "bfloat16"
+    assert usual.key != half.key and usual.stages[0].folder != half.stages[0].folder
