@@ -1,4 +1,4 @@
-from . import dialogue as dialogue
+from . import dialogue as dialogue, regimes as regimes
 from .benchmarks.choices import write_mme as write_mme
 from .benchmarks.conversions import figure as figure, grid as grid
 from .benchmarks.edits import Edit as Edit, edits as edits
@@ -19,6 +19,7 @@ from .mixture import WorldMixture as WorldMixture
 from .pretraining.encoder_losses import contrast as contrast
 from .pretraining.encoder_scores import top as top
 from .render import layout as layout, render as render
+from .same_one import Wishes as Wishes
 from .scene import (
     COLOURS as COLOURS,
     HELD_OUT_COLOURS as HELD_OUT_COLOURS,

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from typer import Option
+from typer import Argument, Option
 
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.writing import usable
@@ -85,7 +85,7 @@ def regimes(
 ) -> None:
     """Measure when signal tokens beat captions: where no caption names what is wanted.
 
-    Goes on where it was broken off. It has not been run to its end yet: no results ship.
+    Goes on where it was broken off. Half an hour of a core; its answers ship in results.
 
     Example: nextgpt-lite regimes --output out/regimes
     """
@@ -95,3 +95,24 @@ def regimes(
     table = run_regimes(output, device=device, dtype=precision)
     print(summary(table))
     figure(table).savefig(output / "figure.svg")
+
+
+def speedrun(
+    entry: Annotated[Path, Argument(exists=True, dir_okay=False)],
+    *,
+    output: Path,
+    minutes: Annotated[float, Option(min=0.1)] = 2.0,
+) -> None:
+    """Let an entry teach the model to show images in two core-minutes, and verify what it shows.
+
+    Prints a line for results/speedrun.md. The entry is code, and it is run.
+
+    Example: nextgpt-lite speedrun configs/speedrun/l2.py --output out/speedrun
+
+    Args:
+        entry: a Python file with a function train(model, left).
+        minutes: of processors, on all threads and processes together.
+    """
+    from nextgpt_lite.world.speedrun import speedrun
+
+    print(speedrun(entry, output, minutes))

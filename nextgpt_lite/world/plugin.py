@@ -25,7 +25,10 @@ def commands() -> dict[str, Callable[..., None]]:
     """The commands that it adds to the command line."""
     from nextgpt_lite.world import cli
 
-    return {"pretrain": cli.pretrain, "data samples": cli.samples, "regimes": cli.regimes}
+    return {
+        "pretrain": cli.pretrain, "data samples": cli.samples, "regimes": cli.regimes,
+        "speedrun": cli.speedrun,
+    }  # fmt: skip
 
 
 def run_suite(

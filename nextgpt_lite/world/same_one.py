@@ -19,8 +19,9 @@ from PIL import Image
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.sources import Source
 from nextgpt_lite.evaluation.comparison.rows import Row
+from nextgpt_lite.world.describe import article, caption, place_words, tidy
 from nextgpt_lite.world.dialogue import requests
-from nextgpt_lite.world.dialogue.parts import assistant, telling, user
+from nextgpt_lite.world.dialogue.parts import assistant, sentence, telling, user
 from nextgpt_lite.world.dialogue.wordings import say
 from nextgpt_lite.world.render import layout
 from nextgpt_lite.world.rendered import Rendered
@@ -53,13 +54,23 @@ class SameOne:
         """(x, y) in pixels of the thing's middle."""
         return layout(self.given, self.seed)[0][0]
 
-    def record(self) -> Record:
-        """The conversation; the reply tells what it shows, as the shipped model's do."""
-        messages = [user(self.request, self.given), assistant(telling(self.wanted), self.wanted)]
+    def record(self, dropped: float = 0.0) -> Record:
+        """The conversation; the reply tells what it shows, as the shipped model's do.
+
+        Args:
+            dropped: how often its caption has lost an attribute.
+        """
+        shows = assistant(telling(self.wanted), self.wanted)
+        if dropped:
+            told = lossy(self.wanted, dropped, Random(self.seed))
+            shows = assistant(sentence(f"Here is {told}"), self.wanted)
+        messages = [user(self.request, self.given), shows]
         for message, scene in zip(messages, (self.given, self.wanted), strict=True):
             for part in message["content"]:
                 if isinstance(part, dict) and "scene" in part:
                     part["source"] = Rendered(scene, seed=self.seed)
+                    if dropped and message is shows:
+                        part["caption"] = told
         return Record(f"same_{self.seed:010x}", messages, "mosit")
 
     def worth(self, image: Image.Image) -> Row:
@@ -71,6 +82,17 @@ class SameOne:
         kept = bool(away) and min(away) <= KEPT
         error = round(min(away), 2) if away else ""
         return {"kept": 100 * kept, "error": error, "right": 100 * verdict.correct}
+
+
+def lossy(scene: Picture, dropped: float, rng: Random) -> str:
+    """One thing's caption as people write it: size, colour and place each left out so often."""
+    told = caption(scene)
+    thing = scene.groups[0]
+    place = place_words(scene.place)[0]
+    for words in (thing.size, thing.colour, place):
+        if words and rng.random() < dropped:
+            told = tidy(told.replace(words, "", 1))
+    return article(told.removeprefix("a ").strip())
 
 
 def same_one(rng: Random) -> SameOne:
@@ -99,10 +121,11 @@ class Wishes(Source):
 
     Args:
         unseen: those about pictures that are kept for asking, or those about all others.
+        dropped: of `SameOne.record`.
     """
 
-    def __init__(self, unseen: bool, seed: int = 0) -> None:
-        self.unseen, self.seed = unseen, seed
+    def __init__(self, unseen: bool, seed: int = 0, dropped: float = 0.0) -> None:
+        self.unseen, self.seed, self.dropped = unseen, seed, dropped
 
     def wish(self, index: int) -> SameOne:
         """Number `index`."""
@@ -113,4 +136,4 @@ class Wishes(Source):
                 return found
 
     def __call__(self, index: int) -> Record:
-        return self.wish(index).record()
+        return self.wish(index).record(self.dropped)

@@ -70,7 +70,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"nextgpt-lite {nextgpt_lite.__version__}\n"
 
 
-@pytest.mark.parametrize("command", [*NAMES, "pretrain", "data samples", "regimes"])
+@pytest.mark.parametrize("command", [*NAMES, "pretrain", "data samples", "regimes", "speedrun"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.split(), "--help"]) == 0
     printed = capsys.readouterr().out
@@ -88,7 +88,7 @@ def leaves(command: Any) -> Iterator[Any]:
 
 def test_every_option_has_help() -> None:
     found = [*leaves(get_command(cli.application()))]
-    assert len(found) == len(NAMES) + 3
+    assert len(found) == len(NAMES) + 4
     for command in found:
         for option in command.params:
             assert option.help, f"{command.name} {option.name}"
