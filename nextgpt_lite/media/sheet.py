@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from nextgpt_lite.errors import ConfigError
 
 TILE = 128  # pixels on the page of one image in a sheet
+INK = "#7a7a7a"  # words on a page that may be light or dark: a contrast of 4.3 with either
 
 
 def contact_sheet(
@@ -20,8 +21,14 @@ def contact_sheet(
     titles: Sequence[str] | None = None,
     columns: int | None = None,
     tile: int = TILE,
+    text: int = 11,
+    clear: bool = False,
 ) -> Image.Image:
     """One image of all images, each within `tile` x `tile` pixels, titles wrapped below.
+
+    Args:
+        text: height of the titles in pixels.
+        clear: without a ground of its own (RGBA), for pages that may be light or dark.
 
     Raises:
         ConfigError: there are no images, or not as many titles as images.
@@ -31,22 +38,23 @@ def contact_sheet(
     if titles is not None and len(titles) != len(images):
         raise ConfigError(f"{len(images)} images but {len(titles)} titles: give one each")
     columns = columns or min(6, len(images))
-    font = ImageFont.load_default(11)
+    font, line_height = ImageFont.load_default(text), text + 2
     wrapped = [_wrap(title, tile, font) for title in titles or [""] * len(images)]
     lines = max(len(text) for text in wrapped)
     fitted = [_fit(image, tile) for image in images]
     tall = max(image.height for image in fitted)
-    gap, height = 4, tall + 13 * lines + (4 if lines else 0)
+    gap, height = 4, tall + line_height * lines + (4 if lines else 0)
     rows = -(-len(images) // columns)
     size = columns * (tile + gap) - gap, rows * (height + gap) - gap
-    sheet = Image.new("RGB", size, "white")
+    ground, ink = ((*ImageColor.getrgb(INK), 0), INK) if clear else ("white", "black")
+    sheet = Image.new("RGBA" if clear else "RGB", size, ground)
     draw = ImageDraw.Draw(sheet)
     for index, (image, text) in enumerate(zip(fitted, wrapped, strict=True)):
         left, top = index % columns * (tile + gap), index // columns * (height + gap)
         sheet.paste(image, (left, top))
         for number, line in enumerate(text):
             middle = left + (tile - font.getlength(line)) / 2
-            draw.text((middle, top + tall + 1 + 13 * number), line, fill="black", font=font)
+            draw.text((middle, top + tall + 1 + line_height * number), line, ink, font)
     return sheet
 
 

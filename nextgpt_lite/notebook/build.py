@@ -28,7 +28,7 @@ import nbformat
 import typer
 from nbformat import NotebookNode
 
-from nextgpt_lite.display import WIDGET_VIEW
+from nextgpt_lite.display import MIME, WIDGET_VIEW
 from nextgpt_lite.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -226,7 +226,7 @@ def _clean_output(output: NotebookNode) -> NotebookNode | None:
         if output.data.pop(WIDGET_VIEW, None) is not None and set(output.data) <= {"text/plain"}:
             return None
         output.metadata = NotebookNode(
-            {key: value for key, value in output.metadata.items() if key in output.data}
+            {k: value for k, value in output.metadata.items() if k in output.data or k == MIME}
         )
         for kind, value in output.data.items():
             if kind.startswith("text/") and isinstance(value, str):

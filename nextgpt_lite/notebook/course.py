@@ -162,6 +162,9 @@ def _exported(exporter: Any, notebook: NotebookNode) -> str:
         enabled=True, remove_cell_tags={"solution"}, remove_input_tags={"hide-input"}
     )
     exporter.register_preprocessor(without, enabled=True)
+    notebook = deepcopy(notebook)
+    for cell in notebook.cells:  # what `record` keeps shows nothing
+        cell["outputs"] = [o for o in cell.get("outputs", []) if o.get("data", True)]
     written, _ = exporter.from_notebook_node(notebook)
     return str(written)
 

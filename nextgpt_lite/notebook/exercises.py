@@ -65,7 +65,7 @@ class Function:
             given = deepcopy(arguments)
             if (result := self.use(answer, *given)) is None:
                 return "it gives nothing back: end it with return"
-            results.append(_numbers_of(self.read(result)))
+            results.append(numbers_of(self.read(result)))
             if _written(given) != _written(arguments):
                 return "it changed what it was given: work on a copy"
         truths = self._results(self.right, drawn)
@@ -80,7 +80,7 @@ class Function:
 
     def _results(self, function: Callable[..., Any], drawn: list[tuple[Any, ...]]) -> list[Array]:
         return [
-            _numbers_of(self.read(self.use(function, *deepcopy(arguments)))) for arguments in drawn
+            numbers_of(self.read(self.use(function, *deepcopy(arguments)))) for arguments in drawn
         ]
 
     def _like(self, result: Array, truth: Array) -> bool:
@@ -143,18 +143,18 @@ def expect(
     Args:
         hints: a sentence for each wrong value that a known misconception leads to.
 
-    A number that is no whole one may be rounded to three digits.
+    A number that is no whole one may be rounded to three digits or more.
     """
     try:
-        (value,) = _numbers_of(answer).reshape(-1)
+        (value,) = numbers_of(answer).reshape(-1)
     except (TypeError, ValueError):
         return f"a number is asked for, not {type(answer).__name__}"
     if not math.isfinite(value):
         return f"a finite number is asked for, not {value:g}"
 
     def meant(number: float) -> bool:
-        rounded = float(f"{number:.3g}") if number % 1 else number
-        return value == rounded or math.isclose(value, number, rel_tol=tolerance, abs_tol=1e-12)
+        rounded = {float(f"{number:.{digits}g}") for digits in range(3, 8)} if number % 1 else ()
+        return value in rounded or math.isclose(value, number, rel_tol=tolerance, abs_tol=1e-12)
 
     if meant(truth):
         return None
@@ -164,12 +164,12 @@ def expect(
     return f"{value:g} is too {'small' if value < truth else 'large'}"
 
 
-def _numbers_of(answer: Any) -> Array:
+def numbers_of(answer: Any) -> Array:
     """An answer in any form that numbers come in, as an array; a single number has shape ()."""
-    if isinstance(answer, str | bytes | set):
-        raise TypeError(f"numbers are asked for, not {type(answer).__name__}")
     if isinstance(answer, Tensor):
         answer = answer.detach().cpu().double()
+    if isinstance(answer, set) or np.asarray(answer).dtype.kind in "US":
+        raise TypeError(f"numbers are asked for, not {type(answer).__name__}")
     numbers = np.asarray(answer, dtype=float)  # of fractions, decimals, tensors in a list too
     return numbers.reshape(()) if numbers.size == 1 else numbers
 

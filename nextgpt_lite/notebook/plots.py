@@ -1,6 +1,8 @@
 """Figures of the notebooks: images, audio clips, videos, losses; each at most 60 KiB as shown.
 
-Knows: how to draw small and legible. Leaves to others: players and replies (`display`).
+They have no ground of their own and lie on light and on dark pages; figures with axes are at least
+900 pixels wide. Knows: how to draw small and legible. Leaves to others: players and replies
+(`display`), size and colours of text (`start`).
 Every `show_...` and `plot_...` function displays at once and returns nothing.
 """
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_BYTES = 60 * 1024
+WIDE = 920  # pixels of a figure with axes
+TILE, TEXT = 192, 16  # pixels of an image in a sheet, and of the words below it
 NOT_LOSSES = {
     "step", "epoch", "stage", "lr", "learning_rate", "samples", "time", "seconds",
     "samples_per_second", "tokens_per_second", "seconds_left", "peak_memory",
@@ -37,10 +41,13 @@ NOT_LOSSES = {
 
 
 def show_images(
-    images: Sequence[Image.Image], titles: Sequence[str] | None = None, columns: int | None = None
+    images: Sequence[Image.Image],
+    titles: Sequence[str] | None = None,
+    columns: int | None = None,
+    tile: int = TILE,
 ) -> None:
     """Shows the images in rows of at most `columns` (by default up to six), titles below."""
-    sheet = contact_sheet(images, titles, columns)
+    sheet = contact_sheet(images, titles, columns, tile, TEXT, clear=True)
     said = f": {'; '.join(titles)}" if titles else ""
     _show_image(sheet, f"<{len(images)} images{said}>", [facts(image) for image in images])
 
@@ -52,13 +59,14 @@ def show_video(video: Video, title: str = "", frames: int = 8) -> None:
     pictures = [Image.fromarray(video.frames[index]) for index in chosen]
     times = [f"{index / video.fps:.2f} s" for index in chosen]
     times[0] = f"{title} {times[0]}".strip()
-    sheet = contact_sheet(pictures, times, columns=len(pictures), tile=96)
+    sheet = contact_sheet(pictures, times, len(pictures), 112, TEXT, clear=True)
     _show_image(sheet, f"<film strip of {len(pictures)} frames>", [facts(video)])
     display(media_bundle(video))
 
 
 def show_audio(audio: Audio, title: str = "") -> None:
     """Shows waveform and log spectrogram of the audio, and below them its player."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
     from scipy.signal import spectrogram
 
@@ -68,13 +76,18 @@ def show_audio(audio: Audio, title: str = "") -> None:
         samples, audio.rate, nperseg=window, noverlap=window * 3 // 4
     )
     decibels = 10 * np.log10(power + 1e-10)
-    figure = Figure(figsize=(5, 2.6), dpi=90, layout="constrained")
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
     wave, spectrum = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
     wave.plot(np.arange(len(samples)) / audio.rate, samples, linewidth=0.4)
     wave.set(ylim=(-1, 1), ylabel="amplitude", title=title)
     top = decibels.max()
     spectrum.pcolormesh(
-        seconds, hertz / 1000, decibels, vmin=top - 70, vmax=top, cmap="magma", rasterized=True
+        seconds,
+        hertz / 1000,
+        decibels,
+        vmin=top - 60,
+        vmax=top,
+        cmap=colormaps["magma"].resampled(24),
     )
     spectrum.set(xlabel="seconds", ylabel="kHz")
     _show_figure(figure, f"<waveform and spectrogram of {audio.duration:.1f} s>", [facts(audio)])
@@ -134,18 +147,18 @@ def _curves(metrics: Sequence[Mapping[str, Any]], names: Sequence[str], title: s
     """One curve for each name, thin as measured and thick smoothed."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5, 2.8), dpi=90, layout="constrained")
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
     for name in names:
         rows = [(row.get("step", i), row[name]) for i, row in enumerate(metrics) if name in row]
         if not rows:  # it comes later
             continue
         steps, values = np.array(rows, dtype=float).T
-        (line,) = axes.plot(steps, values, linewidth=0.6, alpha=0.4)
-        axes.plot(steps, _smooth(values), color=line.get_color(), linewidth=1.6, label=name)
+        (line,) = axes.plot(steps, _smooth(values), linewidth=2, label=name)
+        axes.plot(steps, values, "-", color=line.get_color(), linewidth=0.6, alpha=0.5)
     axes.set(xlabel="step", ylabel="loss", title=title)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False)
+    axes.legend()
     return figure
 
 
@@ -176,8 +189,9 @@ def _show_figure(figure: Figure, text: str, shown: list[dict[str, Any]]) -> None
 
 def _picture(figure: Figure) -> Image.Image:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return Image.open(buffer).convert("RGB")
+    dpi = max(figure.dpi, WIDE / figure.get_figwidth())
+    figure.savefig(buffer, format="png", dpi=dpi, transparent=True)
+    return Image.open(buffer).convert("RGBA")
 
 
 def _show_image(image: Image.Image, text: str, shown: list[dict[str, Any]]) -> None:
@@ -199,7 +213,24 @@ def _small_png(image: Image.Image) -> bytes:
     while True:
         for colours in (256, 128, 64, 32):
             buffer = io.BytesIO()
-            image.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+            _with_palette(image, colours).save(buffer, "PNG", optimize=True)
             if buffer.tell() <= MAX_BYTES:
                 return buffer.getvalue()
         image = image.resize((image.width * 3 // 4, image.height * 3 // 4))
+
+
+def _with_palette(image: Image.Image, colours: int) -> Image.Image:
+    """The image (RGBA) in so many colours: a quarter for soft edges, the others for what is solid.
+
+    Pillow's only palette with transparency is a rough one, and would spoil pictures.
+    """
+    alpha = image.getchannel("A")
+    solid = image.convert("RGB").quantize(colours * 3 // 4, dither=Image.Dither.NONE)
+    soft = image.copy()
+    soft.putalpha(alpha.point(lambda value: value % 255))
+    soft = soft.quantize(colours // 4, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    first, second = (each.getpalette("RGBA") or [] for each in (solid, soft))
+    places = np.where(np.asarray(alpha) == 255, solid, np.asarray(soft) + len(first) // 4)
+    found = Image.fromarray(places.astype(np.uint8), "P")
+    found.putpalette(bytes([*first, *second]), "RGBA")
+    return found

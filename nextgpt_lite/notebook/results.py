@@ -1,7 +1,7 @@
-"""Figures that a notebook reports, once for the reader and once for the test.
+"""Figures that a notebook keeps for tests: in the file, not before the reader's eyes.
 
-`record` prints "name: value" and leaves the same value in the notebook file as JSON;
-`recorded` reads them back from an executed notebook. Bounds are the tests' business.
+`record` leaves a value in the metadata of an output that shows nothing; `recorded` reads them back
+from an executed notebook. Bounds are the tests' business.
 """
 
 from __future__ import annotations
@@ -11,23 +11,17 @@ from typing import Any
 
 from IPython.display import display
 
-from nextgpt_lite.display import MIME, Bundle
+from nextgpt_lite.display import MIME
 
 
 def record(name: str, value: float | int | bool | str) -> None:
-    """Shows "name: value" and lets `recorded` find the value in the executed notebook."""
+    """Keeps a figure in the notebook's file, for `recorded`; shows a claim only if it is false."""
     plain = value.item() if hasattr(value, "item") else value  # numpy and torch scalars
     if not isinstance(plain, bool | int | float | str):
         raise TypeError(f'record("{name}"): pass a number, a truth value or a text, not {plain!r}')
-    shown = f"{plain:.4g}" if isinstance(plain, float) else str(plain)
-    display(
-        Bundle(
-            {
-                "text/plain": f"{name}: {shown}",
-                MIME: {"kind": "figure", "name": name, "value": plain},
-            }
-        )
-    )
+    shown = {"text/plain": f"✘ should hold, and does not: {name}"} if plain is False else {}
+    kept = {"kind": "figure", "name": name, "value": plain}
+    display(shown, raw=True, metadata={MIME: kept})
 
 
 def recorded(notebook: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,5 +39,6 @@ def objects(notebook: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
-            if shown := output.get("data", {}).get(MIME):
-                yield shown
+            for place in ("data", "metadata"):
+                if shown := output.get(place, {}).get(MIME):
+                    yield shown

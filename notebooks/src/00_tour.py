@@ -17,6 +17,13 @@
 # Python, and what a neural network is. Next: [notebook
 # 1](01_the_lite_world.ipynb).
 #
+# Papers:
+# [NExT-GPT](https://arxiv.org/abs/2309.05519),
+# [ImageBind](https://arxiv.org/abs/2305.05665),
+# [LoRA](https://arxiv.org/abs/2106.09685),
+# [latent diffusion](https://arxiv.org/abs/2112.10752),
+# [AudioLDM](https://arxiv.org/abs/2301.12503).
+#
 # Everything below runs on a laptop without a network. The model is small
 # and its world is a cartoon street made by program, but its parts are the
 # real architectures: ImageBind, Llama with LoRA, Stable Diffusion, AudioLDM
@@ -48,19 +55,21 @@ from matplotlib.patches import Rectangle
 
 from nextgpt_lite.notebook import show_figure
 
-FROZEN, LEARNS = "#dde6f0", "#f9d9a8"
+FROZEN, LEARNS, INK = "#dde6f0", "#f9d9a8", "#7a7a7a"
 
 
 def box(x, y, width, height, text, colour="white"):
-    axes.add_patch(Rectangle((x, y), width, height, fc=colour, ec="#444"))
-    axes.text(x + width / 2, y + height / 2, text, ha="center", va="center")
+    edge = {"ec": "#d55e00", "ls": "--"} if colour == LEARNS else {"ec": INK}
+    axes.add_patch(Rectangle((x, y), width, height, fc=colour, lw=1.5, **edge))
+    middle = {"ha": "center", "va": "center", "color": "#222"}
+    axes.text(x + width / 2, y + height / 2, text, **middle)
 
 
 def arrow(x, y, to_x):
-    axes.annotate("", (to_x, y), (x, y), arrowprops={"arrowstyle": "->"})
+    axes.annotate("", (to_x, y), (x, y), arrowprops={"arrowstyle": "->", "color": INK})
 
 
-figure = Figure(figsize=(7.6, 2.9), dpi=100, layout="constrained")
+figure = Figure(figsize=(11, 4.2), layout="constrained")
 axes = figure.subplots()
 box(2.1, 0, 1.1, 2.7, "encoder\nImageBind", FROZEN)
 box(3.5, 0, 1.0, 2.7, "input\nprojection\n(linear)", LEARNS)
@@ -80,17 +89,22 @@ for y, name, signal, decoder in (
     box(0.8, y, 0.9, 0.7, name)
     arrow(1.7, y + 0.35, 2.1)
     arrow(6.1, y + 0.35, 7.3)
-    axes.text(6.68, y + 0.42, signal, ha="center", fontsize=7)
+    axes.text(6.7, y + 0.44, signal, ha="center")
     box(7.3, y, 1.2, 0.7, "output\nprojection", LEARNS)
     arrow(8.5, y + 0.35, 8.9)
     box(8.9, y, 1.3, 0.7, decoder, FROZEN)
     arrow(10.2, y + 0.35, 10.6)
     box(10.6, y, 0.9, 0.7, name)
-axes.text(0.8, -0.45, "blue: frozen", color="#4a6a92", va="center")
-axes.text(2.1, -0.45, "orange: learns", color="#b06f10", va="center")
+axes.text(0.8, -0.45, "blue, solid edge: frozen", va="center")
+axes.text(3.5, -0.45, "orange, dashed edge: learns", va="center")
 axes.set(xlim=(0.7, 11.6), ylim=(-0.7, 3.8))
 axes.axis("off")
-show_figure(figure, "<encoder, input projection, LLM, output projections>")
+show_figure(
+    figure,
+    "Image, audio and video go through the frozen encoder and a learned input "
+    "projection into the LLM; text goes there directly. Out come text, and signal "
+    "tokens that learned output projections turn into conditions of three frozen decoders.",
+)
 
 # %% [markdown]
 # On the way in, an image becomes one vector, and a linear layer turns the
@@ -147,6 +161,9 @@ for message in talk.messages:
 # it ended. With so few steps the result is no good model yet, but the
 # losses must fall. Later we talk to the shipped model, which trained in the
 # same way for longer.
+#
+# (`record` keeps a figure in this notebook's file, where tests read it. It
+# shows nothing, unless a claim turns out false.)
 
 # %%
 import tempfile
@@ -225,6 +242,7 @@ for rows in zip(*ledgers.values(), strict=True):
 # %%
 total = sum(row.parameters for row in ledgers[3])
 learned = sum(row.parameters for row in ledgers[3] if row.learns)
+print(f"{learned / total:.1%} of all parameters ever learn")
 record("share of parameters that ever learn", learned / total)
 
 # %% [markdown]
@@ -261,12 +279,17 @@ def show(parts):
 
 
 # %% [markdown]
-# Before we go on with it: what does the model say that was trained above, in
-# a few seconds? Both get the same requests. Media stand in brackets.
+# Before we go on with it: what do the models say that were trained above, in
+# a few seconds a stage? Each stage has left a folder, so each can be asked. All
+# get the same requests. Media stand in brackets.
 
 # %%
-ours = NextGPT.from_pretrained(stage3)
-ours.decoders = model.decoders  # frozen, so sharing them is safe
+snapshots = {}
+for number, folder in enumerate((stage1, stage2, stage3), 1):
+    snapshots[f"your stage {number}"] = NextGPT.from_pretrained(folder)
+for snapshot in snapshots.values():
+    snapshot.decoders = model.decoders  # frozen, so sharing them is safe
+opened = dict.fromkeys([*snapshots, "shipped"], 0)
 red_car = Picture((Group("car", "red", "large"),), None, "garden")
 for request in (
     "Draw a large red car in the garden.",
@@ -274,18 +297,23 @@ for request in (
     "I had 7 apples and ate one. How many are left?",
 ):
     print(f"user:          {request}")
-    for name, each in {"trained above": ours, "shipped": model}.items():
+    for name, each in {**snapshots, "shipped": model}.items():
         reply = each.chat(request, seed=seed, num_inference_steps=8)
         told = [part.get("text", f"<{part['type']}>") for part in reply.parts]
+        opened[name] += len(reply.made)
         print(f"{name + ':':14} {' '.join(told)[:61]}")
         for image in reply.images:
             shows = "shows" if verify(red_car, image).correct else "does not show"
             print(f"{'':14} (the image {shows} a large red car in a garden)")
     print()
+print("media in all three replies:", opened)
+assert opened["shipped"] == 2
 
 # %% [markdown]
-# So few steps on two hundred records make no good model. Look at what its
+# So few steps on two hundred records make no good model. Look at what the
 # replies lack: the form (words, then signal tokens), or what they should say.
+# After stage 1 no signal token has been trained; stage 2 knows that one follows
+# a caption, but not what a request is; stage 3 has met requests.
 #
 # A first image. The model decides by itself that an image belongs to the
 # answer, and says in words what it is about to show: so small an LLM does
@@ -559,6 +587,7 @@ for direction, medium, content in board:
 record("directions", len(board))
 record("directions with the right medium", sum(row[1] for row in board))
 record("directions with the right content", sum(row[2] for row in board))
+print(f"turns of conversation that were right: {sum(turns_right)} of {len(turns_right)}")
 record("turns of conversation", len(turns_right))
 record("turns right", sum(turns_right))
 

@@ -21,6 +21,11 @@
 # Study: about 50 minutes, and 45 for the exercises. Before it: [notebook
 # 0](00_tour.ipynb). Next: [notebook 2](02_encoders.ipynb).
 #
+# Papers:
+# [NExT-GPT](https://arxiv.org/abs/2309.05519),
+# [TinyStories](https://arxiv.org/abs/2305.07759),
+# [GenEval](https://arxiv.org/abs/2310.11513).
+#
 # ```text
 #           render            the model            read back
 # scene ─────────────> media ─ ─ ─ ─ ─ ─ > media ─────────────> scene
@@ -191,7 +196,8 @@ every = [
     for place in places
 ]
 print(own_caption(cats))  # three small orange cats in the garden
-record("single-group images", len(every))  # 10 * 8 * 2 * 7 * 5 = 5600
+print(len(every), "images of one group")  # 10 * 8 * 2 * 7 * 5 = 5600
+record("single-group images", len(every))
 agree = all(own_caption(scene) == caption(scene) for scene in every)
 record("inline caption equals describe.caption, all of them", agree)
 
@@ -296,6 +302,7 @@ for i, sound in enumerate(sounds):
         apart += [abs(a - b) for a, b in zip(own, onsets, strict=True)]
 print(len(sounds), "audio: every kind, number and pitch")  # 80
 record("inline onset counter equals read_sound, all audio", all(equal))
+print(f"an onset differs by {max(apart):.3f} s at most")
 record("largest difference of an onset in seconds", max(apart))
 
 # %% [markdown]
@@ -635,6 +642,7 @@ draw = Random(f"splits/{seed}")
 train = [world.sample_picture(draw, "train") for _ in range(1000)]
 unseen = [world.sample_picture(draw, "held_out") for _ in range(6)]
 leaks = sum(world.is_held_out(scene) for scene in train)
+print(leaks, "held-out pairs among", len(train), "training images")
 record("held-out pairs among 1000 training images", leaks)
 titles = [caption(scene) for scene in unseen]
 show_images([render(scene, seed) for scene in unseen], titles)

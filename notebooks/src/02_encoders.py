@@ -20,6 +20,11 @@
 # 1](01_the_lite_world.ipynb); what a transformer is. Next: [notebook
 # 3](03_stage1_encoding_alignment.ipynb).
 #
+# Papers:
+# [ImageBind](https://arxiv.org/abs/2305.05665),
+# [CLIP](https://arxiv.org/abs/2103.00020),
+# [InfoNCE](https://arxiv.org/abs/1807.03748).
+#
 # ```text
 # image   (3, 64, 64) ── patches ─┐
 # audio   filter bank ── patches ─┼─> [class] + tokens ─> blocks ─> one
@@ -39,17 +44,26 @@ trials = 80  # images of each test of what fails
 from dataclasses import replace
 from random import Random
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 from PIL import Image
 
 from nextgpt_lite import NextGPTConfig, world
 from nextgpt_lite.encoders import Encoder
 from nextgpt_lite.evaluation import Score
 from nextgpt_lite.model import locate
-from nextgpt_lite.notebook import check, check_shape, record, show_audio, show_images, start
+from nextgpt_lite.notebook import (
+    check,
+    check_shape,
+    record,
+    show_audio,
+    show_figure,
+    show_images,
+    start,
+)
 from nextgpt_lite.world import Clip, Group, Picture, Sound, caption, render
 
 session = start(profile, seed)
@@ -100,7 +114,7 @@ record("inline pixels equal preprocess_image", same)
 def as_picture(bank):
     """A filter bank (1, M, F) as an image, low bands below."""
     bright = (bank[0] - bank.min()) / (bank.max() - bank.min())
-    pixels = plt.get_cmap("magma")(bright.flip(0).numpy())[..., :3]
+    pixels = colormaps["magma"](bright.flip(0).numpy())[..., :3]
     picture = Image.fromarray((255 * pixels).astype(np.uint8))
     return picture.resize((128, 128))
 
@@ -154,13 +168,14 @@ check_shape(tokens, (1, 65, D))  # 64 patches and the class token, D = 160
 close = torch.allclose(own_tokens, tokens, atol=1e-5)
 record("inline patch embedding equals the package's", close)
 
-# %%
+# %% tags=["hide-input"]
 pieces = (squares[0].cpu() * std + mean).clamp(0, 1)  # (64, 3, 8, 8)
-figure, grid = plt.subplots(8, 8, figsize=(2.6, 2.6))
-for axes, piece in zip(grid.flat, pieces, strict=True):
-    axes.imshow(piece.permute(1, 2, 0))
-    axes.set_axis_off()
-plt.show()
+apart = torch.full((3, 8, 10, 8, 10), 0.48)  # a patch and a gap, both ways
+apart[:, :, :8, :, :8] = pieces.reshape(8, 8, 3, 8, 8).permute(2, 0, 3, 1, 4)
+sheet = (255 * apart.reshape(3, 80, 80).permute(1, 2, 0)).byte().numpy()
+sheet = Image.fromarray(sheet[:78, :78]).resize((468, 468), Image.Resampling.NEAREST)
+show_images([picture.resize((468, 468), Image.Resampling.NEAREST), sheet],
+            ["the image", "its 64 patches"], tile=468)  # fmt: skip
 
 # %% [markdown]
 # ## One transformer block
@@ -201,6 +216,7 @@ with torch.no_grad():
     theirs = trunk.blocks[0](entering)
 check_shape(own, (1, 65, D))
 difference = (own - theirs).abs().max()
+print(f"largest difference: {difference:.0e}")
 record("inline block, largest difference", difference)
 record("inline block equals Block", difference < 1e-5)
 
@@ -225,8 +241,9 @@ record("inline encoder equals Encoder.encode", close)
 # Where does the class token look? Below, the attention it pays to the 64
 # patches, block by block, mean over the heads. Bright means looked at.
 
-# %%
-figure, row = plt.subplots(1, 1 + len(all_looks), figsize=(7.6, 1.6))
+# %% tags=["hide-input"]
+figure = Figure(figsize=(11, 1.9), layout="constrained")
+row = figure.subplots(1, 1 + len(all_looks))
 row[0].imshow(picture)
 row[0].set_title("image")
 for number, looks in enumerate(all_looks, 1):
@@ -235,8 +252,11 @@ for number, looks in enumerate(all_looks, 1):
     row[number].set_title(f"block {number}")
 for axes in row:
     axes.set_axis_off()
-figure.tight_layout()
-plt.show()
+show_figure(
+    figure,
+    "The image, and for each block a map of 8 x 8 patches: how much the class "
+    "token attends to each of them.",
+)
 
 # %% [markdown]
 # The other trunks are the same code at other numbers. The audio trunk cuts
@@ -306,20 +326,28 @@ with torch.no_grad():
     shown = encoder.encode([("image", image) for image in images])
     said = F.normalize(encoder.encode_text(names), dim=-1)
 cosines = (said @ shown.T).cpu()  # captions x images
-show_images(images, [str(number) for number in range(1, 9)], columns=8)
+show_images(images, [str(number) for number in range(1, 9)], columns=4)
 
-figure, axes = plt.subplots(figsize=(6.6, 3.0), layout="constrained")
+# %% tags=["hide-input"]
+figure = Figure(figsize=(10, 4.2), layout="constrained")
+axes = figure.subplots()
 axes.imshow(cosines, cmap="magma", vmin=-1, vmax=1, aspect="auto")
 axes.set_yticks(range(8), names)
 axes.set_xticks(range(8), [f"image {number}" for number in range(1, 9)])
-axes.tick_params(axis="x", labelsize=6)
 for i in range(8):
     for j in range(8):
         shade = "black" if cosines[i, j] > 0.3 else "white"
         text = f"{cosines[i, j]:.2f}"
         axes.text(j, i, text, ha="center", va="center", color=shade)
-plt.show()
+show_figure(
+    figure,
+    "Cosines of eight captions (rows) and eight images (columns): largest on the "
+    "diagonal, and nearly as large between near misses.",
+)
+# %%
 right = (cosines.argmax(dim=1) == torch.arange(8)).sum()
+print(int(right), "of 8 captions have their own image nearest")
+assert float(cosines[6:, 6:].max() - cosines[6:, 6:].min()) < 0.1  # "the second digit at most"
 record("captions whose nearest image is theirs, of 8", right)
 
 # %% [markdown]
@@ -331,7 +359,12 @@ record("captions whose nearest image is theirs, of 8", right)
 #
 # A batch of media and their captions. Each item should prefer its own
 # caption to all others of the batch, and each caption its own item: two
-# cross-entropies over the rows and columns of one matrix (*InfoNCE*).
+# cross-entropies over the rows and columns of one matrix (*InfoNCE*,
+# ImageBind's eq. 1):
+#
+# $$\mathcal{L} = -\frac{1}{2N} \sum_i \log
+# \frac{e^{q_i \cdot k_i / \tau}}{\sum_j e^{q_i \cdot k_j / \tau}}
+# + \log \frac{e^{q_i \cdot k_i / \tau}}{\sum_j e^{q_j \cdot k_i / \tau}}$$
 
 # %%
 from nextgpt_lite.world import contrast
@@ -583,18 +616,25 @@ for name in QUESTIONS:
     choice[name] = Score.of(wins.tolist())
     print(f"{name:16}{choice[name]}")
     record(f"true caption preferred, {name}", choice[name].rate)
+easy = [choice[name].rate for name in ("kind", "colour", "size", "place")]
+assert choice["count"].rate <= min(easy)  # as the text below says
 
-# %%
-figure, axes = plt.subplots(figsize=(6.0, 2.2), layout="constrained")
+# %% tags=["hide-input"]
+figure = Figure(figsize=(9, 3), layout="constrained")
+axes = figure.subplots()
 rates = [100 * choice[name].rate for name in QUESTIONS]
 low, high = zip(*(choice[name].interval for name in QUESTIONS), strict=True)
 errors = [rates - 100 * np.array(low), 100 * np.array(high) - rates]
 errors = np.maximum(errors, 0)  # a rounding error below zero at 100 %
-axes.barh(QUESTIONS, rates, xerr=errors, color="#7a9cc6", capsize=2)
-axes.axvline(50, color="#444", linestyle="--", linewidth=0.8)
+axes.barh(QUESTIONS, rates, xerr=errors, color="#0072b2", ecolor="#7a7a7a", capsize=3)
+axes.axvline(50, color="#7a7a7a", linestyle="--")
 axes.set(xlim=(0, 101), xlabel="true caption preferred, %; dashed: chance")
 axes.invert_yaxis()
-plt.show()
+show_figure(
+    figure,
+    "How often the true caption is preferred, with intervals: "
+    + ", ".join(f"{name} {rate:.0f} %" for name, rate in zip(QUESTIONS, rates, strict=True)),
+)
 
 # %% [markdown]
 # Kind, colour, size and place are recognised easily, counts less surely. The

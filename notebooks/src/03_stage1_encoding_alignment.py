@@ -19,6 +19,11 @@
 # 2](02_encoders.ipynb); cross-entropy. Next: [notebook
 # 4](04_stage2_decoding_alignment.ipynb).
 #
+# Papers:
+# [NExT-GPT](https://arxiv.org/abs/2309.05519),
+# [AdamW](https://arxiv.org/abs/1711.05101),
+# [LLaVA](https://arxiv.org/abs/2304.08485).
+#
 # ```text
 # image ─> encoder ─> (E,) ─> LINEAR ─> K vectors (K, D)
 #          frozen             learns          │ into the gap
@@ -34,9 +39,7 @@ steps = 150  # training steps of this notebook
 count = 20  # unseen images, audio and videos to be described, of each
 
 # %%
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 
 import torch
@@ -92,6 +95,7 @@ print(features.norm(dim=-1))  # all 1: only the direction carries meaning
 texts = F.normalize(model.encoder.encode_text(captions), dim=-1)  # (6, E)
 best = (features @ texts.T).argmax(1)
 right = (best.cpu() == torch.arange(6)).sum()
+print(int(right), "of 6 images find their caption")
 record("images matched with their caption, of 6", right)
 
 # %% [markdown]
@@ -135,7 +139,9 @@ print(f"cosine to the nearest word:     {likeness.mean():.2f}")
 #
 # The paper maps the encoder's 1024 numbers to *one* vector of the LLM's
 # width, 4096. Our LLM is only 256 wide, and one such vector is narrow for
-# a scene with three things in it. So the same single linear layer gives
+# a scene with three things in it:
+# $W \in \mathbb{R}^{4096 \times 1024}$ there ("4M" in Table 1),
+# $W \in \mathbb{R}^{8 \cdot 256 \times 256}$ here. So the same single linear layer gives
 # K = 8 vectors at `lite`: one matrix multiplication, then a reshape.
 
 # %%
@@ -155,7 +161,8 @@ from nextgpt_lite.model import InputProjection
 size = sum(p.numel() for p in InputProjection(1024, 4096, 1).parameters())
 ours = sum(p.numel() for p in projection.parameters())
 print(f"lite: {ours:,} parameters")  # 526,336 = 256 * 2048 + 2048
-record("parameters at the paper's size", size)  # 4,198,400: its "4M"
+print(f"paper: {size:,} parameters")  # 4,198,400: its "4M" (Table 1)
+record("parameters at the paper's size", size)
 
 # %% [markdown]
 # ## Where the vectors go
@@ -198,9 +205,14 @@ record("inline gap equals NextGPT.splice", torch.equal(inputs, spliced))
 # %% [markdown]
 # ## The caption loss
 #
-# Cross-entropy, as for any language model. The state at position p
-# predicts the token at p + 1, so states and labels are compared one step
-# apart.
+# Cross-entropy, as for any language model (section 4.1; appendix C has it
+# for all three stages). Of the positions $T$ that are trained on,
+#
+# $$\mathcal{L}_{\text{text}} = -\frac{1}{|T|} \sum_{p \in T}
+# \log P(y_{p} \mid x_{<p})$$
+#
+# The state at position p predicts the token at p + 1, so states and labels
+# are compared one step apart.
 
 # %%
 labels = torch.tensor(encoded.labels, device=session.device)  # (S,)
@@ -262,6 +274,7 @@ wrong.labels = torch.tensor([late], device=session.device)
 with torch.no_grad():
     in_step = shipped.loss(batch).text
     out_of_step = shipped.loss(wrong).text
+print(f"shipped model, labels in step: {in_step:.4f}, K - 1 off: {out_of_step:.2f}")
 record("shipped model's loss, labels in step", in_step)
 record("shipped model's loss, labels K - 1 off", out_of_step)
 
@@ -289,77 +302,9 @@ for row in ledger(model, stage):
 # decoders: 0, for stage 1 needs none and so none is loaded
 
 # %% [markdown]
-# ## Nothing frozen is computed twice
-#
-# The released code sends every image through the encoder in every step.
-# But the encoder is frozen: the same image gives the same vector in
-# step 1 and in step 1000. So keep the vector, under a name that holds all
-# it depends on. Here that is the key of its source: the scene, the number of
-# its rendering, and the code that renders it.
-
-# %%
-import time
-
-kept, computed = {}, 0
-
-
-def once(part):
-    """The vector of a medium, computed when it is first asked for."""
-    global computed
-    name = part["source"].key
-    if name not in kept:
-        computed += 1
-        medium = [(part["type"], cache.open(part))]
-        kept[name] = model.encoder.encode(medium)[0].cpu()
-    return kept[name]
-
-
-draw = Random(f"frozen work in notebook 3/{seed}")
-talks = [dialogue.pair(draw, "image") for _ in range(8)]
-parts = [talk.messages[0]["content"] for talk in talks]
-parts = [p for both in parts for p in both if "source" in p]
-first = torch.stack([once(part) for part in parts])
-again = torch.stack([once(part) for part in parts])
-print(computed, "of", 2 * len(parts), "vectors were computed")
-exact = torch.equal(first, again)
-close = torch.allclose(first, cache.media(parts), atol=1e-5)
-record("kept vectors are the same bit for bit", exact)
-record("inline cache agrees with Features", close)
-
-# %% [markdown]
-# `Features` does the same, and keeps the vectors on disk for the next
-# run. Its names hold more: the bytes of a file, the encoder's weights and
-# code, torch's version and the device. Whatever of these changes, the
-# name changes, and a stale vector cannot be found. One thing more makes
-# it exact: matrix products round a little differently for batches of
-# different sizes, so it always encodes in groups of four. A vector then
-# does not depend on what else was asked for with it, and a run with a
-# full cache has the very losses of one with an empty cache.
-
-# %%
-kept_on_disk = tempfile.TemporaryDirectory(prefix="features-")
-place = Path(kept_on_disk.name)
-seconds = {}
-for run in ("first run", "next run"):  # each as if in a new process
-    features = Features(model, cache=place)
-    begin = time.perf_counter()
-    vectors = features.media(parts)
-    seconds[run] = time.perf_counter() - begin
-    features.flush()
-    print(f"{run}: {features.computed} computed, {seconds[run]:.3f} s")
-warm_batch = batch_of(talks)
-begin = time.perf_counter()
-with torch.no_grad():
-    model.loss(warm_batch)
-forward = time.perf_counter() - begin
-print(f"one forward of the LLM on them: {forward:.3f} s")
-record("computed in the next run", features.computed)
-gain = (seconds["first run"] + forward) / (seconds["next run"] + forward)
-record("times faster with kept vectors", gain)
-
-# %% [markdown]
-# In the next run the encoder is not even loaded. The table of
-# `nextgpt-lite cache` shows what is kept, and `--prune` empties it.
+# The encoder is frozen, so the same image gives the same vector in step 1 and
+# in step 1000. `Features` keeps each vector; how, and why the next run does
+# not even load the encoder, is told in [notebook 12](12_training_at_scale.ipynb).
 
 # %% [markdown]
 # ## Training
@@ -417,8 +362,10 @@ plot_losses(metrics, ["text"], "stage 1: caption loss")
 # %%
 tenth = max(1, steps // 10)
 text_loss = [line["text"] for line in metrics]
-record("loss, first tenth of the steps", sum(text_loss[:tenth]) / tenth)
-record("loss, last tenth of the steps", sum(text_loss[-tenth:]) / tenth)
+first, last = sum(text_loss[:tenth]) / tenth, sum(text_loss[-tenth:]) / tenth
+print(f"loss of the first tenth of the steps {first:.2f}, of the last {last:.2f}")
+record("loss, first tenth of the steps", first)
+record("loss, last tenth of the steps", last)
 now = dict(frozen_state(model, stage))
 untouched = all(torch.equal(now[name], frozen[name]) for name in frozen)
 record("everything frozen is bit-identical", untouched)
@@ -757,7 +704,6 @@ if solved("stage1.assemble", "stage1.caption_loss"):
 # | section 3, where items stand | `ConversationTokenizer.encode` | `test_conversation.py` |
 # | section 4.1, X-to-text loss | `losses.token_losses`, `NextGPTModel.loss` | `test_stages.py` |
 # | appendix C, stage 1 | `training.stages.STAGES[1]`, `Trainer` | `test_stages.py` |
-# | (not in the paper) frozen work once | `training.features.Features` | `test_features.py` |
 # | Table 1, "4M" | `InputProjection(1024, 4096, 1)` | `test_projections.py` |
 #
 # Next: [notebook 4](04_stage2_decoding_alignment.ipynb), the way back from words to media.

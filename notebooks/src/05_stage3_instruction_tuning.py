@@ -21,6 +21,11 @@
 # 4](04_stage2_decoding_alignment.ipynb). Next: [notebook
 # 6](06_any_to_any_inference.ipynb).
 #
+# Papers:
+# [NExT-GPT](https://arxiv.org/abs/2309.05519),
+# [LoRA](https://arxiv.org/abs/2106.09685),
+# [LLaVA](https://arxiv.org/abs/2304.08485).
+#
 # ```text
 #                   ┌──────── W, frozen ────────┐
 #       x (D,) ─────┤                           ├─(+)─> y (D,)
@@ -97,7 +102,8 @@ record("merged LoRA equals peft's layer", close)
 lora = [p for n, p in shipped.named_parameters() if "lora_" in n]
 print(f"lite: {sum(p.numel() for p in lora):,} parameters")  # 196,608
 paper = 32 * 4 * 2 * 32 * 4096  # layers, matrices, A and B, r, D
-record("LoRA parameters at the paper's size", paper)  # Table 1: 33M
+print(f"paper: {paper:,}")  # Table 1: 33M
+record("LoRA parameters at the paper's size", paper)
 
 # %% [markdown]
 # ## Three kinds of conversation
@@ -113,7 +119,7 @@ record("LoRA parameters at the paper's size", paper)  # Table 1: 33M
 # each: tokens that are trained on stand on blue, and a signal block shows
 # the caption whose condition it should produce.
 
-# %%
+# %% tags=["hide-input"]
 from nextgpt_lite.world import dialogue, render
 
 BLUE, GREY = "background:#dbe9ff;color:#111", "color:#777"
@@ -221,6 +227,8 @@ longest = max(lengths)
 rows = 1 + max(row for row, _ in first_fit(lengths, longest))
 print("positions of each:", sorted(lengths))
 print(f"padded: {len(tokens)} rows of {longest}, packed: {rows} rows")
+print(f"positions a token, padded: {len(tokens) * longest / sum(lengths):.2f}, ", end="")
+print(f"packed: {rows * longest / sum(lengths):.2f}")
 record("padded positions a token", len(tokens) * longest / sum(lengths))
 record("packed positions a token", rows * longest / sum(lengths))
 
@@ -353,6 +361,7 @@ for kind, make in kinds.items():
 # %%
 for name in models:
     mean = sum(losses[kind, name] for kind in kinds) / len(kinds)
+    print(f"cross-entropy over all three kinds, {name}: {mean:.3f}")
     record(f"cross-entropy, {name}", mean)
 lost = {k: losses[k, "LoRA wiped"] - losses[k, "shipped"] for k in kinds}
 assert max(lost, key=lost.get) == "understand"  # as the text below says

@@ -17,6 +17,11 @@
 # 5](05_stage3_instruction_tuning.ipynb); a causal language model with its
 # cache. Next: [notebook 7](07_pipeline_vs_end_to_end.ipynb).
 #
+# Papers:
+# [NExT-GPT](https://arxiv.org/abs/2309.05519),
+# [nucleus sampling](https://arxiv.org/abs/1904.09751),
+# [GILL](https://arxiv.org/abs/2305.17216).
+#
 # You need to have seen a causal language model with a key-value cache. The
 # paper describes this path in section 3 and appendix E. How a decoder turns
 # a condition into an image is notebook 13.
@@ -168,9 +173,6 @@ assert torch.equal(condition, traced.blocks[0].condition)
 # the caption. Compare the two, position by position.
 
 # %%
-from matplotlib.figure import Figure
-
-from nextgpt_lite.notebook import show_figure, show_images
 from nextgpt_lite.world import Group, Picture, caption
 
 scene = Picture((Group("car", "red", "large"),))
@@ -180,16 +182,24 @@ cosine = torch.cosine_similarity(condition, wanted, dim=-1)  # (24,)
 tokenizer = decoder.pipeline.tokenizer
 ids = tokenizer(caption(scene), padding="max_length").input_ids
 labels = tokenizer.convert_ids_to_tokens(ids)[: len(cosine)]
+print(f"mean cosine: {cosine.mean():.3f}")
+record("mean cosine to the caption condition", float(cosine.mean()))
 
-figure = Figure(figsize=(6.4, 2.2), dpi=90, layout="constrained")
+# %% tags=["hide-input"]
+from matplotlib.figure import Figure
+
+from nextgpt_lite.notebook import show_figure
+
+figure = Figure(figsize=(9, 3.4), layout="constrained")
 axes = figure.subplots()
-axes.plot(cosine.cpu().numpy(), "o", ms=4, color="#4a6a92")
+axes.plot(cosine.cpu().numpy(), "o")
 axes.set_xticks(range(len(labels)), labels, rotation=90)
 low = min(0.9, float(cosine.min()) - 0.01)
 axes.set(ylim=(low, 1), ylabel="cosine")
 axes.set_title(f'signal tokens against "{caption(scene)}"')
-show_figure(figure, "<cosine of each condition position>")
-record("mean cosine to the caption condition", float(cosine.mean()))
+show_figure(
+    figure, f"Cosine at each caption position: from {cosine.min():.3f} to {cosine.max():.3f}"
+)
 
 # %% [markdown]
 # A high cosine alone says little if all captions look alike to the text
@@ -218,6 +228,7 @@ distance = distance / conditions.pow(2).mean((1, 2))
 for index in distance.argsort()[:5].tolist():
     print(f"{distance[index]:.3f}  {captions[index]}")
 rank = 1 + int((distance < distance[captions.index(caption(scene))]).sum())
+print(f"the right caption is number {rank} of {len(captions)}")
 record("rank of the right caption", rank)
 record("captions compared", len(captions))
 
@@ -234,6 +245,8 @@ record("captions compared", len(captions))
 
 # %%
 import numpy as np
+
+from nextgpt_lite.notebook import show_images
 
 request = "Draw two small green birds in the sky."
 seeds = (3, 3, 4, 5)
@@ -347,6 +360,7 @@ medium_right = sum(
     [m.block.modality for m in reply.made] == ([] if t == "text" else [t])
     for (_, t), reply in table.items()
 )
+print(f"right: the medium in {medium_right}, the thing in {sum(right.values())} of {len(table)}")
 record("directions", len(table))
 record("directions with the right medium", medium_right)
 record("directions with the right content", sum(right.values()))
@@ -361,12 +375,12 @@ def draw(axes, target, reply):
     media = [m.media for m in reply.made if m.block.modality == target]
     if target == "text" or not media:
         words = textwrap.fill(reply.text or "(nothing)", 18)
-        axes.text(0.5, 0.5, words, ha="center", va="center", fontsize=7)
+        axes.text(0.5, 0.5, words, ha="center", va="center")
     elif target == "image":
         axes.imshow(media[0])
     elif target == "audio":
         samples = media[0].samples.mean(0)
-        axes.plot(samples[::16], linewidth=0.4, color="#4a6a92")
+        axes.plot(samples[::16], linewidth=0.5)
         axes.set(ylim=(-1, 1))
     else:
         frames = media[0].frames
@@ -375,22 +389,27 @@ def draw(axes, target, reply):
         axes.imshow(np.vstack(rows))
 
 
-figure = Figure(figsize=(6.4, 6.2), dpi=90, layout="constrained")
+figure = Figure(figsize=(9.2, 9.6), layout="constrained")
 for row, source in zip(figure.subplots(4, 4), wishes, strict=True):
     row[0].set_ylabel(f"{source} in")
     for axes, target in zip(row, wishes, strict=True):
         draw(axes, target, table[source, target])
         ok = right[source, target]
-        axes.set_title(f"{target} out" if source == "text" else "")
+        axes.set_title(f"{'✔' if ok else '✘'} {target} out")
         for side in axes.spines.values():
-            side.set(color="#3a8a4d" if ok else "#c03028", linewidth=2)
-show_figure(figure, "<replies of sixteen directions>")
+            side.set(color="#009e73" if ok else "#d55e00", linewidth=3)
+            side.set_linestyle("-" if ok else "--")
+show_figure(
+    figure,
+    "Replies in sixteen directions: "
+    + ", ".join(f"{s} to {t} {'right' if ok else 'wrong'}" for (s, t), ok in right.items()),
+)
 
 # %% [markdown]
 # Rows go in, columns come out; a video is shown by four of its frames, read
-# line by line. A green frame means that the verifier found the right thing
-# in every attribute (for words: that the dog is named), a red one that it
-# did not. What is only heard has no colour, so the model is expected to fall
+# line by line. A tick and a solid frame mean that the verifier found the right
+# thing in every attribute (for words: that the dog is named), a cross and a
+# dashed frame that it did not. What is only heard has no colour, so the model is expected to fall
 # back on its default for dogs, orange. One dog is an example: notebook 9
 # counts.
 
@@ -467,19 +486,19 @@ for event in model.chat(
 print({kind: kinds.count(kind) for kind in dict.fromkeys(kinds)})
 record("media in the stream", kinds.count("media"))
 
-# %%
-figure = Figure(figsize=(6.4, 1.3), dpi=90, layout="constrained")
+# %% tags=["hide-input"]
+figure = Figure(figsize=(9, 2), layout="constrained")
 axes = figure.subplots()
 left = 0.0
-for (name, seconds), colour in zip(
-    clock.items(), ("#777", "#4a6a92", "#d08a20", "#3a8a4d"), strict=False
+for (name, seconds), colour, hatch in zip(
+    clock.items(), ("#999999", "#0072b2", "#d55e00", "#009e73"), ("", "/", "x", "."), strict=False
 ):
-    axes.barh(0, seconds, left=left, color=colour, label=name)
+    axes.barh(0, seconds, left=left, color=colour, label=name, hatch=hatch)
     left += seconds
 axes.set(yticks=[], xlabel="seconds since the request")
 axes.set(xlim=(0, left), ylim=(-0.5, 1.1))
-axes.legend(ncols=4, frameon=False, loc="upper center")
-show_figure(figure, "<seconds of the LLM and of each decoder>")
+axes.legend(ncols=4, loc="upper center")
+show_figure(figure, "Time of the LLM and of each decoder: the LLM is done first")
 
 # %% [markdown]
 # The text is there first, and long before the media. The decoders work one

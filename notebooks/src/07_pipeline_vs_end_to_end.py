@@ -18,6 +18,11 @@
 # 6](06_any_to_any_inference.ipynb). Next: [notebook
 # 14](14_your_own_ablation.ipynb).
 #
+# Papers:
+# [NExT-GPT](https://arxiv.org/abs/2309.05519),
+# [HuggingGPT](https://arxiv.org/abs/2303.17580),
+# [Visual ChatGPT](https://arxiv.org/abs/2303.04671).
+#
 # ```text
 #            words          channel                decoder
 # request ─> LLM ─┬─> signal tokens ─> projection ─┬─> UNet ─> image
@@ -124,6 +129,7 @@ numbers = Schedule.of(
 trainer = Trainer(with_captions, stage, WorldMixture(stage, seed), Path(folder.name), numbers)
 lines = trainer.run()
 marks = [sum(row["signal"] for row in part) / 5 for part in (lines[:5], lines[-5:])]
+print(f"loss on the marks: {marks[0]:.2f} at first, {marks[1]:.2f} at last")
 record("loss on the marks, last over first", marks[1] / marks[0])
 
 # %%
@@ -274,6 +280,7 @@ print(f"by hand {values.mean():.1f} [{low:.1f}, {high:.1f}], package {package}")
 wide = max(1e-9, package.high - package.low)
 off = max(abs(low - package.low), abs(high - package.high)) / wide
 assert off < 0.15
+print(f"the ends differ by {off:.1%} of the interval")
 record("ends of the interval, by hand against package", off)
 
 # %% [markdown]
@@ -391,6 +398,7 @@ for system in (pipeline, end_to_end):
               f"recall {found.recall}")  # fmt: skip
     kinds = [row["wanted"] == row["given"] for row in choices[system.name]]
     name = system.name.split(",")[0]
+    print(f"{name}: exactly the wanted media in {sum(kinds)} of {len(kinds)}")
     record(f"exactly the wanted media, {name}", sum(kinds) / len(kinds))
 
 # %% [markdown]
@@ -427,7 +435,7 @@ for name in ("messenger", "baselines"):
 print(f"{len(shipped)} shipped answers")
 display(Markdown(table14(shipped or rows)))
 
-# %%
+# %% tags=["hide-input"]
 from matplotlib.figure import Figure
 
 from nextgpt_lite.evaluation.comparison import systems_of
@@ -436,26 +444,22 @@ from nextgpt_lite.world import ASPECTS
 
 shown = where(shipped or rows, group="image")
 order = systems_of(shown)
-figure = Figure(figsize=(7, 2.6), dpi=90, layout="constrained")
+figure = Figure(figsize=(11, 4.4), layout="constrained")
 for axes, aspect in zip(figure.subplots(1, 3, sharey=True), ASPECTS, strict=True):
-    for level, shift, colour in (
-        ("simple", 0.15, "#7aa2d0"), ("complex", -0.15, "#b5482f")
+    for level, shift, colour, mark in (
+        ("simple", 0.15, "#0072b2", "o"), ("complex", -0.15, "#d55e00", "s")
     ):  # fmt: skip
         for height, name in enumerate(reversed(order)):
             found = mean(where(shown, system=name, level=level), aspect)
             axes.plot(
-                [found.low, found.high], [height + shift] * 2, color=colour,
-                label=level if not height else None,
+                [found.low, found.mean, found.high], [height + shift] * 3, "-" + mark,
+                markevery=[1], color=colour, label=level if not height else None,
             )  # fmt: skip
-            axes.plot(found.mean, height + shift, "o", color=colour, ms=4)
     axes.set(title=aspect, xlim=(0, 102), yticks=range(len(order)))
     axes.set_yticklabels(list(reversed(order)))
     axes.grid(alpha=0.25, axis="x")
-figure.legend(
-    *axes.get_legend_handles_labels(), loc="outside lower center", ncols=2,
-    frameon=False,
-)  # fmt: skip
-show_figure(figure, "<means and intervals of every system>")
+figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+show_figure(figure, "Means and intervals of every system, by aspect and level; the table above")
 
 # %% [markdown]
 # And what may be claimed. A model is compared with what had the same budget:
@@ -490,7 +494,9 @@ if where(shipped, system="gold caption"):
         both = both_told(where(shown, level=level), "end-to-end", "caption messenger")
         print(f"{level}, told rightly by both ({both.answers}): end-to-end {both.first}, "
               f"captions {both.second}, difference {both.difference}")  # fmt: skip
-    show_figure(factors_figure(shown), "<words, channel and decoder of every system>")
+    show_figure(
+        factors_figure(shown), "Words, channel and decoder of every system; the table above"
+    )
 
 # %% [markdown]
 # Audio and videos, which the paper left out:

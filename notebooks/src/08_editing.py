@@ -14,6 +14,10 @@
 # 13](13_the_decoder_from_scratch.ipynb). Next: [notebook
 # 9](09_evaluation.ipynb).
 #
+# Papers:
+# [NExT-GPT](https://arxiv.org/abs/2309.05519),
+# [SDEdit](https://arxiv.org/abs/2108.01073).
+#
 # You need to know how a diffusion model is sampled (notebook 13). The paper
 # lists text-conditioned editing among its tasks (section 6, Tables 8 to 10)
 # and does not say how it was done; what follows is SDEdit, the oldest way.
@@ -99,6 +103,7 @@ ours = model.edit(
 )
 difference = np.abs(np.asarray(ours, int) - np.asarray(by_hand, int)).max()
 assert difference <= 1  # of 255
+print(f"largest difference to the package: {difference} of 255")
 record("largest difference to the package, of 255", int(difference))
 
 # %% [markdown]
@@ -158,16 +163,16 @@ for strength in strengths:
             ways.append(np.hypot(after[0].x - before[0].x, after[0].y - before[0].y))
     moved[strength] = np.array(ways)
 
-figure = Figure(figsize=(6.4, 2.2), dpi=90, layout="constrained")
+figure = Figure(figsize=(9.2, 3.2), layout="constrained")
 left, right_axes = figure.subplots(1, 2)
 rates = np.array([100 * right[s].rate for s in strengths])
 ends = 100 * np.array([right[s].interval for s in strengths])
-left.errorbar(strengths, rates, np.abs(ends.T - rates), color="#4a6a92", capsize=3)
+left.errorbar(strengths, rates, np.abs(ends.T - rates), fmt="-o", capsize=3)
 left.set(xlabel="strength", ylabel="as wished, %", ylim=(-3, 103))
 for s in strengths:
-    right_axes.plot([s] * len(moved[s]), moved[s], "o", ms=3, color="#d08a20")
+    right_axes.plot([s] * len(moved[s]), moved[s], "o", color="#d55e00")
 right_axes.set(xlabel="strength", ylabel="moved, pixels")
-show_figure(figure, "<edits as wished, and how far things moved>")
+show_figure(figure, "Edits as wished, and how far things moved, by strength; in words below")
 for s in strengths:
     print(f"strength {s}: as wished {right[s]}, moved {interval(moved[s][None])} pixels")
 
@@ -178,6 +183,7 @@ middle = Score(
 )
 print("as wished at 0.6 and 0.8:", middle)
 record("as wished at 0.6 and 0.8", middle.rate)
+print("median pixels moved:", {s: round(float(np.median(moved[s])), 1) for s in (0.6, 1.0)})
 record("pixels moved at 0.6, median", float(np.median(moved[0.6])))
 record("pixels moved at 1.0, median", float(np.median(moved[1.0])))
 

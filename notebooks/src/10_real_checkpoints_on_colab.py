@@ -16,6 +16,11 @@
 # 0](00_tour.ipynb); a GPU only for the larger presets. Next: [notebook
 # 11](11_a_modality_of_your_own.ipynb).
 #
+# Papers:
+# [NExT-GPT](https://arxiv.org/abs/2309.05519),
+# [TinyLlama](https://arxiv.org/abs/2401.02385),
+# [AnimateDiff](https://arxiv.org/abs/2307.04725).
+#
 # At `lite` this notebook runs on **stand-ins**: folders in the exact
 # layouts of the public checkpoints (files, tensor names, tokenizers,
 # configurations), but small and random. Every line that will handle your

@@ -14,6 +14,10 @@
 # Study: about 60 minutes, and 15 for the exercises. Before it: [notebook
 # 2](02_encoders.ipynb) to 5. Next: [notebook 12](12_training_at_scale.ipynb).
 #
+# Papers:
+# [NExT-GPT](https://arxiv.org/abs/2309.05519),
+# [ImageBind](https://arxiv.org/abs/2305.05665).
+#
 # Appendix A of the paper looks ahead: to more modalities than image, audio
 # and video, to other and larger LLMs, and to answers that are **retrieved**
 # where generating is too weak. This notebook does the first, tries the
@@ -37,7 +41,7 @@ asked = 102  # records behind each measured figure
 import tempfile
 from pathlib import Path
 
-from nextgpt_lite.notebook import record, show_figure, start
+from nextgpt_lite.notebook import record, show_figure, show_images, start
 
 session = start(profile, seed)
 work = tempfile.TemporaryDirectory(prefix="modality-")  # gone afterwards
@@ -80,18 +84,18 @@ from matplotlib.figure import Figure
 
 def show_motions(rows, title):
     """Pushes along three axes, and the swaying, of some records."""
-    figure = Figure(figsize=(7.2, 2.6), dpi=90, layout="constrained")
+    figure = Figure(figsize=(11, 4), layout="constrained")
     top, bottom = figure.subplots(2, len(rows), sharex=True, sharey="row")
     for above, below, (name, x) in zip(top, bottom, rows, strict=True):
         for axis, line in zip("xyz", x[:3], strict=True):
-            above.plot(np.arange(32) / 16, line, lw=1.2, label=axis)
-        below.plot(np.arange(32) / 16, x[3], lw=1.2, color="#a03030")
-        above.set_title(name, fontsize=9)
+            above.plot(np.arange(32) / 16, line, label=axis)
+        below.plot(np.arange(32) / 16, x[3])
+        above.set_title(name)
         below.set_xlabel("seconds")
     top[0].set_ylabel("push")
     bottom[0].set_ylabel("sway")
-    top[0].legend(frameon=False, fontsize=7, loc="lower left", labelspacing=0.1)
-    show_figure(figure, f"<{title}>")
+    top[0].legend(loc="lower left", labelspacing=0.1)
+    show_figure(figure, f"{title}: {', '.join(name for name, _ in rows)}")
 
 
 examples = ["a train moves right", "a dog moves up", "a cat grows", "a car shrinks"]
@@ -353,7 +357,7 @@ reply = model.chat("Show me a large red car.", seed=seed)
 print(reply.text)
 car = verify(Picture((Group("car", "red"),)), reply.images[0])
 record("still draws a large red car", bool(car.correct))
-reply.images[0]
+show_images(reply.images, ["a large red car"])
 
 # %% [markdown]
 # ## What it was never shown

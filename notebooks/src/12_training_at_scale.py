@@ -9,6 +9,7 @@
 # **What you will learn**
 #
 # - why the mean of two losses is not the loss of both, and what is
+# - why nothing frozen is computed twice: kept features, frozen prefixes
 # - that two processes learn what one does, shown by running them
 # - what fits on a GPU: weights, optimiser, activations, one by one
 # - how long a step takes as batch and length grow, and what that means
@@ -17,7 +18,13 @@
 # Time and memory: `lite` 0.7 minutes (one core), 1.2 GB · `colab`, `paper`: not measured
 #
 # Study: about 50 minutes, and 20 for the exercises. Before it: [notebook
-# 5](05_stage3_instruction_tuning.ipynb).
+# 5](05_stage3_instruction_tuning.ipynb). Next: [notebook
+# 14](14_your_own_ablation.ipynb).
+#
+# Papers:
+# [checkpointing](https://arxiv.org/abs/1604.06174),
+# [ZeRO](https://arxiv.org/abs/1910.02054),
+# [mixed precision](https://arxiv.org/abs/1710.03740).
 #
 # ```text
 #               ┌─ share ─> loss ÷ divisors of ALL ─> gradient ─┐
@@ -223,11 +230,135 @@ tokens = [sum(map(len, talks[:n])) for n in sizes]
 print(f"{'tokens':>8}{'kept, MB':>12}{'checkpointing, MB':>20}")
 for n, one, two in zip(tokens, plain_bytes, again_bytes, strict=True):
     print(f"{n:8}{one / 1e6:12.1f}{two / 1e6:20.1f}")
+print(f"of the largest batch {again_bytes[-1] / plain_bytes[-1]:.0%} is kept")
 record("kept with checkpointing, share", again_bytes[-1] / plain_bytes[-1])
 rest = 1 - again_bytes[-1] / plain_bytes[-1]
 print(f"checkpointing keeps {rest:.0%} less and computes the LLM twice")
 
 # %% [markdown]
+# ## Nothing frozen is computed twice
+#
+# The released code sends every image through the encoder in every step.
+# But the encoder is frozen: the same image gives the same vector in
+# step 1 and in step 1000. So keep the vector, under a name that holds all
+# it depends on. Here that is the key of its source: the scene, the number of
+# its rendering, and the code that renders it.
+
+# %%
+from random import Random
+
+from nextgpt_lite.world import dialogue
+
+kept, computed = {}, 0
+
+
+def once(part):
+    """The vector of a medium, computed when it is first asked for."""
+    global computed
+    name = part["source"].key
+    if name not in kept:
+        computed += 1
+        medium = [(part["type"], features.open(part))]
+        kept[name] = model.encoder.encode(medium)[0].cpu()
+    return kept[name]
+
+
+draw = Random(f"frozen work/{seed}")
+asked = [dialogue.pair(draw, "image").messages[0]["content"] for _ in range(8)]
+media = [part for parts in asked for part in parts if "source" in part]
+first = torch.stack([once(part) for part in media])
+again = torch.stack([once(part) for part in media])
+print(computed, "of", 2 * len(media), "vectors were computed")
+exact = torch.equal(first, again)
+close = torch.allclose(first, features.media(media), atol=1e-5)
+record("kept vectors are the same bit for bit", exact)
+record("inline cache agrees with Features", close)
+
+# %% [markdown]
+# `Features` does the same, and keeps the vectors on disk for the next
+# run. Its names hold more: the bytes of a file, the encoder's weights and
+# code, torch's version and the device. Whatever of these changes, the
+# name changes, and a stale vector cannot be found. One thing more makes
+# it exact: matrix products round a little differently for batches of
+# different sizes, so it always encodes in groups of four. A vector then
+# does not depend on what else was asked for with it, and a run with a
+# full cache has the very losses of one with an empty cache.
+
+# %%
+for run in ("first run", "next run"):  # each as if in a new process
+    fresh = Features(model, cache=folder / "a run of its own")
+    begin = time.perf_counter()
+    fresh.media(media)
+    fresh.flush()
+    print(f"{run}: {fresh.computed} computed, {time.perf_counter() - begin:.3f} s")
+record("computed in the next run", fresh.computed)
+
+# %% [markdown]
+# In the next run the encoder is not even loaded. The table of
+# `nextgpt-lite cache` shows what is kept, and `--prune` empties it.
+#
+# **Captions, too.** In stage 2 no token that learns stands before the signal
+# block. So nothing before it changes, no gradient leads there, and only the
+# block needs a backward pass. Inline: the caption goes through the LLM
+# without a graph and leaves its keys and values; the block attends to them.
+
+# %%
+from transformers import DynamicCache
+
+captions = [dialogue.caption_record(draw, "image").messages for _ in range(16)]
+captions = [model.conversation.encode(each) for each in captions]
+start_of_block = captions[0].signals[0].start
+every = torch.tensor([captions[0].ids], device=session.device)  # (1, S)
+past = DynamicCache()
+with torch.no_grad():
+    whole = model.llm.hidden(model.llm.embed(every))  # (1, S, D)
+    model.llm.hidden(model.llm.embed(every[:, :start_of_block]), cache=past)
+states = model.llm.hidden(model.llm.embed(every[:, start_of_block:]), cache=past)
+close = torch.allclose(states, whole[:, start_of_block:], atol=1e-4)
+record("inline states after a frozen caption are the same", close)
+print(start_of_block, "positions without a backward pass,", states.shape[1], "with one")
+
+# %% [markdown]
+# `NextGPT.loss` does so for a whole batch while only token rows and output
+# projections learn, and reads a caption once that several blocks follow
+# (`prefix.py` says when this is valid: not in stages 1 and 3, where something
+# learns that the caption's states depend on). Losses and gradients are those
+# of reading every row whole:
+
+# %%
+from unittest.mock import patch
+
+open_for(model, STAGES[2])
+batch = batch_of(captions, pack=None)
+table = model.llm.causal_lm.get_input_embeddings().token_adapter
+new_rows = table.trainable_tokens_delta["default"]
+
+
+def losses_and_gradients():
+    """(loss, gradient of the new rows, seconds)."""
+    model.zero_grad()
+    begin = time.perf_counter()
+    loss = model.loss(batch).total
+    loss.backward()
+    return loss.detach(), new_rows.grad.clone(), time.perf_counter() - begin
+
+
+apart = [losses_and_gradients() for _ in range(5)]
+with patch.object(NextGPT, "prefixes_frozen", False):
+    together = [losses_and_gradients() for _ in range(5)]
+same_loss = torch.allclose(apart[0][0], together[0][0], atol=1e-4)
+same_gradient = torch.allclose(apart[0][1], together[0][1], atol=1e-4, rtol=1e-3)
+record("frozen captions change no loss", same_loss)
+record("frozen captions change no gradient", same_gradient)
+quick, slow = (sorted(each[2] for each in runs)[2] for runs in (apart, together))
+print(f"read whole: {slow:.3f} s, captions apart: {quick:.3f} s, output projections included")
+_ = open_for(model, stage)  # as before
+
+# %% [markdown]
+# The gain depends on how long captions are compared with the blocks, and on
+# how much of a step the LLM is. Here it is small and its output projections
+# are comparatively large; with a 7B LLM nearly the whole step is LLM.
+#
 # ## Two processes learn what one does
 #
 # Now in earnest: `torchrun` starts two processes, which find each other,
@@ -306,6 +437,7 @@ print(f"learning parts with gradients and AdamW: {adam:.1f} GB")
 print(f"the same, if the whole LLM learned: {whole_adam:.0f} GB")
 kept_encoder = 2 * encoder / GB
 print(f"encoder {kept_encoder:.1f} GB: not loaded with a warm cache")
+print(f"{learning / llm:.1%} of as many parameters as the LLM has learn")
 record("learning share of the paper's LLM", learning / llm)
 
 # %% [markdown]
@@ -359,16 +491,16 @@ slope, fixed = np.polyfit(xs, ys, 1)
 print(f"{fixed * 1000:.0f} ms + {slope * 1e6:.0f} microseconds a token")
 record("time grows with tokens", bool(slope > 0))
 
-# %%
+# %% tags=["hide-input"]
 from matplotlib.figure import Figure
 
-figure = Figure(figsize=(5, 2.6), dpi=90, layout="constrained")
+figure = Figure(figsize=(7, 3.4), layout="constrained")
 axes = figure.subplots()
 axes.plot(xs, ys * 1000, "o")
 axes.plot(xs, (fixed + slope * xs) * 1000)
 axes.set(xlabel="tokens in a step", ylabel="milliseconds")
 axes.set_ylim(0)
-show_figure(figure, "<time of a step over its tokens>")
+show_figure(figure, "Time of a step over its tokens: nearly a straight line")
 
 # %% [markdown]
 # From here to a GPU by arithmetic. A frozen matrix costs 4 floating-point
@@ -522,4 +654,8 @@ check("scale.rows", rows_needed)
 # | one loss over many shares | `losses.Divisors` | `test_stages.py` |
 # | passes, checkpointing, half precision | `training.schedule.Schedule` | `test_loop.py` |
 # | packed rows | `batch.collate`, `batch.first_fit` | `test_batch.py` |
+# | frozen work once | `training.features.Features` | `test_features.py` |
+# | frozen captions | `prefix.read_after_prefix` | `test_prefix.py` |
 # | speed against a plain loop | `benchmarks/training.py` | `test_benchmarks.py` |
+#
+# Next: [notebook 14](14_your_own_ablation.ipynb), where such runs answer a question.

@@ -22,6 +22,16 @@
 # 4](04_stage2_decoding_alignment.ipynb). Next: [notebook
 # 6](06_any_to_any_inference.ipynb).
 #
+# Papers:
+# [DDPM](https://arxiv.org/abs/2006.11239),
+# [DDIM](https://arxiv.org/abs/2010.02502),
+# [guidance](https://arxiv.org/abs/2207.12598),
+# [latent diffusion](https://arxiv.org/abs/2112.10752),
+# [SDEdit](https://arxiv.org/abs/2108.01073),
+# [velocity](https://arxiv.org/abs/2202.00512),
+# [zero terminal noise](https://arxiv.org/abs/2305.08891),
+# [heat maps](https://arxiv.org/abs/2210.04885).
+#
 # Read it after notebook 4, or before 6 and 8. You need to know what a
 # trained network is; no diffusion model is presupposed.
 
@@ -184,12 +194,12 @@ times = [0, 200, 400, 600, 800, 999]
 drowned = torch.cat([noised(clean, noise, t) for t in times])  # (6, 16, 8, 8)
 
 # %% tags=["hide-input"]
-figure = Figure(figsize=(6.4, 2.2), layout="constrained")
+figure = Figure(figsize=(8, 3), layout="constrained")
 axes = figure.subplots()
-axes.plot(bar.sqrt().cpu(), "-", label="image", color="#4a6a92", lw=2)
-axes.plot((1 - bar).sqrt().cpu(), "--", label="noise", color="#b0600f", lw=2)
+axes.plot(bar.sqrt().cpu(), "-", label="image", lw=2)
+axes.plot((1 - bar).sqrt().cpu(), "--", label="noise", lw=2)
 axes.set(xlabel="time t", ylabel="share", ylim=(0, 1.02))
-axes.legend(frameon=False)
+axes.legend()
 show_figure(
     figure,
     "Shares of image and noise over time: the image's falls from 1 to 0, "
@@ -278,6 +288,7 @@ close = torch.allclose(loss(conditions, x0, seed), theirs, atol=1e-5)
 record("inline loss equals denoising_errors", close)
 own = np.mean([loss(conditions, x0, n).item() for n in range(4)])
 others = np.mean([loss(conditions.roll(1, 0), x0, n).item() for n in range(4)])
+print(f"denoising loss: own caption {own:.3f}, another image's {others:.3f}")
 record("denoising loss, own caption", own)
 record("denoising loss, another image's caption", others)
 assert own < others  # the words help
@@ -372,6 +383,7 @@ apart = max(
     int(np.abs(np.asarray(a, int) - np.asarray(b, int)).max())
     for a, b in zip(mine, theirs, strict=True)
 )
+print(f"largest difference to the package: {apart} of 255")
 record("largest difference to the package, of 255", apart)
 assert apart <= 2
 

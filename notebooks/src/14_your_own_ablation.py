@@ -20,6 +20,13 @@
 #
 # Study: about 40 minutes, and 10 for the exercises. Before it: [notebook
 # 7](07_pipeline_vs_end_to_end.ipynb), whose three aspects and factors it uses.
+# Next: [notebook 12](12_training_at_scale.ipynb), to run a grid at size.
+#
+# Papers:
+# [NExT-GPT](https://arxiv.org/abs/2309.05519),
+# [GILL](https://arxiv.org/abs/2305.17216),
+# [DreamLLM](https://arxiv.org/abs/2309.11499),
+# [MetaQueries](https://arxiv.org/abs/2504.06256).
 #
 # ```text
 # grid ─> cells x seeds ─> stages ─> answers ─> one table
@@ -272,3 +279,6 @@ check("ablation.factors", apart)
 # | not in the paper | `evaluation.ablate` | `test_runner.py` |
 # | not in the paper | `NextGPTModel.condition_loss` | `test_nextgpt.py` |
 # | not in the paper | `evaluation.comparison.factors` | `test_decomposition.py` |
+#
+# Next: a [project](../docs/course.md) of your own, or [notebook
+# 12](12_training_at_scale.ipynb), what a larger run costs.

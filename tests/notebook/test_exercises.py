@@ -64,7 +64,7 @@ def test_the_right_function_is_right_in_every_form(name):
         return
 
     def array(*arguments: Any) -> np.ndarray:
-        return exercises._numbers_of(judge.read(judge.right(*arguments)))
+        return exercises.numbers_of(judge.read(judge.right(*arguments)))
 
     forms: dict[str, Callable[..., Any]] = {
         "itself": judge.right,
@@ -95,7 +95,7 @@ def test_constants_echoes_and_what_is_nearly_right_are_refused(name):
     once = judge.use(judge.right, *deepcopy(first))
 
     def damaged(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., Any]:
-        return lambda *a: change(exercises._numbers_of(judge.right(*a)))
+        return lambda *a: change(exercises.numbers_of(judge.right(*a)))
 
     wrong: dict[str, Any] = {
         "always what the first trial gives": lambda *a: once,
@@ -115,7 +115,7 @@ def test_constants_echoes_and_what_is_nearly_right_are_refused(name):
             "one number off": damaged(lambda x: x + np.eye(1, x.size).reshape(x.shape)),
             "flat": damaged(lambda x: x.reshape(-1)[:1]),
         }
-        if np.ndim(exercises._numbers_of(judge.read(once))) == 0:
+        if np.ndim(exercises.numbers_of(judge.read(once))) == 0:
             del wrong["flat"]  # of a single number that is the number
     passed = [kind for kind, answer in wrong.items() if judged(name, answer) is None]
     assert not passed
@@ -135,6 +135,9 @@ def bootstrap(low: float, high: float, share: float = 1, of: Any = np.mean) -> C
 WRONG: list[tuple[str, Any]] = [
     ("pipeline.bootstrap", bootstrap(5, 95)),
     ("pipeline.bootstrap", bootstrap(2.5, 95)),
+    ("pipeline.bootstrap", bootstrap(3, 97)),
+    ("pipeline.bootstrap", bootstrap(2, 98)),
+    ("pipeline.bootstrap", lambda v, r, n: np.array([-1.96, 1.96]) * v.std() / len(v) ** 0.5),
     ("pipeline.bootstrap", bootstrap(2.5, 97.5, share=0.5)),  # too few are drawn: too wide
     ("pipeline.bootstrap", bootstrap(2.5, 97.5, of=np.median)),
     ("pipeline.bootstrap", lambda v, r, n: v.mean() + np.array([-1.96, 1.96]) * v.std()),
@@ -160,6 +163,7 @@ WRONG: list[tuple[str, Any]] = [
     ("stage2.ask", lambda q, s, w: F.scaled_dot_product_attention(q, s, s)),
     ("stage3.LoRA", lambda base, rank, alpha: base),
     ("stage3.LoRA", torch.nn.Linear),
+    ("stage3.LoRA", lambda base, rank, alpha: unregistered(base, rank, alpha)),
     ("inference.write", lambda logits, blocks, end: []),
     ("inference.write", lambda logits, blocks, end: [x for ids in blocks.values() for x in ids]),
     ("decoder.ddim", lambda denoise, noise, shares, scale: noise),
@@ -177,6 +181,15 @@ WRONG: list[tuple[str, Any]] = [
     ("ablation.fair", {"distance", "steps"}),
     ("ablation.fair", 2),
     ("ablation.factors", (65.0, 50.0, 70.0)),
+    ("ablation.factors", (nan, nan, nan)),
+    ("ablation.factors", (65.0, 71.43, nan)),
+    ("ablation.factors", ("65", "71.43", "70")),
+    ("ablation.factors", None),
+    ("tour.stages", "23"),
+    ("tour.stages", {2, 3, nan}),
+    ("tour.share", 1.0),
+    ("tour.share", 1.05),
+    ("stage1.assemble", lambda *given: flat(*given)),
     ("ablation.factors", (0.65, 0.71, 0.7)),
     ("ablation.factors", (65.0, 71.4, 91.0)),
     ("ablation.factors", 65.0),
@@ -192,6 +205,22 @@ WRONG: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("name", "answer"), WRONG)
 def test_named_wrong_answers_are_refused(name, answer):
     assert judged(name, answer)
+
+
+def flat(*given: Any) -> tuple[torch.Tensor, list[int]]:
+    """The right numbers in no rows."""
+    inputs, labels = FUNCTIONS["stage1.assemble"].right(*given)
+    return inputs.flatten(), labels
+
+
+def unregistered(base: torch.nn.Linear, rank: int, alpha: float) -> torch.nn.Module:
+    """LoRA that learns, but of which no optimiser will know."""
+    layer = Tuned(base, rank, alpha)
+    for name in "AB":
+        plain = getattr(layer, name).detach().requires_grad_()
+        delattr(layer, name)
+        setattr(layer, name, plain)
+    return layer
 
 
 def asked(queries: torch.Tensor, states: torch.Tensor, weights: Any) -> torch.Tensor:
@@ -230,6 +259,16 @@ RIGHT: list[tuple[str, Any]] = [
     ),
     ("tour.share", 1.06),
     ("tour.share", 1.056),
+    ("tour.share", np.float32(1.0556)),
+    ("modality.chance", 3.333),
+    ("modality.chance", torch.tensor([[3.3333]])),
+    ("tour.stages", np.array([2, 3])),
+    ("tour.stages", torch.tensor([3, 2])),
+    ("tour.stages", range(2, 4)),
+    ("world.blame", np.array(["place", "count"])),
+    ("world.blame", {"place": 0, "count": 0}.keys()),
+    ("ablation.factors", torch.tensor([65.0, 71.43, 70.0])),
+    ("ablation.factors", [Fraction(65), Fraction(500, 7), Fraction(70)]),
     ("stage1.chance", Fraction(1, 8)),
     ("stage1.chance", (0.125,)),
     ("tour.stages", (2, 3)),

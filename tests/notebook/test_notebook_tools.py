@@ -30,7 +30,7 @@ SOUND = Audio(RANDOM.normal(0, 0.1, (2, 32000)).astype(np.float32), 16000)
 def shown(monkeypatch):
     """What the helpers displayed, as MIME bundles."""
     bundles: list[dict] = []
-    for module in (plots, results, exercises):
+    for module in (plots, exercises):
         monkeypatch.setattr(module, "display", lambda shown: bundles.append(shown.data))
     return bundles
 
@@ -67,13 +67,21 @@ def test_losses_read_from_a_file_leave_out_bookkeeping(shown, tmp_path):
     assert shown[0]["text/plain"] == "<losses: text, condition>"
 
 
-def test_recorded_figures_come_back(shown):
+def test_recorded_figures_come_back_and_are_not_seen(monkeypatch):
+    outputs = []
+
+    def display(data, raw, metadata):
+        outputs.append({"data": data, "metadata": metadata})
+
+    monkeypatch.setattr(results, "display", display)
     results.record("accuracy", np.float32(0.5))
     results.record("loss fell", np.bool_(True))
     results.record("accuracy", 0.75)
-    outputs = [{"data": data} for data in shown]
+    results.record("it looks", False)
     notebook = {"cells": [{"outputs": outputs}, {"cell_type": "markdown"}]}
-    assert results.recorded(notebook) == {"accuracy": 0.75, "loss fell": True}
+    assert results.recorded(notebook) == {"accuracy": 0.75, "loss fell": True, "it looks": False}
+    seen = [output["data"].get("text/plain") for output in outputs]
+    assert seen == [None, None, None, "✘ should hold, and does not: it looks"]
     with pytest.raises(TypeError, match='record\\("x"\\)'):
         results.record("x", [1])
 

@@ -115,24 +115,24 @@ def factors_figure(rows: Sequence[Row], group: str = "image", reference: str = R
     mine = where(rows, group=group)
     known = _known(mine, reference)
     levels, names = (list(dict.fromkeys(column)) for column in zip(*known, strict=True))
-    made = Figure(figsize=(1.6 + 2.6 * len(levels), 0.9 + 0.5 * len(names)), layout="constrained")
+    made = Figure(figsize=(3 + 3.4 * len(levels), 1 + 0.7 * len(names)), layout="constrained")
     panels = made.subplots(1, len(levels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, level in zip(panels, levels, strict=True):
         for place, name in enumerate(names):
             if (level, name) not in known:
                 continue
             found = factors(where(mine, level=level), name, reference)
-            for number, factor in enumerate(FACTORS):
+            for number, (factor, mark) in enumerate(zip(FACTORS, "os^", strict=True)):
                 one: Interval = getattr(found, factor)
                 axes.errorbar(
-                    [one.mean], [place + 0.22 * (number - 1)], fmt="o", color=f"C{number}",
-                    xerr=[[one.mean - one.low], [one.high - one.mean]], capsize=3, markersize=4,
+                    [one.mean], [place + 0.22 * (number - 1)], fmt=mark, color=f"C{number}",
+                    xerr=[[one.mean - one.low], [one.high - one.mean]], capsize=3, markersize=5,
                     label=factor if not place else None,
                 )  # fmt: skip
         axes.set(title=f"{group}, {level}", xlabel="per cent", ylim=(len(names) - 0.5, -0.5))
         axes.set_yticks(range(len(names)), names)
         axes.grid(axis="x", alpha=0.3)
-    panels[0].legend(frameon=False, fontsize=8)
+    panels[0].legend()
     return made
 
 

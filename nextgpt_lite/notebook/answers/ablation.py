@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
+
+from nextgpt_lite.notebook.exercises import numbers_of
 
 TOLD, SHOWN, GOLD, ASKED = 130, 65, 91, 200  # of the question about factors
 
@@ -22,10 +27,10 @@ def fair(answer: Any) -> str | None:
 
 def factors(answer: Any) -> str | None:
     """Words, channel and decoder of counted answers, in per cent."""
-    try:
-        words, channel, decoder = (float(value) for value in answer)
-    except (TypeError, ValueError):
+    given = numbers_of(list(answer) if isinstance(answer, Iterable) else answer)
+    if given.shape != (3,) or not np.isfinite(given).all():
         return "three numbers are asked for: words, channel, decoder"
+    words, channel, decoder = given
     if max(words, channel, decoder) <= 1:
         return "they are asked for in per cent"
     right = (100 * TOLD / ASKED, 100 * SHOWN / GOLD, 100 * GOLD / TOLD)

@@ -36,11 +36,11 @@ def _single(values: Any, random: np.random.Generator, rounds: int) -> Any:
 
 def _scores(random: np.random.Generator) -> tuple[Any, ...]:
     values = 10 * random.lognormal(0, 1, 25)
-    return values - values.mean(), np.random.default_rng(0), 8000
+    return values - values.mean(), np.random.default_rng(0), 40_000
 
 
 bootstrap = Function(
-    right=lambda values, random, rounds: interval(values[None], 2 * rounds)[1:],
+    right=lambda values, random, rounds: interval(values[None], rounds)[1:],
     draw=_scores,
     mistakes={
         "that is where single prompts lie; asked for is where their mean could lie": _single,
@@ -51,6 +51,6 @@ bootstrap = Function(
         "5 per cent at each end leave 90 between: 95 leave 2.5": _ends(5, 95),
         "that is an interval of 98 or 99 per cent: 95 leave 2.5 at each end": _ends(1, 99),
     },
-    near=0.04,  # of half the width: several times what chance does in 8000 rounds
-    trials=3,
+    near=0.016,  # twice of half the width: several times what chance does in so many rounds
+    trials=2,
 )

@@ -91,9 +91,9 @@ def _turned(weight: Tensor, bias: Tensor, D: int) -> tuple[Tensor, Tensor]:
 
 
 def _both(result: tuple[Any, Any]) -> Tensor:
-    inputs, labels = result
-    numbers = torch.as_tensor(labels, dtype=torch.float).reshape(-1)
-    return torch.cat([torch.as_tensor(inputs).detach().float().reshape(-1), numbers])
+    inputs, labels = (torch.as_tensor(each).detach().float() for each in result)
+    shapes = torch.tensor([*inputs.shape, *labels.shape])
+    return torch.cat([shapes, inputs.flatten(), labels.flatten()])
 
 
 assemble = Function(

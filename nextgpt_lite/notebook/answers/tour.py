@@ -10,16 +10,18 @@ from nextgpt_lite.reply import Reply
 
 def stages(answer: Any) -> str | None:
     """The stages in which the signal tokens' rows learn."""
-    if not isinstance(answer, Iterable) or not all(isinstance(s, int) for s in answer):
+    if not isinstance(answer, Iterable) or isinstance(answer, str | bytes):
         return f"a set of stage numbers is asked for, such as {{1}}, not {answer!r}"
-    given = set(answer)
+    given = {stage.item() if hasattr(stage, "item") else stage for stage in answer}
+    if not given <= {1, 2, 3}:
+        return f"a set of stage numbers is asked for, from 1 to 3, not {answer!r}"
     if 1 in given:
         return "in stage 1 the model only describes: no signal token occurs, so none can learn"
     if 2 not in given:
         return "stage 2 has a cross-entropy on signal tokens: without their rows nothing could fall"
     if 3 not in given:
         return "conversations of stage 3 hold signal tokens too, and their rows stay open"
-    return None if given == {2, 3} else "there are three stages: 1, 2 and 3"
+    return None
 
 
 def request(answer: Reply) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -179,9 +179,9 @@ verifier = Function(
 def _blame(
     answer: Any, truth: set[str], missing: dict[str, str], extra: dict[str, str]
 ) -> str | None:
-    if not isinstance(answer, set | frozenset | list | tuple | dict):
+    if not isinstance(answer, Iterable) or isinstance(answer, str):
         return f"a set of names is asked for, not {type(answer).__name__}"
-    given = set(answer)
+    given = set(map(str, answer))
     if unknown := given - NAMES:
         return f'there is no attribute "{sorted(unknown)[0]}": use {", ".join(sorted(NAMES))}'
     for name in sorted(given - truth):

@@ -157,19 +157,27 @@ def _scene_of(modality: str, scene: Clip) -> Scene:
     return makers[modality]()
 
 
-def figure(found: dict[Cell, Interval]) -> Figure:
-    """The grid as bars with intervals: one panel for each given modality."""
+def figure(found: dict[Cell, Interval], beside: dict[Cell, Interval] | None = None) -> Figure:
+    """The grid as bars with intervals: one panel for each given modality.
+
+    Args:
+        beside: another model's grid, as hatched bars.
+    """
     from matplotlib.figure import Figure as NewFigure
 
     given = list(dict.fromkeys(source for source, _ in found))
-    drawn = NewFigure(figsize=(6.8, 1.5 * len(given) + 0.7), dpi=90, layout="constrained")
+    drawn = NewFigure(figsize=(9.2, 1.8 * len(given) + 0.7), layout="constrained")
     rows = drawn.subplots(len(given), 1, sharex=True, squeeze=False)[:, 0]
     for axes, source in zip(rows, given, strict=True):
         bars = {"\n+ ".join(target): v for (s, target), v in found.items() if s == source}
         means = np.array([v.mean for v in bars.values()])
         reach = np.array([[v.mean - v.low, v.high - v.mean] for v in bars.values()]).T
-        axes.bar(range(len(bars)), means - LEAST, bottom=LEAST, color="#4a6a92", width=0.65)
-        axes.errorbar(range(len(bars)), means, np.abs(reach), fmt="none", ecolor="#222", capsize=3)
+        place = np.arange(len(bars))
+        axes.bar(place, means - LEAST, bottom=LEAST, color="#0072b2", width=0.4)
+        if beside:
+            others = [v.mean - LEAST for (s, _), v in beside.items() if s == source]
+            axes.bar(place + 0.4, others, 0.4, LEAST, color="#d55e00", hatch="//")
+        axes.errorbar(place, means, np.abs(reach), fmt="none", ecolor="#7a7a7a", capsize=3)
         axes.set(ylim=(LEAST, MOST), yticks=(1, 4, 7, 10), ylabel=f"{source} in")
-        axes.set_xticks(range(len(bars)), bars.keys())
+        axes.set_xticks(place, bars.keys())
     return drawn
