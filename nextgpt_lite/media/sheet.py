@@ -40,7 +40,7 @@ def contact_sheet(
     columns = columns or min(6, len(images))
     font, line_height = ImageFont.load_default(text), text + 2
     wrapped = [_wrap(title, tile, font) for title in titles or [""] * len(images)]
-    lines = max(len(text) for text in wrapped)
+    lines = max(map(len, wrapped))
     fitted = [_fit(image, tile) for image in images]
     tall = max(image.height for image in fitted)
     gap, height = 4, tall + line_height * lines + (4 if lines else 0)
@@ -49,10 +49,10 @@ def contact_sheet(
     ground, ink = ((*ImageColor.getrgb(INK), 0), INK) if clear else ("white", "black")
     sheet = Image.new("RGBA" if clear else "RGB", size, ground)
     draw = ImageDraw.Draw(sheet)
-    for index, (image, text) in enumerate(zip(fitted, wrapped, strict=True)):
+    for index, (image, title) in enumerate(zip(fitted, wrapped, strict=True)):
         left, top = index % columns * (tile + gap), index // columns * (height + gap)
         sheet.paste(image, (left, top))
-        for number, line in enumerate(text):
+        for number, line in enumerate(title):
             middle = left + (tile - font.getlength(line)) / 2
             draw.text((middle, top + tall + 1 + line_height * number), line, ink, font)
     return sheet

@@ -230,7 +230,8 @@ def _with_palette(image: Image.Image, colours: int) -> Image.Image:
     soft.putalpha(alpha.point(lambda value: value % 255))
     soft = soft.quantize(colours // 4, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     first, second = (each.getpalette("RGBA") or [] for each in (solid, soft))
-    places = np.where(np.asarray(alpha) == 255, solid, np.asarray(soft) + len(first) // 4)
+    edges = np.asarray(soft) + len(first) // 4
+    places = np.where(np.asarray(alpha) == 255, np.asarray(solid), edges)
     found = Image.fromarray(places.astype(np.uint8), "P")
     found.putpalette(bytes([*first, *second]), "RGBA")
     return found
