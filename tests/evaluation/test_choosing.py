@@ -58,6 +58,30 @@ def test_losses_are_those_of_the_reply_token_by_token(model: NextGPT) -> None:
     assert whole[0] != whole[1]
 
 
+def test_questions_that_are_read_together_have_the_losses_they_have_alone(
+    model: NextGPT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "ROWS", 7)
+    asked = []
+    for number, answers in enumerate(
+        (YES_NO, ["A dog.", "Six apples are left.", "A car."], YES_NO)
+    ):
+        picture = Image.new("RGB", (32, 32), (80 * number, 0, 0))
+        content = [{"type": "image", "data": picture}, {"type": "text", "text": "Is it?" * number}]
+        asked.append((content, answers, answers != YES_NO))
+    alone = [choosing.answer_losses(model, c, a, whole=whole) for c, a, whole in asked]
+    reads, read = [], model.llm.hidden
+    monkeypatch.setattr(
+        model.llm, "hidden", lambda *given: reads.append(len(given[0])) or read(*given)
+    )
+    together = choosing.losses_of(model, asked)
+    assert reads == [5 + 2] and [len(each) for each in together] == [2, 3, 2]
+    for ours, theirs in zip(together, alone, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    choosing.losses_of(model, asked * 2)
+    assert reads[1:] == [7, 7]
+
+
 def test_tables_12_and_13_have_the_papers_columns(model: NextGPT, tmp_path: Path) -> None:
     sheet = run_table(12, model, Setting(count=1))
     (row,) = sheet.rows.values()

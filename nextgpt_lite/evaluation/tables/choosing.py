@@ -11,9 +11,10 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
+from torch import Tensor
 
 from nextgpt_lite.chat import NextGPT
 from nextgpt_lite.evaluation.benchmarks.choices import (
@@ -28,9 +29,12 @@ from nextgpt_lite.evaluation.registry import find, register
 from nextgpt_lite.evaluation.tables.kept import in_parts
 from nextgpt_lite.evaluation.tables.sheet import Setting, Sheet
 from nextgpt_lite.messages import Message, Part
+from nextgpt_lite.model.batch import collate
+from nextgpt_lite.model.conversation import Encoded
 from nextgpt_lite.model.losses import IGNORE
 
 GROUP = 32  # questions after which answers are kept
+ROWS = 32  # answers that are read at once
 MME_COLUMNS = (
     "existence", "count", "color", "posters", "celebrity", "scene", "commonsense_reasoning",
     "numerical_calculation", "text_translation",
@@ -40,6 +44,10 @@ ABILITIES = {  # MMBench's names of its level-2 abilities -> the paper's
     "finegrained_perception (instance-level)": "FP-S",
     "finegrained_perception (cross-instance)": "FP-C", "coarse_perception": "CP",
 }  # fmt: skip
+
+
+# Parts of the user's message, answers, and whether the reply must end with the answer.
+Asked: TypeAlias = tuple[Sequence[Part], Sequence[str], bool]
 
 
 class Answered(NamedTuple):
@@ -66,18 +74,16 @@ def take(
         parts, name: where answers are kept (see `kept`).
     """
 
-    def taken(choice: Choice) -> int:
-        content: list[Part] = [
-            {"type": choice.modality, "data": choice.media()},
-            {"type": "text", "text": choice.question},
-        ]
-        whole = choice.options != YES_NO
-        losses = answer_losses(model, content, choice.options, whole=whole)
-        return losses.index(min(losses))
+    def make(part: range) -> list[int]:
+        asked: list[Asked] = []
+        for choice in (choices[i] for i in part):
+            medium: Part = {"type": choice.modality, "data": choice.media()}
+            content: list[Part] = [medium, {"type": "text", "text": choice.question}]
+            asked.append((content, choice.options, choice.options != YES_NO))
+        found = losses_of(model, asked)
+        return [losses.index(min(losses)) for losses in found]
 
-    made = in_parts(
-        parts, name, len(choices), GROUP, lambda part: [taken(choices[i]) for i in part]
-    )
+    made = in_parts(parts, name, len(choices), GROUP, make)
     return [Answered(choice, index) for choice, index in zip(choices, made, strict=True)]
 
 
@@ -187,7 +193,6 @@ def _questions(benchmark: str, folder: str, setting: Setting) -> Path:
     return path
 
 
-@torch.inference_mode()
 def answer_losses(
     model: NextGPT,
     content: Sequence[Part],
@@ -203,27 +208,62 @@ def answer_losses(
         whole: the reply must end there; False leaves out the tokens with which all answers end, so
             that a reply may go on ("Yes" of "Yes, it is a dog.").
     """
-    asked: Message = {"role": "user", "content": [*content]}
-    each = [
-        model.conversation.encode([asked, {"role": "assistant", "content": answer}])
-        for answer in answers
-    ]
-    items = [(slot.part["type"], slot.part["data"]) for slot in each[0].media]
-    features = model.encoder.encode(items).to(model.device) if items else None  # (M, E)
-    replies = [[label for label in encoded.labels if label != IGNORE] for encoded in each]
-    end = 0 if whole else _shared_end(replies)
+    return losses_of(model, [(content, answers, whole)])[0]
+
+
+def losses_of(model: NextGPT, asked: Sequence[Asked]) -> list[list[float]]:
+    """`answer_losses` of several questions, read together."""
+    found: list[list[float]] = []
+    rows = 0
+    group: list[Asked] = []
+    for each in asked:
+        if group and rows + len(each[1]) > ROWS:
+            found += _read(model, group)
+            group, rows = [], 0
+        group.append(each)
+        rows += len(each[1])
+    return found + (_read(model, group) if group else [])
+
+
+@torch.inference_mode()
+def _read(model: NextGPT, asked: Sequence[Asked]) -> list[list[float]]:
+    conversations: list[Encoded] = []
+    counts: list[int] = []  # tokens of each reply that count
+    for content, answers, whole in asked:
+        turn: Message = {"role": "user", "content": [*content]}
+        encoded = [
+            model.conversation.encode([turn, {"role": "assistant", "content": answer}])
+            for answer in answers
+        ]
+        replies = [[label for label in each.labels if label != IGNORE] for each in encoded]
+        end = 0 if whole else _shared_end(replies)
+        conversations += encoded
+        counts += [len(reply) - end for reply in replies]
+
+    def features(parts: Sequence[Part]) -> Tensor:  # (M, E); that of a question only once
+        media = {id(part["data"]): (part["type"], part["data"]) for part in parts}
+        rows = dict(zip(media, model.encoder.encode([*media.values()]), strict=True))
+        return torch.stack([rows[id(part["data"])] for part in parts])
+
+    batch = collate(
+        conversations,
+        pad_id=model.llm.tokenizer.pad_token_id or 0,
+        width=model.encoder_width,
+        features=features,
+        conditions=lambda *_: torch.zeros(0),  # answers are words
+    ).to(model.device)
+    embeddings = model.llm.embed(batch.ids)  # (B, S, D)
+    if len(batch.media_rows):
+        embeddings = model.splice(
+            embeddings, batch.media_rows, batch.media_starts, batch.media_features
+        )
+    states = model.llm.hidden(embeddings, batch.attention_mask)  # (B, S, D)
     losses = []
-    for encoded, reply in zip(each, replies, strict=True):
-        ids = torch.tensor([encoded.ids], device=model.device)  # (1, S)
-        embeddings = model.llm.embed(ids)  # (1, S, D)
-        if features is not None:
-            starts = torch.tensor([slot.start for slot in encoded.media], device=model.device)
-            embeddings = model.splice(embeddings, torch.zeros_like(starts), starts, features)
-        labels = torch.tensor(encoded.labels[1:], device=model.device)  # (S - 1,)
-        places = (labels != IGNORE).nonzero()[: len(reply) - end, 0]  # (P,)
-        hidden = model.llm.hidden(embeddings)[0, places]  # (P, D)
-        losses.append(float(model.llm.errors(hidden, labels[places]).mean()))
-    return losses
+    for hidden, labels, count in zip(states, batch.labels[:, 1:], counts, strict=True):
+        places = (labels != IGNORE).nonzero()[:count, 0]  # (P,)
+        losses.append(float(model.llm.errors(hidden[places], labels[places]).mean()))
+    rows = iter(losses)
+    return [[next(rows) for _ in answers] for _, answers, _ in asked]
 
 
 def _shared_end(rows: Sequence[Sequence[int]]) -> int:
