@@ -100,6 +100,14 @@ def test_what_needs_java_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
             metric(CANDIDATES, REFERENCES)
 
 
+def test_nothing_is_fetched_for_spice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = pytest.importorskip("pycocoevalcap.spice.get_stanford_models")
+    monkeypatch.setattr(captioning.shutil, "which", lambda _: "java")
+    monkeypatch.setattr(parser, "SPICEDIR", str(tmp_path))
+    with pytest.raises(ModuleNotFoundError, match=r"fetch it once with `python -m pycocoevalcap"):
+        captioning.spice(CANDIDATES, REFERENCES)
+
+
 def test_references_are_asked_for() -> None:
     with pytest.raises(ValueError, match=r"The references of candidate 1 are \[\]: give a list"):
         captioning.bleu_4(["a", "b"], [["a"], []])

@@ -61,3 +61,23 @@ def test_caption_files_as_published(tmp_path: Path) -> None:
         read_items(tmp_path / "test.csv")
     with pytest.raises(ValueError, match="is no file"):
         read_items(tmp_path / "nowhere.json")
+
+
+def test_a_readers_own_pairs_are_items(tmp_path: Path) -> None:
+    for name in ("images/a.jpg", "images/b.jpg"):
+        picture(tmp_path / name)
+    rows = "A dog\thttp://x.org/a.jpg\nOne dog\thttp://x.org/a.jpg\nGone\thttp://x.org/c.jpg\n"
+    (tmp_path / "cc3m.tsv").write_text(rows + "A cat\thttp://x.org/b.jpg\n")
+    (tmp_path / "audios").mkdir()
+    (tmp_path / "audios" / "x.wav").write_bytes(b"0")
+    sounds = [{"audio_name": "x.wav", "caption": "Rain"}]
+    (tmp_path / "sounds.json").write_text(json.dumps(sounds))
+    found = read_items(tmp_path, modality="image")
+    assert [(i.modality, i.captions) for i in found] == [
+        ("image", ("A dog", "One dog")), ("image", ("A cat",)),
+    ]  # fmt: skip
+    assert found[0].media().size == (8, 6)
+    assert [i.captions for i in read_items(tmp_path / "cc3m.tsv", most=1)] == [("A dog", "One dog")]
+    assert [i.captions for i in read_items(tmp_path / "sounds.json")] == [("Rain",)]
+    with pytest.raises(ValueError, match="holds no video with a caption"):
+        read_items(tmp_path, modality="video")

@@ -1,4 +1,4 @@
-"""From corpora as they are distributed through the three stages, by the README's commands."""
+"""From corpora as distributed to trained stages, tables and a grid, by the README's commands."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import yaml
 from PIL import Image
 
 from nextgpt_lite.cli import main
+from nextgpt_lite.evaluation.comparison.rows import read_rows
 from nextgpt_lite.media import Audio, Video
 from nextgpt_lite.media.audios import save_audio
 from nextgpt_lite.media.videos import save_video
-from nextgpt_lite.training.engine import Engine
+from nextgpt_lite.reading import read_csv
 from nextgpt_lite.training.loop import Trainer
 
 NUMBERS = range(6)
@@ -52,26 +55,35 @@ def corpora(tmp_path: Path) -> dict[str, str]:
     return {name: str(place) for name, place in places.items()}
 
 
-def test_raw_corpora_go_through_three_stages_a_stop_and_a_resume(
+def killed_in_step_3(command: list[str]) -> int:
+    """Runs a command in a process of its own that dies there; the signal that it died of."""
+    step = Trainer.take_step
+
+    def dies(self: Trainer) -> Any:
+        if self.step == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(self)
+
+    if not (child := os.fork()):
+        try:
+            torch.set_num_threads(1)  # those of the parent are not here
+            Trainer.take_step = dies  # type: ignore[method-assign, assignment]
+            main(command)
+        finally:
+            os._exit(0)
+    return os.WTERMSIG(os.waitpid(child, 0)[1])
+
+
+def test_raw_corpora_go_through_stages_a_kill_a_resume_tables_and_a_grid(
     corpora: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NEXTGPT_LITE_CACHE", str(tmp_path / "cache"))
     data = [word for name in corpora for word in ("--data", corpora[name])]
     pairs, numbers = data[:6], ["--steps", "2", "--batch-size", "4", "log_every=1"]
-    taken: list[Any] = []
-    step = Trainer.take_step
-
-    def stopped_once(self: Engine) -> Any:
-        if self.step == 1 and not taken:
-            taken.append(self.title)
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Trainer, "take_step", stopped_once)
     runs = {n: str(tmp_path / f"s{n}") for n in (1, 2, 3)}
     first = ["train", "--stage", "1", *pairs, "--output", runs[1], "--steps", "3", *numbers[2:]]
-    assert main(first) == 128 + signal.SIGINT and taken == ["stage 1"]
-    assert main([*first, "--resume"]) == 0
+    assert killed_in_step_3([*first, "checkpoint_every=1"]) == signal.SIGKILL
+    assert main([*first, "checkpoint_every=1", "--resume"]) == 0
     for stage, read in ((2, pairs), (3, data)):
         command = ["--init", runs[stage - 1], "--output", runs[stage], *numbers]
         assert main(["train", "--stage", str(stage), *read, *command]) == 0
@@ -80,3 +92,30 @@ def test_raw_corpora_go_through_three_stages_a_stop_and_a_resume(
         lines = [json.loads(line) for line in told]
         assert [line["step"] for line in lines] == [*range(1, 4 if stage == 1 else 3)]
         assert all(np.isfinite(line["total"]) for line in lines)
+
+    out = tmp_path / "tables"
+    for table, name in (("6", "cc3m"), ("5", "audiocaps")):
+        ask = ["evaluate", "--table", table, "--data", corpora[name], "--model", runs[3]]
+        assert main([*ask, "--limit", "2", "--output", str(out)]) == 0
+        sheet = json.loads((out / f"table_{table}.json").read_text())
+        assert sheet["protocol"].startswith(f"N = 2 items of {corpora[name]}")
+        assert any(value is not None for value in sheet["rows"]["NExT-GPT"])
+
+    truth = [{"type": "image", "caption": "2 red cars"}]
+    asked = {"id": "1", "prompt": "Draw 2 red cars.", "truth": truth}
+    (tmp_path / "mine.jsonl").write_text(json.dumps(asked) + "\n")
+    grid = {
+        "data": {corpora["cc3m"]: 3.0, corpora["audiocaps"]: 1.0},
+        "fixed": {"stages": [2], "init": runs[1],
+                  "schedule": {2: {"steps": 1, "batch_size": 4, "warmup": 1}}},
+        "cells": [{"name": "l2"}, {"name": "cosine", "distance": "cosine"}],
+        "score": {"instructions": str(tmp_path / "mine.jsonl"), "prompts": 1,
+                  "num_inference_steps": 1, "tables": {6: corpora["cc3m"]}},
+    }  # fmt: skip
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(grid))
+    assert main(["ablate", str(tmp_path / "grid.yaml"), "--output", str(tmp_path / "grid")]) == 0
+    assert [row["system"] for row in read_rows(tmp_path / "grid" / "grid.csv")] == ["l2", "cosine"]
+    found = read_csv(tmp_path / "grid" / "grid-tables.csv", ("cell", "table", "column", "value"))
+    assert {(row["cell"], row["table"]) for row in found} == {("l2", "6"), ("cosine", "6")}
+    assert "CIDEr" in {row["column"] for row in found}
+    assert all(np.isfinite(float(row["value"])) for row in found if row["value"])

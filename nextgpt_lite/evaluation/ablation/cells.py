@@ -32,6 +32,7 @@ from nextgpt_lite.evaluation.baselines import Chat
 from nextgpt_lite.evaluation.comparison.rows import Row, judged
 from nextgpt_lite.evaluation.protocols import System
 from nextgpt_lite.evaluation.registry import find
+from nextgpt_lite.evaluation.tables.sheet import run_table
 from nextgpt_lite.model.checkpoint import PROJECTIONS_FILE, identity
 from nextgpt_lite.model.config import NextGPTConfig, locate, trained_folder
 from nextgpt_lite.model.frozen import with_found_conditions
@@ -119,10 +120,17 @@ def plan_of(cell: Cell, output: Path, precision: str | None = None) -> Plan:
         runs.append(StageRun(stage, schedule, before, folder, first))
     asked = cell.score.asked()
     making = {part["type"] for one in asked for part in one.wanted}
+    score: dict[str, Any] = cell.score.model_dump(mode="json", exclude={"instructions"})
+    tables = score.pop("tables")
+    if tables:
+        score["tables"] = [
+            [name, *tables[name], *map(_state, setting.data)]
+            for name, (_, setting) in zip(tables, cell.score.settings(), strict=True)
+        ]
     key = _hash(
         {
             "model": before,
-            "score": cell.score.model_dump(mode="json", exclude={"instructions"}),
+            "score": score,
             "asked": [one.plain() for one in asked],
             "beside": cell.beside,
             "frozen": {part: frozen[part] for part in ("encoder", *sorted(making))},
@@ -147,6 +155,12 @@ def run_cell(plan: Plan, device: str = "auto") -> None:
                 _train(plan, index, device)
     model = _load(plan, len(plan.stages), device)
     answers = list(score(model, plan.cell))
+    sheets = {}
+    for name, setting in plan.cell.score.settings():
+        parts = plan.output / "tables" / plan.key[:20] / f"table_{name}"
+        sheets[f"{name}"] = run_table(
+            name, model, replace(setting, seed=plan.cell.seed, parts=parts)
+        )
     last = read_run(plan.stages[-1].folder)
     result = {
         "cell": plan.cell.name,
@@ -161,6 +175,7 @@ def run_cell(plan: Plan, device: str = "auto") -> None:
         **{name: last[name] for name in ("base", "versions", "commit")},
         "seconds": round(time.monotonic() - started, 1),
         "answers": answers,
+        "tables": {name: sheet.plain() for name, sheet in sheets.items()},
     }
     with beside(plan.result) as draft:
         draft.write_text(json.dumps(result) + "\n", encoding="utf-8")
@@ -251,6 +266,12 @@ def _summary(run: StageRun) -> dict[str, Any]:
         "mixture": run.stage.mixture,
         **{name: told[name] for name in ("schedule", "batch", "loss", "seconds", "data")},
     }
+
+
+def _state(path: Path) -> list[str]:
+    """Names and sizes of files, which tell data of a table from others."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return [f"{each} {each.stat().st_size}" for each in files]
 
 
 def _counts(name: str) -> bool:

@@ -15,9 +15,10 @@ and scoring.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from transformers import AutoConfig
@@ -27,6 +28,7 @@ from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.evaluation.comparison.own import read_instructions
 from nextgpt_lite.evaluation.protocols import Instruction
 from nextgpt_lite.evaluation.registry import find, has
+from nextgpt_lite.evaluation.tables.sheet import Setting
 from nextgpt_lite.model.checkpoint import read_config
 from nextgpt_lite.model.config import NextGPTConfig, check_layer, locate, trained_folder
 from nextgpt_lite.model.frozen import with_found_conditions
@@ -42,6 +44,7 @@ Number = Annotated[int, Field(ge=1, le=3)]
 Count = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(gt=0)]
 Part = Literal["input_projection", "token_rows", "lora", "output_projections"]
+Named: TypeAlias = str | list[str] | dict[str, Weight] | None  # data
 
 
 class Settings(BaseModel):
@@ -145,7 +148,9 @@ class ScoreSettings(BaseModel):
         instructions: a file of the reader's own instead (see `comparison.own`).
         judge: name in the registry; None takes the plugin's, or "likeness" for a file.
         groups: of the instructions; None takes all.
-        prompts: instructions of each group and level.
+        prompts: instructions of each group and level, and items of each table.
+        tables: names of tables, and the files or folders whose items each measures: captions (5 to
+            7), FID and CLIPSIM (2 to 4), questions with fixed answers (12, 13), your own.
         num_inference_steps: of the decoders.
         batch_size: media a decoder makes at once; fixed, for rounding depends on it.
     """
@@ -159,6 +164,21 @@ class ScoreSettings(BaseModel):
     prompts: Count = 100
     num_inference_steps: Count = 20
     batch_size: Count = 16
+    tables: dict[int | str, list[str] | str] = {}
+
+    def settings(self) -> Iterator[tuple[int | str, Setting]]:
+        """How each table is measured.
+
+        Raises:
+            ConfigError: there is no such table, or file.
+        """
+        for name, files in self.tables.items():
+            find("table", str(name))
+            data = tuple(map(Path, [files] if isinstance(files, str) else files))
+            if gone := [str(path) for path in data if not path.exists()]:
+                raise ConfigError(f"table {name}: {gone[0]} is not there; name a file or folder.")
+            steps = self.num_inference_steps
+            yield name, Setting(self.prompts, steps, data=data, plugin=self.plugin)
 
     def asked(self) -> list[Instruction]:
         """The instructions, the same for every cell and seed."""
@@ -182,14 +202,15 @@ class GridFile(BaseModel):
     """What stands in the file, before its cells are made.
 
     Attributes:
-        data: what is trained on: a folder in the released formats, or a plugin; None: the default.
+        data: what is trained on: a folder or a plugin, several, or several with weights; None: the
+            default.
     """
 
     model_config = STRICT
 
     title: str = ""
     profile: str = "lite"
-    data: str | None = None
+    data: Named = None
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
     fixed: dict[str, Any] = {}
     product: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
@@ -208,7 +229,7 @@ class Cell:
 
     name: str
     profile: str
-    data: str | None
+    data: Named
     settings: Settings
     score: ScoreSettings
     seed: int
@@ -260,6 +281,7 @@ def read_grid(path: str | Path) -> Grid:
     }
     try:
         file.score.asked()
+        [*file.score.settings()]
         find("judge", file.score.judging)
     except ValueError as error:
         raise ConfigError(f"{path}: field 'score': {_one_line(error)}") from error

@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from pydantic import with_config
 from typing_extensions import TypedDict
@@ -40,10 +40,14 @@ class Result(TypedDict):
     stages: list[dict[str, Any]]
     answers: list[dict[str, Any]]
     key: str
+    seed: int
+    tables: NotRequired[dict[str, dict[str, Any]]]
 
 
 def write_table(results: Sequence[tuple[str, Path]], path: Path) -> Path:
     """Gathers result files, in their order; those that are not there yet are left out.
+
+    What their tables say stands in a table beside it, `NAME-tables.csv`.
 
     Args:
         results: each with its cell's name, for another grid may have given it another.
@@ -60,6 +64,19 @@ def write_table(results: Sequence[tuple[str, Path]], path: Path) -> Path:
                 for answer in result["answers"]:
                     system = name + answer["system"].removeprefix(result["cell"])
                     writer.writerow({**answer, **about, "system": system})
+    measured = [
+        (name, result["seed"], table, row, column, value)
+        for result, (name, _) in zip(found, there, strict=True)
+        for table, sheet in result.get("tables", {}).items()
+        for row, values in sheet["rows"].items()
+        for column, value in values.items()
+    ]
+    if measured:
+        name = path.with_name(f"{path.stem}-tables.csv")
+        with beside(name) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+            lines = csv.writer(file, lineterminator="\n")
+            lines.writerow(("cell", "seed", "table", "row", "column", "value"))
+            lines.writerows(measured)
     settings = [
         {**{k: v for k, v in result.items() if k != "answers"}, "cell": name}
         for result, (name, _) in zip(found, there, strict=True)

@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -148,14 +149,18 @@ def meteor_1_5(candidates: Sequence[str], references: References) -> float:
 def spice(candidates: Sequence[str], references: References) -> list[float]:
     """SPICE of each candidate in [0, 1], by the Java program of `pycocoevalcap`.
 
-    Its first use downloads Stanford CoreNLP: on a machine without a network it cannot run.
-
     Raises:
-        PackageError: Java is missing.
+        PackageError: Java is missing, or Stanford CoreNLP, which `pycocoevalcap` would download.
     """
     _need_java("SPICE")
+    from pycocoevalcap.spice import get_stanford_models as parser
     from pycocoevalcap.spice.spice import Spice
 
+    if not Path(parser.SPICEDIR, parser.SPICELIB, f"{parser.JAR}.jar").is_file():
+        raise PackageError(
+            f"SPICE needs {parser.JAR}, which is not here: fetch it once with `python -m "
+            f"{parser.__name__}`; the other metrics are measured without it."
+        )
     found = Spice().compute_score(*_as_coco(candidates, references))[1]
     return [float(entry["All"]["f"]) for entry in found]
 

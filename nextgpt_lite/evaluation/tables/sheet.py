@@ -98,7 +98,7 @@ class Setting:
         return next(iter(self.data), None)
 
     def items(self, modality: str) -> list[Item]:
-        """`count` items of the plugin, or the first ones of a benchmark's file.
+        """`count` items of the plugin, or the first ones of a file or folder.
 
         Raises:
             DataError: the file has media of another modality.
@@ -110,7 +110,7 @@ class Setting:
 
     def read(self, path: Path, modality: str) -> list[Item]:
         """The first items of a benchmark's file; raises as `items`."""
-        items = read_items(path, self.media)[: self.count]
+        items = read_items(path, self.media, modality, self.count)
         if items[0].modality != modality:
             raise DataError(
                 f"{path} is about {items[0].modality}, this table about {modality}: give the "
@@ -153,6 +153,12 @@ class Sheet:
                 if (note := f"{name}: {error}") not in self.notes:
                     self.notes.append(note)
         self.rows[row] = self.rows.get(row, ()) + tuple(values)
+
+    def plain(self) -> dict[str, Any]:
+        """Rows by column, and the protocol."""
+        names = self.columns or tuple(TABLES[int(self.number)].columns)
+        rows = {row: dict(zip(names, found, strict=True)) for row, found in self.rows.items()}
+        return {"rows": rows, "protocol": self.protocol, "notes": self.notes}
 
     def markdown(self) -> str:
         """Ours, the protocol, then the paper's rows."""
