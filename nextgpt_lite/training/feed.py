@@ -9,6 +9,7 @@ Leaves to others: records that give way (`usable`), rows (`features`), steps (`l
 
 from __future__ import annotations
 
+import ctypes
 import pickle
 import signal
 import sys
@@ -26,6 +27,7 @@ from nextgpt_lite.training.features import NotKept
 from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.usable import Usable
 
+PR_SET_PDEATHSIG = 1  # of Linux: the signal that comes when the parent ends
 HELD_OUT = 256  # records that the held-out loss is the mean of
 
 Named: TypeAlias = list[tuple[str, Encoded]]
@@ -91,7 +93,7 @@ class Feed(Dataset[Drawn]):
             sampler=range(first, self.schedule.steps * self.schedule.accumulate),
             num_workers=workers,
             multiprocessing_context="fork",  # sources and models need not be picklable
-            worker_init_fn=_heed_no_signal,
+            worker_init_fn=_live_as_long_as_the_training,
             pin_memory=self.model.device.type == "cuda",
             generator=torch.Generator(),  # else it would draw from that of the training
         )
@@ -174,7 +176,11 @@ class HeldOut:
         return self._made
 
 
-def _heed_no_signal(_: int) -> None:
-    """Ctrl-C reaches workers, too; the training process ends them once it has saved."""
+def _live_as_long_as_the_training(_: int) -> None:
+    """Ctrl-C reaches workers, too, which the training process ends once it has saved.
+
+    If that is killed they end at once, for they hold its lock on the run's folder as well.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

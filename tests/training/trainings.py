@@ -64,7 +64,8 @@ def model() -> NextGPT:
 def train(stage: int, output: Path, processes: int = 1, **changes: Any) -> None:
     """Trains a tiny model of stage `stage`, from the newest checkpoint if there is one."""
     schedule = {"steps": STEPS, "learning_rate": 1e-2, "warmup": 2, "log_every": 1,
-                "checkpoint_every": 1, "batch_size": BATCH // processes, **changes}  # fmt: skip
+                "checkpoint_every": 1, "batch_size": BATCH // processes,
+                "workers": processes - 1, **changes}  # fmt: skip
     numbers = Schedule.of(STAGES[stage], **schedule)
     trainer = Trainer(model(), STAGES[stage], Made(record), output, numbers)
     if processes > 1 and os.environ["RANK"] == "1":
