@@ -72,8 +72,8 @@ def write_table(results: Sequence[tuple[str, Path]], path: Path) -> Path:
         for column, value in values.items()
     ]
     if measured:
-        name = path.with_name(f"{path.stem}-tables.csv")
-        with beside(name) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+        beside_it = path.with_name(f"{path.stem}-tables.csv")
+        with beside(beside_it) as draft, draft.open("w", newline="", encoding="utf-8") as file:
             lines = csv.writer(file, lineterminator="\n")
             lines.writerow(("cell", "seed", "table", "row", "column", "value"))
             lines.writerows(measured)
