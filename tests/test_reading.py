@@ -203,7 +203,9 @@ def test_a_flipped_byte_in_a_trained_model_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["llm", "encoder", "image"])
-def test_a_flipped_byte_in_a_part_is_named(tmp_path: Path, part: str) -> None:
+def test_a_flipped_byte_in_a_part_is_named_and_a_nan_where_there_are_no_sums(
+    tmp_path: Path, part: str
+) -> None:
     folder = shutil.copytree(LITE / part, tmp_path / part)
     path = max(folder.rglob("*.safetensors"), key=lambda each: each.stat().st_size)
     content = bytearray(path.read_bytes())
@@ -218,6 +220,10 @@ def test_a_flipped_byte_in_a_part_is_named(tmp_path: Path, part: str) -> None:
         ),
     }
     with pytest.raises(DamagedError, match=rf"{path.name} is not what was written"):
+        load[part]()
+    (folder / SUMS).unlink()
+    path.write_bytes(content[:-8] + b"\xff" * 8)
+    with pytest.raises(DamagedError, match=rf"{path.name}.*NaN"):
         load[part]()
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +97,19 @@ def test_a_long_video_survives_its_name_and_a_pickle(tmp_path: Path) -> None:
     assert np.array_equal(again.clip(3, 2, 2), held.clip(3, 2, 2))
 
 
-def test_threads_that_read_one_video_wait_for_each_other(tmp_path: Path) -> None:
+def test_threads_that_read_one_video_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, opened = threading.Lock(), videos._opened
+
+    @contextmanager
+    def alone_in_it(*args: Any) -> Iterator[Any]:
+        assert inside.acquire(blocking=False)
+        with opened(*args) as container:
+            yield container
+        inside.release()
+
+    monkeypatch.setattr(videos, "_opened", alone_in_it)
     path = encoded(tmp_path / "long.mp4", [index / 5 for index in range(100)])
     video, starts = load_video(path), [index % 9 * 2.0 for index in range(36)]
     alone = [video.clip(start, 2, 2) for start in starts]
