@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from nextgpt_lite.errors import RunError
 from nextgpt_lite.evaluation.comparison.rows import NEEDED, read_rows, write_rows
 from nextgpt_lite.evaluation.ratings.items import Item
 from nextgpt_lite.evaluation.ratings.session import Session, read_judgements
-from nextgpt_lite.writing import append, beside, owned, usable
+from nextgpt_lite.writing import Journal, append, beside, locked, owned, usable
 
 ROW = {**dict.fromkeys(NEEDED, "x"), "seed": 0, "text": 'Two lines,\n"quoted".'}
 ADDS = """
@@ -81,6 +82,19 @@ def test_two_windows_of_a_rater_lose_no_judgement(tmp_path: Path) -> None:
     one.undo()
     assert [said.points for said in read_judgements(tmp_path / "ada.jsonl")] == [(1, 2)]
     assert one.task == ("i" and (items[0], "rationality"))
+
+
+def test_whoever_adds_or_takes_back_waits_for_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    for act in (lambda: append(path, "{}\n"), Journal(path, dict).undo):
+        path.write_text("")
+        with locked(path):
+            worker = threading.Thread(target=act)
+            worker.start()
+            worker.join(0.3)
+            assert worker.is_alive()
+        worker.join()
+        path.unlink()
 
 
 @pytest.fixture
