@@ -108,6 +108,8 @@ class NextGPT(NextGPTModel):
             output_modalities, num_inference_steps, guidance_scale, max_new_tokens, temperature,
             top_p, top_k, repetition_penalty, logits_processor, negative_prompt,
         ).under(generation_config)  # fmt: skip
+        if not (streamer is None or (hasattr(streamer, "put") and hasattr(streamer, "end"))):
+            raise ConfigError(f"Option streamer is {streamer!r}: use one of transformers.")
         messages = turn.asked(message, _by_modality(given))
         happenings = turn.events(
             self, messages, seed_of(seed, generator), options, progress=stream,
@@ -189,6 +191,8 @@ class NextGPT(NextGPTModel):
             guidance_scale=guidance_scale,
             negative_prompt=negative_prompt,
         )
+        if not (callback is None or callable(callback)):
+            raise ConfigError(f"Option callback is {callback!r}: use a function.")
         chance = torch.Generator().manual_seed(seed_of(seed, generator))
         medium = get_modality(modality).take(medium)
         if messenger == "signals":

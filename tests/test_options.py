@@ -45,7 +45,7 @@ WRONG = [
     ("output_modalities", None), ("output_modalities", 7), ("output_modalities", [7]),
     ("output_modalities", "smell"),
     ("generation_config", 7), ("generation_config", GenerationConfig(num_beams=4)),
-    ("smell", 7),
+    ("smell", 7), ("streamer", 7),
 ]  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def test_a_wrong_value_is_named_before_anything_is_made(model, name: str, value:
     with pytest.raises(NextGPTError, match=name) as refused:
         model.chat("Draw", **{name: value})
     assert "\n" not in str(refused.value)
-    if name not in ("seed", "generator"):
+    if name not in ("seed", "generator", "streamer"):
         with pytest.raises(NextGPTError, match=name):
             model.chat_batch(["Draw"], **{name: value})
 
@@ -63,9 +63,21 @@ def test_seeds_and_batches_of_many_are_checked_too(model) -> None:
     for wrong in ({"seeds": None}, {"seeds": [1.5]}, {"batch_size": 0}, {"batch_size": 2.5}):
         with pytest.raises(NextGPTError, match=r"seed|batch_size"):
             model.chat_batch(["Draw"], **wrong)
-    for wrong in ({"seed": -1}, {"num_inference_steps": 0}, {"guidance_scale": math.nan}):
+    for wrong in ({"seed": -1}, {"num_inference_steps": 0}, {"guidance_scale": math.nan},
+                  {"callback": 7}):  # fmt: skip
         with pytest.raises(NextGPTError, match=next(iter(wrong))):
             model.edit("image", np.zeros((8, 8, 3), np.uint8), "Make it blue.", **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"strength": "much"}, {"strength": math.nan}, {"strength": None}, {"mask": "all"},
+     {"mask": np.full((8, 8), math.nan)}, {"mask": 7}],
+)  # fmt: skip
+def test_an_edit_names_what_does_not_fit(lite, wrong: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"messenger": "caption", "num_inference_steps": 1}
+    with pytest.raises(NextGPTError, match=next(iter(wrong))):
+        lite.edit("image", np.zeros((8, 8, 3), np.uint8), "a car", **options, **wrong)
 
 
 def test_numbers_of_numpy_and_torch_are_numbers(model) -> None:

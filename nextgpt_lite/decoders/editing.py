@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -56,8 +57,10 @@ class Editing:
             ConfigError: condition, strength or a mask does not fit.
         """
         self.check(condition)
-        if not 0 < strength <= 1:
-            raise ConfigError(f"strength is {strength}: use a share of the steps above 0, up to 1.")
+        if not isinstance(strength, Real) or not 0 < strength <= 1:
+            raise ConfigError(
+                f"strength is {strength!r}: use a share of the steps above 0, up to 1."
+            )
         if len(condition) != len(media) or len(masks or media) != len(media):
             raise ConfigError(
                 f"{len(media)} media, {len(condition)} conditions and "

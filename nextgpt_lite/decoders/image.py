@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from nextgpt_lite.decoders.base import Decoder
 from nextgpt_lite.errors import ConfigError
+from nextgpt_lite.media import as_array
 
 
 class ImageDecoder(Decoder):
@@ -60,9 +61,12 @@ def whole_mask(mask: Any, size: tuple[int, ...]) -> np.ndarray:
     """A mask (H, W) or of the whole `size`, as truth values of the whole size.
 
     Raises:
-        ConfigError: it has another shape.
+        ConfigError: it has another shape, or holds no numbers.
     """
-    inside = np.asarray(mask) > 0
+    numbers = np.asarray(as_array(mask))
+    if numbers.dtype.kind not in "buif" or np.isnan(numbers).any():
+        raise ConfigError(f"The mask is {mask!r:.60}: give an array of ones where it may change.")
+    inside = numbers > 0
     if inside.shape not in (size, size[-2:]):
         raise ConfigError(
             f"The mask has shape {inside.shape}, the medium {size}: give a value for each pixel."

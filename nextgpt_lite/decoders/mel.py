@@ -7,6 +7,7 @@ The encoder's spectrogram is another one (Kaldi filter banks, `encoders.preproce
 from __future__ import annotations
 
 import math
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,13 @@ class LogMel(nn.Module):
         )
         self.register_buffer("bank", torch.from_numpy(bank).float(), persistent=False)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        """Goes to another device, not to another number format: samples stay float32."""
+        bank, window = self.bank, self.window
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.bank, self.window = bank.to(self.bank.device), window.to(self.window.device)
+        return self
 
     def forward(self, samples: Tensor) -> Tensor:
         """Samples (B, length), float32 -> (B, T, bands) with T = length // hop."""

@@ -33,7 +33,7 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
         return torch.device(next((kind for kind, here in found.items() if here), "cpu"))
     try:
         device = torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         device = None
     if device is None or device.type not in ("cpu", *found):
         raise ConfigError(f"device is {str(name)!r}: use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'.")

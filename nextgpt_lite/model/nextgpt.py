@@ -177,7 +177,8 @@ class NextGPTModel(FrozenParts):
             CheckpointError: the checkpoint was trained on another base model or vocabulary.
             ConfigError: it is no preset that could be changed, or there is no such device here.
         """
-        decoders = decoders or {}
+        decoders, device = decoders or {}, pick_device(device)
+        dtype = None if dtype is None else precision_name(dtype)
         if name in PROFILES and name != "lite" and not trained_folder(name).is_dir():
             warnings.warn(
                 f"{name} ships untrained, so its replies mean nothing yet: train what learns with "

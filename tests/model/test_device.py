@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
-from nextgpt_lite import NextGPT
+from nextgpt_lite import Audio, NextGPT
 from nextgpt_lite.errors import ConfigError
 from nextgpt_lite.model.device import pick_device, pick_dtype
 from tests.tiny import tiny_model
@@ -66,6 +69,16 @@ def test_auto_precision_has_16_bits_on_accelerators_only(machine: pytest.MonkeyP
         pick_dtype("int8", cpu)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"device": "gpu"}, "device is 'gpu'"), ({"device": None}, "device is 'None'"),
+     ({"dtype": "int8"}, "precision is 'int8'"), ({"dtype": torch.int8}, "precision is 'int8'")],
+)  # fmt: skip
+def test_no_file_is_blamed_for_a_device_or_precision(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        NextGPT.from_pretrained("lite", **wrong)
+
+
 def test_what_is_loaded_later_has_the_same_number_format() -> None:
     model = NextGPT.from_pretrained("lite", device="cpu", dtype=torch.bfloat16)
     assert model.config.precision == "bfloat16"
@@ -91,11 +104,15 @@ def test_media_are_read_in_the_number_format_of_the_model(change: str) -> None:
 def test_another_number_format_reaches_every_part(change: str, loaded: bool) -> None:
     model = NextGPT.from_pretrained("lite", device="cpu")
     if loaded:
-        model.decoder("image"), model.encoder
+        model.decoder("image"), model.decoder("audio"), model.encoder
     getattr(model, change)()
     red = model.chat("Show me a large red car.", output_modalities=["image"], num_inference_steps=1)
     assert model.chat("What is it?", images=red.images, output_modalities=[]).text
     blue = model.edit("image", red.images[0], "Make it blue.", num_inference_steps=2)
     assert blue.size == red.images[0].size
+    tone = Audio(np.sin(np.arange(16000) / 9)[None].astype(np.float32), 16000)
+    barked = model.edit("audio", tone, "a dog", messenger="caption", num_inference_steps=2)
+    assert np.isfinite(barked.samples).all()
+    assert model.decoder("audio").mel.bank.dtype == torch.float32  # spectra in 16 bits tell little
     parts = [model.encoder, model.decoder("image")]
     assert {p.dtype for part in parts for p in part.parameters()} == {model.dtype}
