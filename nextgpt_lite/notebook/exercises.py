@@ -117,7 +117,7 @@ def check(asked: str | Exercise, answer: Any) -> None:
             {
                 "text/plain": f"{name}: {message}",
                 "text/html": f'<span style="color: {colour}; font-weight: bold">{sign}</span> '
-                f"{name}: {escape(message)}",
+                f"{escape(name)}: {escape(message)}",
                 MIME: {"kind": "check", "name": name, "state": state},
             }
         )
