@@ -20,7 +20,7 @@ import copy
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -257,11 +257,13 @@ class Experiment:
     def answer(
         self, system: str, seed: int, group: str, ids: Sequence[str],
         media: Callable[[Sequence[int]], list[Any]], worth: Callable[[int, Any], Row],
+        again: str = "",
     ) -> None:  # fmt: skip
-        """Judges the media of a system that have no row yet; `media` of all ids together."""
+        """Judges the media of a system that have no row yet; `media` of all ids together, from a
+        noise of each, or another one of each `again`."""
         if all((system, seed, each) in self.done for each in ids):
             return
-        noise = [crc32(f"{group}/{each}".encode()) for each in ids]
+        noise = [crc32(f"{group}/{each}{again}".encode()) for each in ids]
         rows = [
             {
                 "system": system, "seed": seed, "id": each, "group": group, "level": "simple",
@@ -314,22 +316,29 @@ class Experiment:
                 self.both(group, f"{number}", scene)
 
     def both(self, group: str, name: str, scene: Picture) -> None:
-        """A gold caption, and a condition learnt from a render, each from three noises."""
-        ids = [f"{group} {name}/{noise}" for noise in range(3)]
+        """A gold caption, and a condition learnt from a render, each from three noises, which stand
+        as seeds."""
+        told = self.decoder.encode_text([caption(scene)])[0]  # (L, C)
+
+        @cache
+        def learnt() -> Tensor:
+            latents = self.decoder.latents([render_picture(scene, crc32(name.encode()))])
+            return inverted(self.decoder, told, latents, self.budget)
 
         def worth(_: int, image: Any) -> Row:
             right = verify(scene, image).correct
             return {"kept": "", "error": "", "right": 100 * right, "text": caption(scene)}
 
-        told = self.decoder.encode_text([caption(scene)])
-        self.answer("caption", 0, group, ids, partial(self.made, told.expand(3, -1, -1)), worth)
+        conditions: dict[str, Callable[[], Tensor]] = {
+            "caption": lambda: told, "inversion": learnt,
+        }  # fmt: skip
+        for system, condition in conditions.items():
+            for number in range(3):
 
-        def media(noise: Sequence[int]) -> list[Any]:
-            latents = self.decoder.latents([render_picture(scene, crc32(name.encode()))])
-            learnt = inverted(self.decoder, told[0], latents, self.budget)
-            return self.made([learnt] * 3, noise)
+                def media(noise: Sequence[int], of: Callable[[], Tensor] = condition) -> list[Any]:
+                    return self.made([of()], noise)
 
-        self.answer("inversion", 0, group, ids, media, worth)
+                self.answer(system, number, group, [f"{group} {name}"], media, worth, f"/{number}")
 
 
 class Regime:
@@ -427,7 +436,8 @@ def run_regimes(
 
 
 def curves(rows: Sequence[Row], aspect: str) -> dict[str, list[tuple[int, Interval]]]:
-    """What connectors answer after so many samples, by their names."""
+    """What connectors answer after so many samples, by their names; the last point, whose rows
+    bear no number, is after twice those of the one before."""
     found: dict[str, list[tuple[int, Interval]]] = {}
     for system in values_of(rows, "system"):
         name, _, samples = system.partition(" @")

@@ -193,6 +193,8 @@ WRONG: list[tuple[str, Any]] = [
     ("ablation.factors", (0.65, 0.71, 0.7)),
     ("ablation.factors", (65.0, 71.4, 91.0)),
     ("ablation.factors", 65.0),
+    ("messengers.chance", 1 / 9),
+    ("messengers.best", lambda conditions: conditions.sum(0)),
     ("world.blame", {"count"}),
     ("world.blame", {"count", "place", "size"}),
     ("world.blame", "count, place"),

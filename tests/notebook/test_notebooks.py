@@ -179,6 +179,11 @@ CONTRACTS: dict[str, dict[str, tuple[float, float]]] = {
         "exactly the wanted media, tool pipeline": (0.97, 1),
     },
     "14_your_own_ablation": {"systems": (4, 4), "rows": (48, 48)},
+    "15_messengers_since_2023": {
+        "kept at dial 0, share": (0, 0.34),  # of 12, as the next
+        "kept at dial 1, share": (0.66, 1),
+        "claims that the rows bear out": (5, 5),
+    },
     "08_editing": {
         "largest difference to the package, of 255": (0, 1),
         "as wished at 0.6 and 0.8": (0.9, 1),  # of 12

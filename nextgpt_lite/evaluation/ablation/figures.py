@@ -46,6 +46,9 @@ def summary(path: str | Path) -> str:
             mine = where(part, system=name)
             line = [f"{group}, {level}", name, size(mine)]
             for aspect in aspects:
+                if not any(row[aspect] for row in mine):  # it says nothing of this group
+                    line += ["", ""]
+                    continue
                 gap = "" if name == first else str(difference(part, name, first, aspect))
                 line += [str(mean(mine, aspect)), gap]
             lines.append(line)

@@ -8,6 +8,7 @@ from .rows import (
     decided as decided,
     difference as difference,
     judged as judged,
+    markdown as markdown,
     mean as mean,
     read_rows as read_rows,
     where as where,
