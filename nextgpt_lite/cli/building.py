@@ -32,7 +32,7 @@ def t2m(
     Each caption becomes a wish, in words of the language model's (the paper's T2M). What is in
     --output goes on.
 
-    Example: nextgpt-lite data build t2m --pairs my_data/pairs.json --llm smol --output t2m
+    Example: nextgpt-lite data build t2m --pairs my_data/pairs.json --llm my_llm --output t2m
 
     Args:
         pairs: media and captions in any format that training reads; may be repeated.
@@ -67,7 +67,7 @@ def mosit(
     Media are those of your own pairs whose captions are nearest to what was written. What is in
     --output goes on; notebook.InspectionWidget shows it to a person.
 
-    Example: nextgpt-lite data build mosit --pairs my_data --llm smol --count 100 --output mosit
+    Example: nextgpt-lite data build mosit --pairs my_data --llm my_llm --count 100 --output mosit
 
     Args:
         pairs: media and captions in any format that training reads; may be repeated.

@@ -40,7 +40,7 @@ def load(data: Any) -> tuple[Any, str]:
 
     Raises:
         PackageError: `datasets` is not installed.
-        DataError: it has several splits and none is called "train".
+        DataError: it has several splits and none is called "train", or is streamed.
     """
     try:
         import datasets
@@ -60,6 +60,8 @@ def load(data: Any) -> tuple[Any, str]:
         if len(data) > 1 and "train" not in data:
             raise DataError(f"{name}: its splits are {', '.join(data)}; give one of them.")
         data = data["train"] if "train" in data else next(iter(data.values()))
+    if not hasattr(data, "__len__"):
+        raise DataError(f"{name} is streamed, without numbers: load it without streaming=True.")
     for column, (_, several) in _columns(data).items():
         held = data.features[column]
         plain = type(held.feature if several else held)(decode=False)

@@ -38,6 +38,7 @@ class Usable:
     def __init__(self, model: NextGPT, source: Callable[[int], Record], features: Features) -> None:
         self.model, self.source, self.features = model, source, features
         self.counts: Counter[str] = Counter()
+        self._told = 0
 
     def __call__(self, index: int, thorough: bool = False) -> tuple[str, Encoded]:
         """Id and ids of record number `index`, or of the one that stands in for it.
@@ -58,7 +59,8 @@ class Usable:
             except Exception as error:  # whatever a file or a library makes of it
                 first = first or error
                 self.counts["replaced"] += 1
-                if self.counts["replaced"] <= TOLD:
+                self._told += 1
+                if self._told <= TOLD:
                     logger.warning("Record %s is replaced by another: %s", name, error)
                 continue
             self.counts["cut"] += cut

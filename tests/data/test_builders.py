@@ -21,7 +21,7 @@ from nextgpt_lite.data.builders import Review, build_mosit, build_t2m, script, t
 from nextgpt_lite.data.builders.filters import Refused, check_mosit, check_wish, check_words
 from nextgpt_lite.data.builders.kept import ATTEMPTS, read_attempts, records_of
 from nextgpt_lite.data.builders.plans import ask_dialogue, wordings
-from nextgpt_lite.data.builders.shelf import Shelf, _index
+from nextgpt_lite.data.builders.shelf import Shelf, _index, _Product
 from nextgpt_lite.data.builders.writers import open_writer
 from nextgpt_lite.data.check import check
 from nextgpt_lite.data.folder import index_folder
@@ -257,6 +257,15 @@ def test_faiss_is_asked_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "faiss", SimpleNamespace(IndexFlatIP=Flat))
     assert isinstance(_index(vectors), Flat)
     assert asked == [8, 50]
+
+
+def test_faiss_finds_what_exact_search_finds() -> None:
+    pytest.importorskip("faiss", reason="faiss is not here: pip install faiss-cpu")
+    vectors = np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32)
+    for asked in vectors[:5]:
+        found = [index.search(asked[None], 7) for index in (_index(vectors), _Product(vectors))]
+        assert found[0][1].tolist() == found[1][1].tolist()
+        assert np.allclose(found[0][0], found[1][0], atol=1e-5)
 
 
 @pytest.mark.parametrize(

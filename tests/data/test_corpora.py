@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from nextgpt_lite.data.records import Record
 from nextgpt_lite.data.report import Report
 from nextgpt_lite.data.sources import medium
 from nextgpt_lite.errors import DataError
+from nextgpt_lite.training.feed import Feed
+from nextgpt_lite.training.schedule import Schedule
 from nextgpt_lite.training.stages import STAGES
 
 TURNS = [{"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A dog."}]
@@ -250,6 +253,11 @@ def test_shards_are_records_by_number_read_a_few_at_a_time(tmp_path: Path) -> No
     assert len({*captions}) == 100, "every sample, once"
     assert len({caption.split()[0] for caption in captions[:40]}) == 8, "of eight at a time"
     assert [int(c.split()[0]) for c in captions] != sorted(int(c.split()[0]) for c in captions)
+    schedule = Schedule.of(STAGES[1], batch_size=5)  # four processes, of one node or of several
+    frozen: Any = SimpleNamespace(model=None, features=None)
+    feeds = [Feed(frozen, schedule, process, 4) for process in range(4)]
+    shared = [source(i).id for step in range(5) for feed in feeds for i in feed.share(step)]
+    assert sorted(shared) == sorted(record.id for record in drawn)
     opened = medium(drawn[0].messages[0]["content"][0])
     assert opened.getpixel((0, 0)) == (0, 0, 255)
     assert drawn[0].to_dict()["messages"][0]["content"][0]["source"]
@@ -305,5 +313,7 @@ def test_data_sets_of_hugging_face(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"1 items read, 2 skipped"):
         (record,) = HubSource(STAGES[3], chats).records["understand"]
     assert medium(record.messages[0]["content"][0]).getpixel((0, 0)) == (0, 0, 255)
+    with pytest.raises(DataError, match="load it without streaming"):
+        open_source(made.to_iterable_dataset(), STAGES[1])
     with pytest.warns(UserWarning, match="first read"):
         assert source.identity() == open_source(data, STAGES[1]).identity()

@@ -73,6 +73,14 @@ def test_a_run_goes_on_past_bad_records_and_is_the_same_each_time(
     assert lines(trainer(tmp_path, tmp_path / "parts"), resume=True) == whole[2:]
 
 
+def test_a_few_bad_records_are_named_all_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("nextgpt_lite.training.usable.TOLD", 2)
+    assert trainer(tmp_path, tmp_path / "run").run()[-1]["replaced"] == 4
+    assert caplog.text.count("is replaced by another") == 2
+
+
 def test_when_nothing_can_be_used_the_first_reason_is_told(tmp_path: Path) -> None:
     source = Made(lambda index: Record(str(index), [], "pair"))
     with pytest.raises(ValueError, match=r"empty|trained on|chat template"):
