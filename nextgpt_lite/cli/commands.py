@@ -129,6 +129,8 @@ def train(
     options = settings(config, changes or (), given | paths)
     options |= {"resume": "anyway"} if anyway else {}
     cache = options.pop("cache", None)
+    if cache == "none":
+        options["cache_limit"] = 0
     train(**options, cache=None if cache == "none" else Path(cache or cache_folder()))
 
 

@@ -49,7 +49,7 @@ class Rows:
         folder: of this component; None keeps the newest rows in memory only.
         card: what made them, written beside them for `listing`.
         limit: bytes of the whole cache (the folder above); beyond it what was used longest ago is
-            deleted.
+            deleted. In memory no more are kept either, between batches.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Rows:
             self._deleted = False
             there = set(_segments(self.folder)) if self.folder else set()
             self._stored = {k: place for k, place in self._stored.items() if place[2] in there}
-        while self.folder is None and self._pending_bytes > MEMORY:
+        while self.folder is None and self._pending_bytes > min(MEMORY, self.limit):
             self._pending_bytes -= self._pending.pop(next(iter(self._pending))).nbytes
 
     def _touch(self) -> None:

@@ -94,6 +94,11 @@ def test_without_a_disk_only_the_newest_rows_stay_in_memory(
         rows.add([KEYS[number]], [torch.zeros(500)])
     rows.settle()
     assert [key in rows for key in KEYS] == [False] * 6 + [True] * 2
+    rows = Rows(None, limit=0)  # --cache none
+    rows.add(KEYS, torch.zeros(8, 500))
+    assert rows.stack(KEYS).shape == (8, 500), "for the batch in hand"
+    rows.settle()
+    assert not len(rows)
 
 
 def test_an_encoder_s_hash_follows_its_files(tmp_path: Path) -> None:
