@@ -20,6 +20,12 @@
 # 13](13_the_decoder_from_scratch.ipynb) for the decoder, [notebook
 # 07](07_pipeline_vs_end_to_end.ipynb) for captions against signal tokens.
 #
+# Papers:
+# [NExT-GPT](https://arxiv.org/abs/2309.05519),
+# [GILL](https://arxiv.org/abs/2305.17216),
+# [DreamLLM](https://arxiv.org/abs/2309.11499),
+# [MetaQueries](https://arxiv.org/abs/2504.06256).
+#
 # ```text
 #                        ┌─ l2 ──────── caption's condition (NExT-GPT, GILL)
 # states ─> connector ─> condition
