@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nextgpt_lite.cli import main
 from nextgpt_lite.data.builders import Review, build_mosit, build_t2m, script, table_15
@@ -92,6 +93,20 @@ def test_captions_are_those_of_the_media_and_not_what_was_written(shelf: Shelf) 
     assert alike < 0.9999
     ((same, alike),) = near(shelf, "image", shelf[5].caption)
     assert (shelf[same].caption, round(alike, 4)) == (shelf[5].caption, 1.0)
+
+
+def test_of_captions_the_encoder_cannot_tell_apart_the_words_decide(tmp_path: Path) -> None:
+    captions = ["a large red zorb", "a large red quux", "a small car"]
+    pairs = [{"image_name": "a.png", "caption": caption} for caption in captions]
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "pairs.json").write_text(json.dumps(pairs))
+    shelf = Shelf([tmp_path / "pairs.json"], ENCODER)
+    vectors = shelf.vectors([*captions, "a large red thing"])
+    assert np.allclose(vectors[0], vectors[1])
+    for number, caption in enumerate(captions):
+        assert shelf.find("image", f"{caption.capitalize()}.", vectors[number])[0] == number
+    assert shelf.find("image", "a large red thing", vectors[3])[0] in (0, 1)
+    assert shelf.find("audio", captions[0], vectors[0]) == (0, -1.0)
 
 
 def test_wishes_have_the_captions_of_their_pairs(built: Path) -> None:

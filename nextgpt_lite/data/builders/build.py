@@ -131,7 +131,7 @@ class _MosIT(_Builder):
         wanted = [p for turn in turns for p in parts_of(turn) if p["type"] != "text"]
         vectors = self.shelf.vectors([part["caption"] for part in wanted])  # (media, E)
         found = [
-            next(iter(self.shelf.near(part["type"], vector)), (0, -1.0))
+            self.shelf.find(part["type"], part["caption"], vector)
             for part, vector in zip(wanted, vectors, strict=True)
         ]
         if any(alike < self.least for _, alike in found):

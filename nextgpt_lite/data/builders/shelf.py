@@ -34,6 +34,7 @@ from nextgpt_lite.model.modality import MODALITIES
 from nextgpt_lite.writing import replacing
 
 BATCH = 256  # captions that are encoded at once
+TIED = 64  # captions of one vector that are told apart by their words
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,20 @@ class Shelf:
         scores, places = self.indices[modality].search(vector[None], count)
         found = zip(self.numbers[modality][places[0]].tolist(), scores[0].tolist(), strict=True)
         return [*found]
+
+    def find(self, modality: str, caption: str, vector: np.ndarray) -> tuple[int, float]:
+        """The number of the pair nearest to a caption and its vector (E,), and the cosine.
+
+        Captions whose words the encoder does not know may have one vector: then that with the same
+        words, if there is one. Of a modality without pairs the cosine is -1.
+        """
+        near = self.near(modality, vector, TIED)
+        if not near:
+            return 0, -1.0
+        first, alike = near[0]
+        tied = (number for number, other in near if other > alike - 1e-4)
+        words = caption.strip().rstrip(".").lower()
+        return next((n for n in tied if self[n].caption.lower() == words), first), alike
 
     def put(self, pair: Pair, folder: Path) -> Part:
         """The medium as a part of data in `folder`, where its file is linked or copied to."""
