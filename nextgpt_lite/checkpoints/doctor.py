@@ -1,7 +1,7 @@
 """What this machine can run: Python, packages, device, memory, and each preset's licences.
 
-Knows: how much memory a preset's parameters need (a calculation, activations left out), and how
-to ask the machine what it has. Leaves to others: counting (`parameters`), licences (`catalogue`).
+Knows: how much memory a preset's parameters need (a calculation), and how to ask the machine what
+it has. Leaves to others: counting (`parameters`, `activations`), licences (`catalogue`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from nextgpt_lite.checkpoints.activations import TOKENS, activations
 from nextgpt_lite.checkpoints.catalogue import UNLOADED, blueprint, components, licences
 from nextgpt_lite.checkpoints.parameters import Row, count, sizes
 from nextgpt_lite.model.config import DECODER_SETTINGS, PACKAGED, PROFILES, NextGPTConfig, locate
@@ -96,7 +97,14 @@ def budget(profile: str, here: Device | None = None) -> str:
     """What a preset needs of this device, from its configurations: nothing is loaded for it."""
     here = device() if here is None else here
     config = NextGPTConfig.from_profile(profile)
-    return "\n".join(_needs(config, memory(config, count(config), _bytes(config, here)), here))
+    size = _bytes(config, here)
+    more = activations(config, torch.float32 if size == 4 else torch.bfloat16)
+    lines = [
+        *_needs(config, memory(config, count(config), size), here),
+        f"  activations, at most: {more.image / GIB:.1f} GiB while an image is made, "
+        f"{more.record / GIB:.1f} GiB for each record of {TOKENS} tokens in a training pass",
+    ]
+    return "\n".join(lines)
 
 
 def device() -> Device:

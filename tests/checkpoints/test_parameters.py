@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import pytest
+import torch
 
+from nextgpt_lite.checkpoints.activations import activations
 from nextgpt_lite.checkpoints.catalogue import CATALOGUE, blueprint, components, warn_of_licences
-from nextgpt_lite.checkpoints.doctor import GIB, Device, Row, memory, report
+from nextgpt_lite.checkpoints.doctor import GIB, Device, Row, budget, memory, report
 from nextgpt_lite.checkpoints.parameters import count, sizes
 from nextgpt_lite.cli import main
 from nextgpt_lite.model.config import NextGPTConfig
@@ -124,6 +127,16 @@ def test_the_cache_of_a_full_context_is_counted_by_its_heads() -> None:
     rows = [Row(f"decoders.{modality}", "", 0) for modality in tiny.decoders]
     assert memory(tiny, rows, 2).cache == 2 * 2 * 22 * 2048 * 4 * 64  # 4 of 32 heads have keys
     assert memory(vicuna, rows, 2).cache == 2 * 2 * 32 * 4096 * 32 * 128
+
+
+def test_a_budget_has_the_activations_of_the_real_sizes() -> None:
+    more = activations(NextGPTConfig.from_profile("lite"), torch.float32)
+    assert 2**21 < more.image < 2**24  # 64 x 64 pixels, twice
+    llm = json.loads((blueprint("lite/llm") / "config.json").read_text())
+    numbers = 512 * llm["num_hidden_layers"] * (llm["hidden_size"] + llm["intermediate_size"])
+    assert 2 < more.record / (4 * numbers) < 20  # several such tensors live on in each layer
+    said = budget("lite", Device("a card", "cuda", GIB, GIB))
+    assert "activations, at most: 0.0 GiB while an image is made, 0.1 GiB for each record" in said
 
 
 @pytest.mark.parametrize(
