@@ -52,7 +52,7 @@ from nextgpt_lite.training.part import PartRecipe, PartTrainer
 from nextgpt_lite.training.refine import gather
 from nextgpt_lite.world.describe import caption
 from nextgpt_lite.world.render import render_picture
-from nextgpt_lite.world.same_one import Wishes
+from nextgpt_lite.world.same_one import KEPT, Wishes
 from nextgpt_lite.world.scene import Picture, sample_picture
 from nextgpt_lite.world.suite.examination import make
 from nextgpt_lite.world.verify import verify
@@ -84,6 +84,7 @@ class Budget:
         inverted: wishes, and scenes of each hard sort, that get a condition of their own.
         inversion: steps and batch of each.
         dropped: how often captions have lost each attribute, besides never; one seed each.
+        rewarded: answers of a trained connector that are given a reward.
         noisier: of the connectors' denoising error, and of the inversions' (`decoders.noise.ask`).
         sampling: diffusion steps.
     """
@@ -96,6 +97,7 @@ class Budget:
     inverted: tuple[int, int] = (24, 12)
     inversion: tuple[int, int] = (75, 16)
     dropped: tuple[float, ...] = (0.6, 0.3)
+    rewarded: int = 384
     noisier: tuple[int, int] = (16, 6)
     sampling: int = 10
 
@@ -291,6 +293,7 @@ class Experiment:
             lossy = Regime(self, dropped)
             lossy.bounds()
             lossy.connectors(0, SHARES[-1:])
+        same.rewarded(0)
         same.transformer(0)
 
     def inversions(self, same: Regime) -> None:
@@ -386,6 +389,40 @@ class Regime:
             module = Beside(shipped, signals, (length, width), source)
             self.curve(loss, loss, seed, module, shares if loss == "denoising" else SHARES[-1:])
 
+    def rewarded(self, seed: int) -> None:
+        """Goes on from what the denoising error taught, for a quarter of its samples: on its own
+        answers, each drawn as often as the verifier's reward says, or on the truth for as long."""
+        every, budget, count = self.all, self.all.budget, self.all.budget.rewarded
+        names = ("denoising, rewarded", "denoising, longer")
+        if all((name, seed, "0") in every.done for name in names):
+            return
+        shipped = every.model.output_projections["image"]
+        length, width = every.model.config.conditions["image"]
+        signals = every.model.config.signal_tokens["image"]
+        module = Beside(shipped, signals, (length, width), self.known["source"])
+        learnt = self.curve("denoising", "denoising", seed, module, SHARES[-1:])
+        with torch.no_grad():
+            conditions = projected(every.model, learnt, self.known["source"][:count])
+        images = every.made(conditions, [crc32(f"reward/{at}".encode()) for at in range(count)])
+        worth = [Wishes(False, 0).wish(at).worth(image) for at, image in enumerate(images)]
+        away = torch.tensor([64.0 if one["error"] == "" else one["error"] for one in worth])
+        reward = (-away / KEPT).exp() * torch.tensor([0.1 + one["right"] for one in worth])
+        drawn = torch.multinomial(
+            reward, len(self.known["source"]), True, generator=torch.Generator().manual_seed(seed)
+        )
+        own = {name: tensor[:count][drawn] for name, tensor in self.known.items()}
+        own["latents"] = every.decoder.latents(images)[drawn]
+        for name, known in zip(names, (own, self.known), strict=True):
+            further = copy.deepcopy(learnt)
+            further.get_submodule("linear").requires_grad_(True)
+            folder = every.output / "connectors" / f"{name} {seed}".replace(", ", " ")
+            steps = budget.steps[1] // 4
+            trainer = fitting(every.model, known, "denoising", further, seed, budget, folder, steps)
+            trainer.run(resume=True)
+            with torch.no_grad():
+                conditions = projected(every.model, trainer.average, self.asked["source"])
+            self.answer(name, seed, partial(every.made, conditions))
+
     def transformer(self, seed: int) -> None:
         """The shipped projection itself, reading the picture's tokens as they are."""
         module = connector(self.all.model, seed)
@@ -394,8 +431,8 @@ class Regime:
 
     def curve(
         self, system: str, loss: str, seed: int, module: nn.Module, shares: Sequence[int]
-    ) -> None:
-        """Trains a connector and asks it at every point of its curve.
+    ) -> nn.Module:
+        """Trains a connector and asks it at every point of its curve; what it has become.
 
         The rate has come down at each point, and goes on from there as a longer run's: a point is
         what so many samples give.
@@ -411,6 +448,7 @@ class Regime:
                 conditions = projected(model, trainer.average, self.asked["source"])
             name, count = (system, None) if share == 1 else (f"{system} @{steps * batch}", FEW)
             self.answer(name, seed, partial(self.all.made, conditions[:count]), 0, count)
+        return trainer.average
 
 
 def run_regimes(

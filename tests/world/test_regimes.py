@@ -21,7 +21,7 @@ from tests.tiny import tiny_model
 
 SMALL = Budget(
     asked=3, learnt=4, steps=(8, 8), batch=(2, 2), seeds=1, inverted=(1, 1), inversion=(2, 2),
-    dropped=(0.6,), sampling=2,
+    dropped=(0.6,), rewarded=3, sampling=2,
 )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def test_a_run_that_goes_on_asks_and_trains_nothing_again(
     same = {row["system"] for row in rows if row["group"] == "the same one"}
     assert {"caption", "autoencoder", "l2", "denoising", "inversion"} <= same
     assert {"denoising @2", "denoising @4", "denoising @8"} <= same  # samples seen
-    assert "denoising, transformer" in same
+    assert {"denoising, rewarded", "denoising, longer", "denoising, transformer"} <= same
     lost = {row["system"] for row in rows if row["group"] == "the same one without 60%"}
     assert lost == {"caption", "l2", "denoising"}
     hard = [row for row in rows if not row["group"].startswith("the same one")]
