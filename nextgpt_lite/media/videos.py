@@ -59,13 +59,16 @@ class VideoFile(Video):
     @cached_property
     def whole(self) -> Video:
         """At most `max_frames` evenly spaced frames of all of it."""
-        with self.lock, _opened(self.path, self.file) as container:
-            only_keys = self.seconds > KEYFRAMES_ABOVE
-            shown = _thinned(_decoded(container, only_keys=only_keys), self.max_frames)
+        only_keys = self.seconds > KEYFRAMES_ABOVE
+        with self.lock:
+            shown = self._shown(only_keys)
             if only_keys and len(shown) < FEWEST:
-                container.seek(0)
-                shown = _thinned(_decoded(container), self.max_frames)
+                shown = self._shown(False)
         return _evenly(self.path, shown, self.seconds, self.max_frames)
+
+    def _shown(self, only_keys: bool) -> list[Shown]:
+        with _opened(self.path, self.file) as container:
+            return _thinned(_decoded(container, only_keys=only_keys), self.max_frames)
 
     @property
     def frames(self) -> np.ndarray:

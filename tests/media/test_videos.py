@@ -127,6 +127,9 @@ def test_hours_with_few_key_frames_keep_the_motion_of_their_beginning(
     video = load_video(path)
     assert numbers(video.clip(0, 2, 2)) == [0, 9]
     assert len(video.frames) == 10  # its key frames
+    times = [index / 5 for index in range(100)]
+    path = encoded(tmp_path / "one.mp4", times, g="100", sc_threshold="0")
+    assert len(load_video(path).frames) > 50  # one key frame tells nothing of the whole
 
 
 MATRICES = [(a, 0, 0, d) for a in (1, -1) for d in (1, -1)] + [
