@@ -47,6 +47,7 @@ docs/build_a_data_set
 docs/site/api
 results/README
 results/lite_suite/scores
+results/speedrun
 CHANGELOG
 CONTRIBUTING
 ```
@@ -58,7 +59,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
 include_patterns = [
     "*.md", "docs/*.md", "docs/site/*.md", "notebooks/*.ipynb", "results/README.md",
-    "results/lite_suite/scores.md",
+    "results/lite_suite/scores.md", "results/speedrun.md",
 ]  # fmt: skip
 exclude_patterns = [".*", "out", "runs", "build", "tests", "nextgpt_lite"]
 # The notebooks' own kind of output is for tests.
