@@ -69,6 +69,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # outputs in Markdown have tables
 
 default_role = "code"
 autodoc_member_order = "bysource"
