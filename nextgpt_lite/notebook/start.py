@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import cycler
+from matplotlib import cycler  # type: ignore[attr-defined]
 
 from nextgpt_lite import __version__
 from nextgpt_lite.display import register
