@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from nextgpt_lite.checkpoints.activations import TOKENS, activations
+from nextgpt_lite.checkpoints.activations import TOKENS, Activations, activations
 from nextgpt_lite.checkpoints.catalogue import UNLOADED, blueprint, components, licences
 from nextgpt_lite.checkpoints.parameters import Row, count, sizes
 from nextgpt_lite.model.config import DECODER_SETTINGS, PACKAGED, PROFILES, NextGPTConfig, locate
@@ -27,6 +27,7 @@ OPTIONAL = {
     "imagebind": "comparison with the official encoder",
 }
 GIB = 2**30
+NONE = Activations(record=0, image=0)
 ADAM = 16  # bytes a learning parameter: itself, its gradient and two moments, all in float32
 
 
@@ -100,7 +101,7 @@ def budget(profile: str, here: Device | None = None) -> str:
     size = _bytes(config, here)
     more = activations(config, torch.float32 if size == 4 else torch.bfloat16)
     lines = [
-        *_needs(config, memory(config, count(config), size), here),
+        *_needs(config, memory(config, count(config), size), here, more),
         f"  activations, at most: {more.image / GIB:.1f} GiB while an image is made, "
         f"{more.record / GIB:.1f} GiB for each record of {TOKENS} tokens in a training pass",
     ]
@@ -140,7 +141,7 @@ def report(here: Device | None = None, profiles: tuple[str, ...] = tuple(PROFILE
         f"memory        {free:.1f} of {total:.1f} GiB free",
         "",
         "Presets: memory of parameters, calculated (float32 on a CPU, half precision on a GPU);",
-        "activations come on top and were not measured.",
+        "activations come on top: a notebook prints them when it starts with another preset.",
     ]
     for profile in profiles:
         config = NextGPTConfig.from_profile(profile)
@@ -153,8 +154,10 @@ def _bytes(config: NextGPTConfig, here: Device) -> int:
     return 4 if config.precision == "float32" or here.kind == "cpu" else 2
 
 
-def _needs(config: NextGPTConfig, need: Memory, here: Device) -> Iterator[str]:
-    yield f"{config.profile}: {_verdict(need, here)}"
+def _needs(
+    config: NextGPTConfig, need: Memory, here: Device, more: Activations = NONE
+) -> Iterator[str]:
+    yield f"{config.profile}: {_verdict(need, here, more)}"
     yield (
         f"  all parts {need.resident / GIB:.1f} GiB, one decoder at a time "
         f"{need.frugal / GIB:.1f} GiB, training adds {need.learning / GIB:.1f} GiB, a full context "
@@ -176,18 +179,20 @@ def _preset(config: NextGPTConfig, need: Memory, here: Device) -> Iterator[str]:
     yield from (f"    {line}" for line in licences(config))
 
 
-def _verdict(need: Memory, here: Device) -> str:
-    free = here.free
-    if need.resident + need.learning <= free:
+def _verdict(need: Memory, here: Device, more: Activations) -> str:
+    free = here.free - more.image
+    training = need.resident + need.learning + more.record
+    if training <= free:
         return "fits, for training too"
     if need.resident <= free:
-        short = (need.resident + need.learning - free) / GIB
+        short = (training - free) / GIB
         return f"fits for conversation; training lacks {short:.1f} GiB"
     if need.frugal <= free:
         return "fits for conversation with one decoder at a time on the device"
+    least = (need.frugal + more.image) / GIB
     return (
-        f"does not fit: {need.frugal / GIB:.1f} GiB are needed at least, {free / GIB:.1f} GiB are "
-        f"free on {here.kind}"
+        f"does not fit: {least:.1f} GiB are needed at least, {here.free / GIB:.1f} GiB are free on "
+        f"{here.kind}"
     )
 
 

@@ -137,6 +137,11 @@ def test_a_budget_has_the_activations_of_the_real_sizes() -> None:
     assert 2 < more.record / (4 * numbers) < 20  # several such tensors live on in each layer
     said = budget("lite", Device("a card", "cuda", GIB, GIB))
     assert "activations, at most: 0.0 GiB while an image is made, 0.1 GiB for each record" in said
+    lite = NextGPTConfig.from_profile("lite")
+    need = memory(lite, count(lite), 4)
+    just = need.resident + need.learning  # nothing is left for a record
+    said = budget("lite", Device("a card", "cuda", just, GIB))
+    assert said.startswith("lite: fits for conversation; training lacks 0.1 GiB")
 
 
 @pytest.mark.parametrize(
