@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from typer.testing import CliRunner
@@ -217,3 +223,32 @@ def test_the_command_line_builds_and_says_what_is_missing(notebooks, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingError, match=r"STUDENT/01_small\.ipynb"):
         grade.grade(tmp_path / "empty", notebooks)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="processes there do not learn that their parent ended")
+def test_what_runs_a_notebook_ends_with_the_one_that_grades(tmp_path: Path) -> None:
+    path, begun = tmp_path / "notebook.ipynb", tmp_path / "begun"
+    endless = (
+        f"import os, pathlib, time\npathlib.Path({str(begun)!r}).write_text(str(os.getppid()))"
+    )
+    nbformat.write(new_notebook(cells=[new_code_cell(endless + "\ntime.sleep(600)")]), path)
+    run = [sys.executable, "-m", "nextgpt_lite.notebook.grade", str(path), "600", "600"]
+    grading = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess; subprocess.run({run!r})"],
+        start_new_session=True,
+    )
+    while not begun.is_file() or not begun.read_text():
+        assert grading.poll() is None
+        time.sleep(0.1)
+    runner = int(begun.read_text())  # the parent of the kernel
+    os.kill(grading.pid, signal.SIGKILL)
+    grading.wait()
+    while _runs(runner):  # pytest's own limit ends a wait for ever
+        time.sleep(0.1)
+
+
+def _runs(process: int) -> bool:
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
