@@ -65,8 +65,9 @@ if TYPE_CHECKING:
 SHARES = (8, 4, 2, 1)  # of all steps one in so many, at each point of a learning curve
 FEW = 48  # wishes that are asked at all points but the last
 THE_SAME_ONE = "the same one"
-COLOURS = {"caption": "C7", "l2": "C4", "denoising": "C0", "denoising, transformer": "C2",
-           "inversion": "C3"}  # fmt: skip
+# Colours that the colour-blind tell apart, on light and on dark pages, each with a stroke.
+STROKES = {"caption": ("#7a7a7a", ":"), "l2": ("#cc79a7", "--"), "denoising": ("#0072b2", "-"),
+           "denoising, transformer": ("#009e73", "-."), "inversion": ("#d55e00", "-.")}  # fmt: skip
 LOSSES = ("l2", "denoising")
 DIRECTIONS = 48  # of the given picture's tokens, those in which they differ most
 
@@ -500,11 +501,14 @@ def figure(path: str | Path) -> Figure:
     ((left, middle, right),) = made.subplots(1, 3, squeeze=False, width_ratios=(5, 4, 3))
     for name in ("caption", "l2", "inversion"):
         found = mean(where(same, system=name), "kept")
-        left.axhspan(found.low, found.high, color=COLOURS[name], alpha=0.15, lw=0)
-        left.axhline(found.mean, color=COLOURS[name], label=name)
+        colour, stroke = STROKES[name]
+        left.axhspan(found.low, found.high, color=colour, alpha=0.15, lw=0)
+        left.axhline(found.mean, color=colour, ls=stroke, label=name)
+    left.set(xlabel="samples seen", ylabel="kept where it was, %", xscale="log")
     for name, points in curves(same, "kept").items():
         _line(left, points, name, name)
-    left.set(xlabel="samples seen", ylabel="kept where it was, %", xscale="log")
+        left.set_xticks([samples for samples, _ in points], [f"{at:,}" for at, _ in points])
+    left.minorticks_off()
     left.set_title("(a) the same one", fontsize="medium")
     groups = [g for g in values_of(rows, "group") if g.startswith(THE_SAME_ONE)]
     lost = {int("0" + "".join(filter(str.isdigit, group))): group for group in groups}
@@ -518,7 +522,7 @@ def figure(path: str | Path) -> Figure:
         bars = [mean(where(rows, group=group, system=name), "right") for group in hard]
         at = [index + shift for index in range(len(hard))]
         right.bar(at, [f.mean for f in bars], 0.34, yerr=_ends(bars), capsize=3,
-                  color=COLOURS[name])  # fmt: skip
+                  color=STROKES[name][0], alpha=0.8, ecolor="#7a7a7a")  # fmt: skip
     right.set_xticks(range(len(hard)), [group.replace(" in ", "\nin ") for group in hard])
     right.set_title("(c) captions badly read", fontsize="medium")
     right.set_ylabel("everything right, %")
@@ -533,8 +537,9 @@ def _line(
 ) -> None:
     """Means with their intervals."""
     at, means = [x for x, _ in points], [found for _, found in points]
+    colour, stroke = STROKES[name]
     axes.errorbar(at, [f.mean for f in means], _ends(means), marker="o", capsize=3, label=label,
-                  color=COLOURS[name])  # fmt: skip
+                  color=colour, ls=stroke)  # fmt: skip
 
 
 def _ends(found: Sequence[Interval]) -> list[list[float]]:
