@@ -360,13 +360,16 @@ def evaluate(
         plugin=plugin, metrics=tuple(metric), parts=parts,
     )  # fmt: skip
     if parts is not None:
-        from nextgpt_lite.evaluation.comparison.run import model_identity, same_settings
-        from nextgpt_lite.training.cache import hash_files
+        from nextgpt_lite.evaluation.comparison.run import (
+            data_identity,
+            model_identity,
+            same_settings,
+        )
 
         made_by = {
             "model": name, "files of the model": model_identity(name), "count": setting.count,
             "steps": steps, "data": [str(path) for path in data], "media": media and str(media),
-            "plugin": plugin, "precision": precision, "files of the data": hash_files(data),
+            "plugin": plugin, "precision": precision, "files of the data": data_identity(data),
         }  # fmt: skip
         same_settings(parts / "settings.json", made_by)
     sheet = run_table(table, NextGPT.from_pretrained(name, device=device, dtype=precision), setting)

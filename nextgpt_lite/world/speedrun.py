@@ -26,8 +26,8 @@ from nextgpt_lite.errors import ConfigError, RunError
 from nextgpt_lite.evaluation.baselines import Chat
 from nextgpt_lite.evaluation.comparison.rows import run
 from nextgpt_lite.evaluation.statistics import Score
+from nextgpt_lite.plugins import plugin
 from nextgpt_lite.training.stages import STAGES, frozen_state
-from nextgpt_lite.world.plugin import instructions, judge
 from nextgpt_lite.world.regimes import connector
 from nextgpt_lite.writing import owned
 
@@ -90,10 +90,11 @@ def speedrun(
     for name, value in frozen_state(model, STAGES[3]):
         if name in frozen and not value.equal(frozen[name]):
             raise RunError(f"{path} has changed {name}, which is frozen: train something else.")
-    asked = [one for one in instructions(prompts, groups=["image"]) if one.level == "simple"]
+    world = plugin("lite")
+    asked = [one for one in world.instructions(prompts, groups=["image"]) if one.level == "simple"]
     with owned(output):
         answers = output / "rows.csv"
         answers.unlink(missing_ok=True)  # of an entry before
         system = Chat(model.eval(), path.stem)
-        rows = run([(0, system)], asked, judge(model), answers, num_inference_steps=STEPS)
+        rows = run([(0, system)], asked, world.judge(model), answers, num_inference_steps=STEPS)
     return Entry(path.stem, took, Score.of(float(row["rationality"]) == 100 for row in rows))

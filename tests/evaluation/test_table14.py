@@ -84,6 +84,21 @@ def test_rows_of_a_model_are_not_mixed_with_those_of_another_in_its_place(tmp_pa
         compared(0)
 
 
+def test_answers_about_data_that_have_gone_on_are_not_gone_on_with(tmp_path: Path) -> None:
+    file, folder = tmp_path / "data.json", tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    medium = folder / "images" / "a.png"
+    file.write_text("[]")
+    medium.write_bytes(b"one")
+    found = [run_comparison.data_identity([file, folder])]
+    assert run_comparison.data_identity([folder, file]) == found[0]
+    medium.write_bytes(b"another")
+    found.append(run_comparison.data_identity([file, folder]))
+    file.write_text("[ ]")
+    found.append(run_comparison.data_identity([file, folder]))
+    assert len({*found}) == 3
+
+
 def test_a_whole_comparison_is_gone_on_with_and_not_mixed(tmp_path: Path, monkeypatch) -> None:
     made = {"a": tiny_model(), "b": tiny_model(1), "c": tiny_model(messenger="caption")}
     monkeypatch.setattr(run_comparison.NextGPT, "from_pretrained", lambda name, **_: made[name])

@@ -91,7 +91,7 @@ def test_the_command_makes_statistics_of_what_stage_1_reads(tmp_path: Path, monk
     from nextgpt_lite.chat import NextGPT
 
     model = tiny_model()
-    monkeypatch.setattr(NextGPT, "from_pretrained", lambda _: model)
+    monkeypatch.setattr(NextGPT, "from_pretrained", lambda _, **__: model)
     monkeypatch.setattr("nextgpt_lite.training.known_media.LEAST", 20)
     monkeypatch.setattr("nextgpt_lite.model.known_media.LEAST", 20)
     path = write_known_media(tmp_path, "lite", records=100)

@@ -96,7 +96,8 @@ def _pairs(path: Path, modality: str | None) -> Iterator[Item]:
         count += 1
         yield Item(identity, part["type"], tuple(said for _, said, _ in pairs), medium)
     if not count:
-        raise DataError(f"{path}: holds no {modality or 'medium'} with a caption; {report}")
+        told = "; ".join(str(report).splitlines())
+        raise DataError(f"{path}: holds no {modality or 'medium'} with a caption; {told}")
 
 
 Named = Iterator[tuple[str, str, list[str], list[str]]]  # modality, id, file names, captions

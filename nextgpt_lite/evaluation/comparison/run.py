@@ -126,6 +126,19 @@ def model_identity(name: str | Path) -> str:
     return sha256(f"{identity(folder)} {hashes}".encode()).hexdigest()
 
 
+def data_identity(paths: Sequence[Path]) -> str:
+    """What data were when answers about them were made: files by their content; folders, which may
+    be large, by names, sizes and times of change of what is in them."""
+    digest = sha256(hash_files(path for path in paths if path.is_file()).encode())
+    for folder in sorted(path for path in paths if path.is_dir()):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                stat = path.stat()
+                name = path.relative_to(folder).as_posix()
+                digest.update(f"{name}:{stat.st_size}:{stat.st_mtime_ns};".encode())
+    return digest.hexdigest()
+
+
 def same_settings(path: Path, settings: dict[str, object]) -> None:
     """Writes settings, or refuses others than those that are there.
 
