@@ -179,8 +179,10 @@ class HeldOut:
 def _live_as_long_as_the_training(_: int) -> None:
     """Ctrl-C reaches workers, too, which the training process ends once it has saved.
 
-    If that is killed they end at once, for they hold its lock on the run's folder as well.
+    If that is killed they end at once, for they hold its lock on the run's folder as well; where
+    there is no such signal torch ends them, some seconds later.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from nextgpt_lite.data.records import Record
 from nextgpt_lite.errors import Stopped
+from nextgpt_lite.training import feed
 from nextgpt_lite.training.feed import Drawn
 from nextgpt_lite.training.loop import Schedule, Trainer
 from nextgpt_lite.training.report import TIMES
@@ -112,3 +113,12 @@ def test_conditions_in_float16_hardly_change_loss_and_gradient(half: bool, tmp_p
     assert (loss == exact) is not half
     assert loss == pytest.approx(exact, rel=1e-4)
     assert float((other - gradient).norm() / gradient.norm()) < 1e-3
+
+
+def test_workers_begin_where_no_signal_tells_of_a_parents_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed.sys, "platform", "darwin")
+    monkeypatch.setattr(feed.ctypes, "CDLL", lambda _: object())  # whose libc has no prctl
+    monkeypatch.setattr(feed.signal, "signal", lambda *_: None)
+    feed._live_as_long_as_the_training(0)
