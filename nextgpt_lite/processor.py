@@ -43,9 +43,7 @@ class NextGPTProcessor:
         """
         folder = model_folder(str(name), revision, download)
         config = NextGPTConfig.from_dict(read_config(folder)["config"])
-        place = locate(config.llm)
-        place = unpacked(place) if place.suffix == ".gguf" else place
-        tokenizer = load_tokenizer(place, config.chat_format)
+        tokenizer = load_tokenizer(unpacked(locate(config.llm)), config.chat_format)
         signal = add_tokens(tokenizer, config.signal_tokens, config.messenger).signal
         return cls(ConversationTokenizer(tokenizer, signal, config.input_tokens, config.messenger))
 

@@ -17,12 +17,15 @@ from nextgpt_lite.reading import reading, sha256, write_sums
 
 
 def unpacked(path: Path) -> Path:
-    """The folder of a file's model and tokenizer, written at first use (float16, 2 bytes a weight).
+    """The folder of a file's model and tokenizer, written at first use (float16, 2 bytes a weight);
+    of what is no such file, the path itself.
 
     transformers reads the file's 100,000 strings three times over before it has its weights, which
     takes most of a minute; from the folder it takes two seconds. The weights go into a new model:
     the one that transformers gives still counts as quantized, and would not be saved.
     """
+    if path.suffix != ".gguf":
+        return path
     folder = cache_folder() / "gguf" / f"{path.stem}-{sha256(path)[:16]}"
     if folder.is_dir():
         return folder

@@ -110,7 +110,7 @@ class LanguageModel(nn.Module):
             ConfigError: the language model or its tokenizer cannot be used, LoRA's targets, the
                 quantization or the format is unknown, or bitsandbytes is missing.
         """
-        folder = unpacked(Path(folder)) if Path(folder).suffix == ".gguf" else Path(folder)
+        folder = unpacked(Path(folder))
         check_sums(folder)
         read_sizes(folder / "config.json")
         tokenizer = load_tokenizer(folder, chat_format)

@@ -350,14 +350,14 @@ class Regime:
 
     def __init__(self, experiment: Experiment, dropped: float = 0.0) -> None:
         self.all, self.lost = experiment, f" without {dropped:.0%}" if dropped else ""
-        budget, model = experiment.budget, experiment.model
-        for name, count, unseen in (("asked", budget.asked, True), ("known", budget.learnt, False)):
-            wishes = Wishes(unseen, int(unseen), dropped)
-            path = experiment.output / f"{name}{self.lost}.safetensors".replace(" ", "_")
-            setattr(self, name, states(model, wishes, count, path))
+        budget = experiment.budget
 
-    asked: dict[str, Tensor]
-    known: dict[str, Tensor]
+        def kept(name: str, wishes: Wishes, count: int) -> dict[str, Tensor]:
+            path = experiment.output / f"{name}{self.lost}.safetensors".replace(" ", "_")
+            return states(experiment.model, wishes, count, path)
+
+        self.asked = kept("asked", Wishes(True, 1, dropped), budget.asked)
+        self.known = kept("known", Wishes(False, 0, dropped), budget.learnt)
 
     def answer(
         self, system: str, seed: int, media: Callable[[Sequence[int]], list[Any]],
@@ -382,13 +382,16 @@ class Regime:
 
     def connectors(self, seed: int, shares: Sequence[int]) -> None:
         """The shipped projection with the picture beside it, by either loss on as many samples."""
+        for loss in LOSSES:
+            points = shares if loss == "denoising" else SHARES[-1:]
+            self.curve(loss, loss, seed, self.beside(), points)
+
+    def beside(self) -> Beside:
+        """Untrained, for these wishes."""
         model = self.all.model
         length, width = model.config.conditions["image"]
-        signals = model.config.signal_tokens["image"]
-        for loss in LOSSES:
-            shipped, source = model.output_projections["image"], self.known["source"]
-            module = Beside(shipped, signals, (length, width), source)
-            self.curve(loss, loss, seed, module, shares if loss == "denoising" else SHARES[-1:])
+        signals, shipped = model.config.signal_tokens["image"], model.output_projections["image"]
+        return Beside(shipped, signals, (length, width), self.known["source"])
 
     def rewarded(self, seed: int) -> None:
         """Goes on from what the denoising error taught, for a quarter of its samples: on its own
@@ -397,11 +400,7 @@ class Regime:
         names = ("denoising, rewarded", "denoising, longer")
         if all((name, seed, "0") in every.done for name in names):
             return
-        shipped = every.model.output_projections["image"]
-        length, width = every.model.config.conditions["image"]
-        signals = every.model.config.signal_tokens["image"]
-        module = Beside(shipped, signals, (length, width), self.known["source"])
-        learnt = self.curve("denoising", "denoising", seed, module, SHARES[-1:])
+        learnt = self.curve("denoising", "denoising", seed, self.beside(), SHARES[-1:])
         with torch.no_grad():
             conditions = projected(every.model, learnt, self.known["source"][:count])
         images = every.made(conditions, [crc32(f"reward/{at}".encode()) for at in range(count)])

@@ -30,6 +30,7 @@ from nextgpt_lite.data.opening import open_source
 from nextgpt_lite.evaluation.ablation.grid import Cell
 from nextgpt_lite.evaluation.baselines import Chat
 from nextgpt_lite.evaluation.comparison.rows import Row, judged
+from nextgpt_lite.evaluation.comparison.run import data_identity
 from nextgpt_lite.evaluation.protocols import System
 from nextgpt_lite.evaluation.registry import find
 from nextgpt_lite.evaluation.tables.sheet import run_table
@@ -124,7 +125,7 @@ def plan_of(cell: Cell, output: Path, precision: str | None = None) -> Plan:
     tables = score.pop("tables")
     if tables:
         score["tables"] = [
-            [name, *tables[name], *map(_state, setting.data)]
+            [name, tables[name], data_identity(setting.data)]
             for name, (_, setting) in zip(tables, cell.score.settings(), strict=True)
         ]
     key = _hash(
@@ -266,12 +267,6 @@ def _summary(run: StageRun) -> dict[str, Any]:
         "mixture": run.stage.mixture,
         **{name: told[name] for name in ("schedule", "batch", "loss", "seconds", "data")},
     }
-
-
-def _state(path: Path) -> list[str]:
-    """Names and sizes of files, which tell data of a table from others."""
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    return [f"{each} {each.stat().st_size}" for each in files]
 
 
 def _counts(name: str) -> bool:
